@@ -1,0 +1,1 @@
+"""The application: everything that joins models, data and search spaces into searches."""

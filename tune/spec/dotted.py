@@ -1,0 +1,48 @@
+"""Nested mappings <-> dotted names: `{"a": {"b": 1}}` <-> `{"a.b": 1}`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+Tree = dict[str, Any]
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """The leaves of a nested mapping by their dotted names; an empty mapping is a leaf."""
+    flat: Tree = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def set_dotted(tree: Tree, name: str, value: Any) -> None:
+    """Put a value at a dotted name, in place; what stands in the way and is no mapping is replaced."""
+    *path, last = name.split(".")
+    for key in path:
+        if not isinstance(tree.get(key), dict):
+            tree[key] = {}
+        tree = tree[key]
+    tree[last] = value
+
+
+def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> Tree:
+    """A deep copy of the tree with the dotted values put in."""
+    result = copy.deepcopy(dict(tree))
+    for name, value in values.items():
+        set_dotted(result, name, copy.deepcopy(value))
+    return result
+
+
+def get_dotted(tree: Mapping[str, Any], name: str, default: Any = None) -> Any:
+    """The value at a dotted name, or the default."""
+    value: Any = tree
+    for key in name.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            return default
+        value = value[key]
+    return value

@@ -1,0 +1,172 @@
+"""A search: an experiment with fields left free, and how to search them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import model_validator
+
+from search_spaces import Config, Space
+from tune.spec.dotted import with_values
+from tune.spec.experiment import Experiment, Frozen
+
+Metric = Literal["val_loss", "val_accuracy", "train_loss", "train_accuracy"]
+Count = Annotated[int, Ge(1)]
+
+
+class SchedulerSpec(Frozen):
+    """Who is stopped early. asha: Li et al., arXiv 1810.05934; none: every trial runs all its epochs."""
+
+    name: Literal["asha", "none"] = "asha"
+    max_t: Count | None = None
+    grace_period: Count = 1
+    reduction_factor: Annotated[float, Gt(1)] = 3
+    brackets: Count = 1
+
+
+class SamplerSpec(Frozen):
+    """Who proposes configurations: Optuna's TPE, or random. `startup_trials`: random ones before TPE models."""
+
+    name: Literal["tpe", "random"] = "tpe"
+    startup_trials: Annotated[int, Ge(0)] = 10
+
+
+class ResourcesSpec(Frozen):
+    """What each trial reserves. `gpu: auto` is half a GPU where there is one, else 0."""
+
+    cpu: Annotated[float, Gt(0)] = 1
+    gpu: Annotated[float, Ge(0)] | Literal["auto"] = "auto"
+
+
+class RetentionSpec(Frozen):
+    """Disk: the best `best` trials keep their best checkpoint; live ones their last."""
+
+    best: Count = 5
+
+
+class FailureSpec(Frozen):
+    """A trial that raises is tried again up to `retries` times; so many failed trials in a row from the start end all."""
+
+    retries: Annotated[int, Ge(0)] = 1
+    consecutive: Count = 5
+
+
+class Bound(Frozen):
+    """Limits of one quantity, inclusive; at least one of them."""
+
+    min: Annotated[float, Ge(0)] | None = None
+    max: Annotated[float, Ge(0)] | None = None
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Bound:
+        if self.min is None and self.max is None:
+            raise ValueError("bounds nothing; legal: min, max, or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
+    def holds(self, value: float) -> bool:
+        """Whether the value lies within."""
+        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
+
+
+class ConstraintsSpec(Frozen):
+    """What a configuration must keep to, known before it is trained. mult_adds are per image."""
+
+    parameters: Bound | None = None
+    mult_adds: Bound | None = None
+
+
+class SearchSettings(Frozen):
+    """How to search. `concurrent` None: as many trials at once as the resources hold."""
+
+    metric: Metric = "val_loss"
+    mode: Literal["min", "max"] | None = None
+    trials: Count = 50
+    concurrent: Count | None = None
+    seed: Annotated[int, Ge(0)] | None = None
+    scheduler: SchedulerSpec = SchedulerSpec()
+    sampler: SamplerSpec = SamplerSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    retention: RetentionSpec = RetentionSpec()
+    failures: FailureSpec = FailureSpec()
+    epoch_timeout: Annotated[float, Gt(0)] | None = None
+    time_budget: Annotated[float, Gt(0)] | None = None
+
+    @property
+    def direction(self) -> Literal["min", "max"]:
+        """The mode, by default what the metric's name says."""
+        return self.mode or ("min" if self.metric.endswith("loss") else "max")
+
+    @model_validator(mode="after")
+    def _together(self) -> SearchSettings:
+        natural = "min" if self.metric.endswith("loss") else "max"
+        if self.direction != natural:
+            raise ValueError(f"mode {self.mode} seeks the worst {self.metric}; legal: {natural}")
+        return self
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """A search, whole and checked: `base` holds every fixed field of the experiment as a tree."""
+
+    name: str
+    base: Mapping[str, Any]
+    space: Space
+    constraints: ConstraintsSpec
+    search: SearchSettings
+    example: Config
+    """A configuration that is possible; what is fixed can be read off its experiment."""
+    first: tuple[Config, ...] = ()
+    """Known good configurations, tried before the sampler proposes."""
+
+    def experiment(self, config: Config) -> Experiment:
+        """The experiment of one trial.
+
+        Raises:
+            pydantic.ValidationError: the combination of values is impossible.
+        """
+        return Experiment.model_validate(with_values(self.base, config))
+
+    @cached_property
+    def sample(self) -> Experiment:
+        """The experiment of the example: stands for all that is fixed."""
+        return self.experiment(self.example)
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs after which the scheduler ends every trial; None where the experiment alone decides."""
+        scheduler = self.search.scheduler
+        return scheduler.max_t if scheduler.name == "asha" else None
+
+    @property
+    def seed(self) -> int:
+        """The seed of the search (the sampler's): its own, else the experiment's."""
+        return self.sample.seed if self.search.seed is None else self.search.seed
+
+    def to_tree(self) -> dict[str, Any]:
+        """The YAML form, from which `tune.spec.load` makes the same search again."""
+        return {
+            "experiment": dict(self.base),
+            "space": {field: domain_tree(domain) for field, domain in self.space.domains.items()},
+            "constraints": self.constraints.model_dump(mode="json", exclude_none=True),
+            "first": [dict(config) for config in self.first],
+            "search": self.search.model_dump(mode="json"),
+        }
+
+
+def domain_tree(domain: Any) -> dict[str, Any]:
+    """A domain as it is written in YAML."""
+    kind = type(domain).__name__.lower()
+    tree: dict[str, Any] = {kind: list(domain.options) if kind == "choice" else [domain.low, domain.high]}
+    if getattr(domain, "log", False):
+        tree["log"] = True
+    elif getattr(domain, "step", None) is not None and (kind, domain.step) != ("int", 1):
+        tree["step"] = domain.step
+    if domain.when:
+        tree["when"] = {field: list(values) for field, values in domain.when}
+    return tree
