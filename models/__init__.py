@@ -1,0 +1,27 @@
+"""Images to outputs: the models, their options and what they cost. Knows tensors, and no other room of the house.
+
+The function `models.cost.cost` is not lifted up here, where it would hide the module of that name.
+"""
+
+from models.classifier import ClassifierPlan, legal_cnn_layers, plan
+from models.cost import Cost, build_meta, cost_of, summary
+from models.errors import ModelError
+from models.registry import ModelEntry, Option, build, check, get, names, options
+
+__all__ = [
+    "ClassifierPlan",
+    "Cost",
+    "ModelEntry",
+    "ModelError",
+    "Option",
+    "build",
+    "build_meta",
+    "check",
+    "cost_of",
+    "get",
+    "legal_cnn_layers",
+    "names",
+    "options",
+    "plan",
+    "summary",
+]

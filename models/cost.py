@@ -1,0 +1,90 @@
+"""What a model costs: parameters, multiply-adds and memory, by torchinfo on the meta device, where nothing is run."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+import torchinfo
+from torch import Tensor, nn
+
+from models import registry
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one forward and backward pass over a batch takes; torchinfo's numbers, in its way of counting.
+
+    Attributes:
+        parameters: trainable or not.
+        mult_adds: multiply-adds of the forward pass for the whole batch; layers with parameters count, biases included.
+        forward_backward_bytes: outputs of the layers with parameters, twice (for the gradients), for the whole batch.
+        params_bytes: the parameters.
+        input_bytes: the batch of images as float32; torchinfo adds the 64 or so bytes of the Python object that holds it.
+    """
+
+    parameters: int
+    mult_adds: int
+    forward_backward_bytes: int
+    params_bytes: int
+    input_bytes: int
+
+
+def cost(model: nn.Module, input_shape: Sequence[int], batch: int = 1) -> Cost:
+    """Return the cost of a model on whatever device, for a batch of images (C, H, W); the model is left as it is."""
+    return _count(_without_storage(model), input_shape, batch)
+
+
+def cost_of(name: str, input_shape: Sequence[int], classes: int, batch: int = 1, **options: Any) -> Cost:
+    """Return the cost of a model of the registry, without allocating its weights or touching any random state.
+
+    Raises:
+        ModelError: it cannot be built, as `registry.check` says.
+    """
+    return _count(build_meta(name, input_shape, classes, **options), input_shape, batch)
+
+
+def build_meta(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> nn.Module:
+    """Build a model of the registry on the meta device: shapes without weights.
+
+    Raises:
+        ModelError: it cannot be built, as `registry.check` says.
+    """
+    with torch.device("meta"):
+        return registry.build(name, input_shape, classes, **options)
+
+
+def summary(model: nn.Module, input_shape: Sequence[int], batch: int = 1) -> str:
+    """Return torchinfo's table for a batch of images (C, H, W): each layer's shapes, parameters and multiply-adds."""
+    columns = ("input_size", "output_size", "num_params", "mult_adds")
+    return str(_statistics(_without_storage(model), input_shape, batch, col_names=columns))
+
+
+def _count(model: nn.Module, input_shape: Sequence[int], batch: int) -> Cost:
+    statistics = _statistics(model, input_shape, batch)
+    return Cost(
+        parameters=statistics.total_params,
+        mult_adds=statistics.total_mult_adds,
+        forward_backward_bytes=statistics.total_output_bytes,
+        params_bytes=statistics.total_param_bytes,
+        input_bytes=statistics.total_input,
+    )
+
+
+def _statistics(model: nn.Module, input_shape: Sequence[int], batch: int, **settings: Any) -> torchinfo.ModelStatistics:
+    # Not `input_size=`: for that torchinfo draws real random images, and moves the model to a GPU if there is one.
+    images = torch.empty(batch, *input_shape, device="meta")
+    return torchinfo.summary(model, input_data=images, mode="eval", verbose=0, **settings)
+
+
+def _without_storage(model: nn.Module) -> nn.Module:
+    """Return a copy of the model on the meta device, the weights never being copied on the way."""
+    memo: dict[int, Tensor] = {}
+    for tensor in chain(model.parameters(), model.buffers()):
+        empty = torch.empty_like(tensor, device="meta")
+        memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else empty
+    return copy.deepcopy(model, memo)

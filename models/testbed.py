@@ -1,0 +1,77 @@
+"""The fixed models of the testbed, each for any image size and number of classes.
+
+They are plain stacks of layers: a function per model returns the stack.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated
+
+from annotated_types import Ge, Le, MinLen
+from torch import nn
+
+from models.blocks import Probability, dense
+from models.errors import ModelError
+
+Width = Annotated[int, Ge(1), Le(65_536)]
+Widths = Annotated[tuple[Width, ...], MinLen(1)]
+
+
+def mnist_mlr(input_shape: Sequence[int], classes: int) -> nn.Sequential:
+    """Build multinomial logistic regression: one linear layer on the pixels (7,850 parameters on MNIST)."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), classes))
+
+
+def mnist_cnn(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    hidden_dims: Widths = (256, 128),
+    dropout: Probability = 0.4,
+) -> nn.Sequential:
+    """Build the perceptron that its source calls a CNN: hidden layers with ReLU and dropout (235,146 on MNIST)."""
+    widths = (math.prod(input_shape), *hidden_dims, classes)
+    return nn.Sequential(nn.Flatten(), *dense(widths, activation="relu", dropout=dropout))
+
+
+def simple_cnn(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    conv_channels: Widths = (32, 64),
+    hidden_dim: Width = 128,
+    dropout: Probability = 0.5,
+) -> nn.Sequential:
+    """Build blocks of convolution, ReLU and pooling, then one hidden linear layer (421,642 parameters on MNIST)."""
+    channels, height, width = input_shape
+    shrink = 2 ** len(conv_channels)
+    flat = conv_channels[-1] * (height // shrink) * (width // shrink)
+    return nn.Sequential(
+        *_halving_blocks((channels, *conv_channels)),
+        nn.Flatten(),
+        *dense((flat, hidden_dim, classes), activation="relu", dropout=dropout),
+    )
+
+
+def check_simple_cnn(
+    input_shape: Sequence[int], classes: int, *, conv_channels: Sequence[int], **_others: object
+) -> None:
+    """Raise `ModelError` if the image is gone before the last pooling, which halves it and rounds down."""
+    _, height, width = input_shape
+    most = int(math.log2(min(height, width)))
+    if len(conv_channels) > most:
+        raise ModelError(
+            f"simple_cnn: {len(conv_channels)} conv_channels halve an image of {height} x {width} pixels to nothing; "
+            f"legal: at most {most} for this image, or sides of at least {2 ** len(conv_channels)} pixels"
+        )
+
+
+def _halving_blocks(channels: Sequence[int]) -> Iterator[nn.Module]:
+    """Yield 3 x 3 convolution, ReLU and 2 x 2 max pooling for each step from channels to channels."""
+    for in_channels, out_channels in pairwise(channels):
+        yield nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
+        yield nn.ReLU()
+        yield nn.MaxPool2d(2)
