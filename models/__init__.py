@@ -3,7 +3,7 @@
 The function `models.cost.cost` is not lifted up here, where it would hide the module of that name.
 """
 
-from models.classifier import ClassifierPlan, legal_cnn_layers, plan
+from models.classifier_plan import ClassifierPlan, legal_cnn_layers, plan
 from models.cost import Cost, build_meta, cost_of, summary
 from models.errors import ModelError
 from models.registry import ModelEntry, Option, build, check, get, names, options

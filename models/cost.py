@@ -24,7 +24,7 @@ class Cost:
         mult_adds: multiply-adds of the forward pass for the whole batch; layers with parameters count, biases included.
         forward_backward_bytes: outputs of the layers with parameters, twice (for the gradients), for the whole batch.
         params_bytes: the parameters.
-        input_bytes: the batch of images as float32; torchinfo adds the 64 or so bytes of the Python object that holds it.
+        input_bytes: the batch of images as float32, and the some 64 bytes of the Python object around them.
     """
 
     parameters: int

@@ -1,0 +1,151 @@
+"""The plan of the parametric classifier: four numbers and an image give every channel count, size and width.
+
+A value of its own, in plain Python, so that a search can refuse an impossible configuration, and a listing can show a
+possible one, without a weight being allocated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from models.errors import ModelError
+
+# Side of the last feature map, in pixels.
+FINAL_SIZE = 2
+
+
+@dataclass(frozen=True)
+class ClassifierPlan:
+    """The numbers of one classifier.
+
+    Attributes:
+        channels: of the image, then after each of the L convolution stages; L + 1 numbers.
+        sizes: side of the feature map after each stage, in pixels; L numbers, the last is 2.
+        widths: features entering the head, then after each of its F linear layers; F + 1 numbers, the last the classes.
+        channel_ratio: by which the channels grow from stage to stage before rounding.
+    """
+
+    channels: tuple[int, ...]
+    sizes: tuple[int, ...]
+    widths: tuple[int, ...]
+    channel_ratio: float
+
+
+def plan(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    starting_channels: int,
+    final_channels: int,
+    cnn_layers: int,
+    fcn_layers: int,
+) -> ClassifierPlan:
+    """Return the plan: channels, sizes and widths run geometrically from their first value to their last.
+
+    Rounding is Python's, half to even. One stage has a single channel count, so that the ratio 1/(L-1) is undefined; it
+    is taken as 1, and `starting_channels` must equal `final_channels`, lest one of the two be ignored in silence.
+
+    Args:
+        input_shape: (C, H, W) with H = W, in pixels.
+        classes: number of outputs.
+        starting_channels: after the first stage.
+        final_channels: after the last stage; may be the smaller.
+        cnn_layers: number of convolution stages; 1 is one convolution.
+        fcn_layers: number of linear layers; 1 is a single one, from the features straight to the classes.
+
+    Raises:
+        ModelError: no such network exists; says which stage fails, by which condition, and what is legal.
+    """
+    in_channels, side = input_shape[0], _side(input_shape)
+    _require_positive(
+        starting_channels=starting_channels,
+        final_channels=final_channels,
+        cnn_layers=cnn_layers,
+        fcn_layers=fcn_layers,
+        classes=classes,
+        image_channels=in_channels,
+        image_side=side,
+    )
+    _require_poolable(side, cnn_layers)
+    ratio = _channel_ratio(starting_channels, final_channels, cnn_layers)
+    flat = final_channels * FINAL_SIZE**2
+    width_ratio = (classes / flat) ** (1 / fcn_layers)
+    return ClassifierPlan(
+        channels=(in_channels, *(round(starting_channels * ratio**stage) for stage in range(cnn_layers))),
+        sizes=tuple(_stage_sizes(side, cnn_layers)),
+        widths=(flat, *(round(flat * width_ratio**layer) for layer in range(1, fcn_layers + 1))),
+        channel_ratio=ratio,
+    )
+
+
+def _side(input_shape: Sequence[int]) -> int:
+    _, height, width = input_shape
+    if height != width:
+        raise ModelError(f"classifier: images must be square (H = W), got {height} x {width} pixels")
+    return height
+
+
+def _require_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ModelError(f"classifier: {name} must be at least 1, got {number}")
+
+
+def _channel_ratio(starting_channels: int, final_channels: int, cnn_layers: int) -> float:
+    if cnn_layers > 1:
+        ratio: float = (final_channels / starting_channels) ** (1 / (cnn_layers - 1))
+        return ratio
+    if starting_channels != final_channels:
+        raise ModelError(
+            f"classifier: cnn_layers=1 has one channel count, so starting_channels={starting_channels} must equal "
+            f"final_channels={final_channels}; legal: the same number for both, or cnn_layers of 2 and more"
+        )
+    return 1.0
+
+
+def _stage_sizes(side: int, cnn_layers: int) -> Iterator[int]:
+    ratio = (FINAL_SIZE / side) ** (1 / cnn_layers)
+    return (round(side * ratio**stage) for stage in range(1, cnn_layers + 1))
+
+
+def _failing_stage(side: int, cnn_layers: int) -> tuple[int, int, int] | None:
+    """Return the first stage that cannot pool, as (its number from 1, side before, side after); None if all can."""
+    before = side
+    for stage, after in enumerate(_stage_sizes(side, cnn_layers), start=1):
+        if after + 1 > before:
+            return stage, before, after
+        before = after
+    return None
+
+
+def _require_poolable(side: int, cnn_layers: int) -> None:
+    failure = _failing_stage(side, cnn_layers)
+    if failure is None:
+        return
+    if side <= FINAL_SIZE:
+        raise ModelError(
+            f"classifier: image side {side} cannot be pooled to the final side {FINAL_SIZE}, which needs out + 1 <= in;"
+            f" legal: a side of {FINAL_SIZE + 1} pixels and more"
+        )
+    stage, before, after = failure
+    legal = legal_cnn_layers(side)
+    raise ModelError(
+        f"classifier: cnn_layers={cnn_layers} cannot pool an image of side {side}: stage {stage} would go from "
+        f"{before} to {after} pixels, but needs out + 1 <= in; legal cnn_layers for this side: {_in_words(legal)}"
+    )
+
+
+def legal_cnn_layers(side: int) -> tuple[int, ...]:
+    """Return every `cnn_layers` with which an image of `side` x `side` pixels can be pooled, in ascending order."""
+    if side <= FINAL_SIZE:
+        return ()
+    # The last stage pools at least FINAL_SIZE + 1/2 (which rounds up to one more) to FINAL_SIZE: that bounds the ratio.
+    most = math.log(side / FINAL_SIZE) / math.log((FINAL_SIZE + 0.5) / FINAL_SIZE)
+    return tuple(layers for layers in range(1, math.floor(most) + 2) if _failing_stage(side, layers) is None)
+
+
+def _in_words(numbers: Sequence[int]) -> str:
+    runs = numbers[-1] - numbers[0] + 1 == len(numbers) > 1
+    return f"{numbers[0]} to {numbers[-1]}" if runs else ", ".join(map(str, numbers))

@@ -1,0 +1,139 @@
+"""Shared layers: fractional pooling against torch's own, group counts, dense stacks."""
+
+from itertools import pairwise
+from typing import Any, get_args
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from models.blocks import ACTIVATIONS, Activation, FractionalPool, dense, group_count, pool, region_starts
+
+
+@st.composite
+def sizes(draw: Any) -> tuple[int, int]:
+    in_size = draw(st.integers(2, 96))
+    return in_size, draw(st.integers(1, in_size - 1))
+
+
+def torch_at_half(x: Tensor, out_size: int) -> Tensor:
+    samples = torch.full((*x.shape[:2], 2), 0.5)
+    return F.fractional_max_pool2d(x, 2, output_size=out_size, _random_samples=samples)
+
+
+@settings(deadline=None)
+@given(sizes(), st.integers(0, 2**31))
+def test_evaluation_equals_torch_at_half_to_the_bit(in_and_out: tuple[int, int], seed: int) -> None:
+    in_size, out_size = in_and_out
+    x = torch.randn(2, 3, in_size, in_size, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(FractionalPool(in_size, out_size).eval()(x), torch_at_half(x, out_size))
+
+
+def test_region_starts_equal_torchs_for_every_size_up_to_64_and_some_larger() -> None:
+    seen = 0
+    for in_size in (*range(2, 65), 96, 128, 224, 225):
+        # A ramp: the maximum of a region is its last row and column, so that the output tells where regions lie.
+        ramp = torch.arange(in_size * in_size, dtype=torch.float32).reshape(1, 1, in_size, in_size)
+        for out_size in range(1, in_size):
+            last_columns = torch_at_half(ramp, out_size)[0, 0, 0] % in_size
+            assert region_starts(in_size, out_size) == tuple(int(column) - 1 for column in last_columns)
+            seen += 1
+    assert seen == sum(range(1, 64)) + 95 + 127 + 223 + 224
+
+
+@settings(deadline=None)
+@given(sizes())
+def test_regions_run_forward_from_the_first_pixel_to_the_border(in_and_out: tuple[int, int]) -> None:
+    in_size, out_size = in_and_out
+    starts = region_starts(in_size, out_size)
+    assert len(starts) == out_size
+    assert all(before < after for before, after in pairwise(starts))
+    assert starts[-1] == in_size - 2
+    assert starts[0] == 0 or out_size == 1
+
+
+def test_training_draws_as_torchs_layer_does() -> None:
+    x = torch.randn(4, 5, 13, 13)
+    torch.manual_seed(11)
+    wanted = nn.FractionalMaxPool2d(2, output_size=8)(x)
+    torch.manual_seed(11)
+    layer = FractionalPool(13, 8).train()
+    assert torch.equal(layer(x), wanted)
+    assert not torch.equal(layer(x), wanted)
+
+
+def test_evaluation_passes_gradients_to_each_regions_maximum() -> None:
+    x = torch.randn(2, 3, 9, 9, requires_grad=True)
+    (ours,) = torch.autograd.grad(FractionalPool(9, 5).eval()(x).square().sum(), x)
+    (theirs,) = torch.autograd.grad(torch_at_half(x, 5).square().sum(), x)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_dtype_is_kept_and_the_pixels_are_exact(dtype: torch.dtype, training: bool) -> None:
+    x = torch.randn(2, 3, 200, 200).to(dtype)
+    layer = FractionalPool(200, 141).train(training)
+    torch.manual_seed(0)
+    pooled = layer(x)
+    torch.manual_seed(0)
+    wide = layer(x.to(torch.promote_types(dtype, torch.float32)))
+    assert pooled.dtype == dtype
+    assert torch.equal(pooled, wide.to(dtype))
+
+
+def test_a_nan_is_not_pooled_away() -> None:
+    x = torch.zeros(1, 1, 6, 6)
+    x[0, 0, 5, 5] = float("nan")
+    for training in (True, False):
+        assert FractionalPool(6, 3).train(training)(x).isnan().any()
+
+
+@pytest.mark.parametrize(("in_size", "out_size"), [(3, 3), (3, 4), (2, 0), (1, 1)])
+def test_regions_that_do_not_fit_are_refused(in_size: int, out_size: int) -> None:
+    with pytest.raises(ValueError, match=rf"out \+ 1 <= in, got in={in_size}, out={out_size}"):
+        FractionalPool(in_size, out_size)
+
+
+def test_images_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"made for images of side 8, got \(1, 1, 8, 9\)"):
+        FractionalPool(8, 4)(torch.zeros(1, 1, 8, 9))
+
+
+def test_the_printed_layer_shows_its_sizes() -> None:
+    assert str(FractionalPool(8, 5)) == "FractionalPool(in_size=8, out_size=5)"
+
+
+@pytest.mark.parametrize("kind", ["fractional", "max", "average"])
+@pytest.mark.parametrize(("in_size", "out_size"), [(32, 20), (13, 8), (3, 2)])
+def test_every_pooling_reaches_the_size(kind: Any, in_size: int, out_size: int) -> None:
+    pooled = pool(kind, in_size, out_size)(torch.randn(2, 3, in_size, in_size))
+    assert pooled.shape == (2, 3, out_size, out_size)
+
+
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(1, 1), (7, 1), (16, 1), (32, 2), (46, 2), (47, 1), (155, 5), (210, 14), (256, 16)]
+)
+def test_groups_are_near_16_channels(channels: int, groups: int) -> None:
+    assert group_count(channels) == groups
+
+
+@settings(deadline=None)
+@given(st.integers(1, 1024))
+def test_groups_divide_the_channels(channels: int) -> None:
+    assert channels % group_count(channels) == 0
+
+
+def test_every_activation_has_a_layer() -> None:
+    assert set(ACTIVATIONS) == set(get_args(Activation))
+    assert len(ACTIVATIONS) == 5
+
+
+def test_dense_ends_in_logits() -> None:
+    assert [type(layer).__name__ for layer in dense((6, 5, 4, 3), activation="gelu", dropout=0.1)] == [
+        *("Linear", "GELU", "Dropout", "Linear", "GELU", "Dropout", "Linear"),
+    ]
+    assert [type(layer).__name__ for layer in dense((6, 3), activation="gelu", dropout=0.1)] == ["Linear"]

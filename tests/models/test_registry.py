@@ -1,0 +1,150 @@
+"""The table of models: names, options and the errors about them."""
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from annotated_types import Ge, Le, Lt, MinLen
+
+import models
+
+
+def test_names() -> None:
+    assert models.names() == ["classifier", "mnist_mlr", "mnist_cnn", "simple_cnn"]
+
+
+def test_every_entry_is_described() -> None:
+    seen = 0
+    for name in models.names():
+        entry = models.get(name)
+        assert entry.name == name
+        assert entry.summary
+        assert "\n" not in entry.summary
+        assert entry.task == "classification"
+        seen += 1
+    assert seen == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "native_input"),
+    [
+        ("classifier", (3, 32, 32)),
+        ("mnist_mlr", (1, 28, 28)),
+        ("mnist_cnn", (1, 28, 28)),
+        ("simple_cnn", (1, 28, 28)),
+    ],
+)
+def test_native_images_are_those_published(name: str, native_input: tuple[int, int, int]) -> None:
+    assert models.get(name).native_input == native_input
+    assert models.get(name).native_classes == 10
+
+
+def test_options_of_the_classifier() -> None:
+    options = models.options("classifier")
+    assert {name: option.default for name, option in options.items()} == {
+        "starting_channels": 46,
+        "final_channels": 210,
+        "cnn_layers": 6,
+        "fcn_layers": 4,
+        "activation": "mish",
+        "pooling": "fractional",
+        "residual": False,
+        "norm": "batch",
+        "dropout": 0.0,
+    }
+    assert options["cnn_layers"].annotation == Annotated[int, Ge(1), Le(64)]
+    assert options["pooling"].annotation == Literal["fractional", "max", "average"]
+    assert options["norm"].annotation == Literal["batch", "group", "none"]
+    assert options["residual"].annotation is bool
+    assert options["dropout"].annotation == Annotated[float, Ge(0), Lt(1)]
+
+
+def test_options_of_the_testbed() -> None:
+    assert models.options("mnist_mlr") == {}
+    assert {o.name: o.default for o in models.options("mnist_cnn").values()} == {
+        "hidden_dims": (256, 128),
+        "dropout": 0.4,
+    }
+    options = models.options("simple_cnn")
+    assert {o.name: o.default for o in options.values()} == {
+        "conv_channels": (32, 64),
+        "hidden_dim": 128,
+        "dropout": 0.5,
+    }
+    width = Annotated[int, Ge(1), Le(65_536)]
+    assert options["conv_channels"].annotation == Annotated[tuple[width, ...], MinLen(1)]
+
+
+def test_changing_the_answer_does_not_change_the_table() -> None:
+    models.options("classifier").clear()
+    models.names().clear()
+    assert len(models.options("classifier")) == 9
+    assert len(models.names()) == 4
+
+
+@pytest.mark.parametrize("ask", [models.get, models.options])
+def test_an_unknown_model_gets_the_list_and_the_nearest(ask: Any) -> None:
+    with pytest.raises(
+        models.ModelError,
+        match=r"^unknown model: 'simple_cn'; nearest: 'simple_cnn'; "
+        r"known: classifier, mnist_mlr, mnist_cnn, simple_cnn$",
+    ):
+        ask("simple_cn")
+
+
+@pytest.mark.parametrize("name", ["", None, 3, ["classifier"]])
+def test_what_is_no_name_is_an_unknown_model(name: Any) -> None:
+    with pytest.raises(models.ModelError, match=r"^unknown model: .*known: classifier, "):
+        models.get(name)
+
+
+@pytest.mark.parametrize("ask", [models.check, models.build, models.cost_of])
+def test_an_unknown_option_gets_the_list_and_the_nearest(ask: Any) -> None:
+    with pytest.raises(
+        models.ModelError,
+        match=r"^unknown option of simple_cnn: 'hidden'; nearest: 'hidden_dim'; "
+        r"known: conv_channels, hidden_dim, dropout$",
+    ):
+        ask("simple_cnn", (1, 28, 28), 10, hidden=64)
+
+
+def test_a_model_without_options_says_so() -> None:
+    with pytest.raises(models.ModelError, match=r"^unknown option of mnist_mlr: 'dropout'; there is none$"):
+        models.check("mnist_mlr", (1, 28, 28), 10, dropout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("classifier", {"activation": "tanh"}, r"^classifier: activation='tanh': Input should be 'mish', 'relu', "),
+        ("classifier", {"dropout": 1.0}, r"^classifier: dropout=1.0: Input should be less than 1$"),
+        ("classifier", {"dropout": float("nan")}, r"^classifier: dropout=nan: Input should be a finite number$"),
+        ("classifier", {"cnn_layers": 0}, r"^classifier: cnn_layers=0: Input should be greater than or equal to 1$"),
+        ("classifier", {"fcn_layers": 65}, r"^classifier: fcn_layers=65: Input should be less than or equal to 64$"),
+        ("classifier", {"starting_channels": 1.5}, r"^classifier: starting_channels=1.5: Input should be a valid int"),
+        (
+            "mnist_cnn",
+            {"hidden_dims": [0]},
+            r"^mnist_cnn: hidden_dims=\[0\]: Input should be greater than or equal to 1$",
+        ),
+        ("simple_cnn", {"conv_channels": []}, r"^simple_cnn: conv_channels=\[\]: Tuple should have at least 1 item"),
+    ],
+)
+def test_illegal_values_are_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(models.ModelError, match=message) as caught:
+        models.check(name, (3, 32, 32), 10, **options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", models.names())
+@pytest.mark.parametrize("shape", [(3, 32), (3, 32, 32, 1), (0, 32, 32), (3, 0, 32), (3, 32, -1)])
+def test_what_is_no_image_is_refused(name: str, shape: tuple[int, ...]) -> None:
+    with pytest.raises(
+        models.ModelError, match=rf"^{name}: the image must be \(C, H, W\) with each at least 1, got \("
+    ):
+        models.check(name, shape, 10)
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_no_classes_are_refused(name: str) -> None:
+    with pytest.raises(models.ModelError, match=rf"^{name}: classes must be at least 1, got 0$"):
+        models.check(name, (3, 32, 32), 0)

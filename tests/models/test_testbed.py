@@ -1,0 +1,95 @@
+"""The fixed models against their published layer lists and counts."""
+
+from typing import Any
+
+import pytest
+import torch
+
+import models
+from models.cost import cost
+
+LAYERS = {
+    "mnist_mlr": ["Flatten", "Linear"],
+    "mnist_cnn": ["Flatten", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"],
+    "simple_cnn": [
+        *("Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "MaxPool2d"),
+        *("Flatten", "Linear", "ReLU", "Dropout", "Linear"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "mult_adds", "forward_backward_mb", "params_mb"),
+    [
+        ("mnist_mlr", 7_850, 0.01, 0.00, 0.03),
+        ("mnist_cnn", 235_146, 0.24, 0.00, 0.94),
+        ("simple_cnn", 421_642, 4.28, 0.30, 1.69),
+    ],
+)
+def test_published_counts(
+    name: str, parameters: int, mult_adds: float, forward_backward_mb: float, params_mb: float
+) -> None:
+    entry = models.get(name)
+    model = models.build(name, entry.native_input, entry.native_classes)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+    counted = cost(model, entry.native_input)
+    assert counted.parameters == parameters
+    assert round(counted.mult_adds / 1e6, 2) == mult_adds
+    assert round(counted.forward_backward_bytes / 1e6, 2) == forward_backward_mb
+    assert round(counted.params_bytes / 1e6, 2) == params_mb
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_published_layers(name: str) -> None:
+    assert [type(layer).__name__ for layer in models.build(name, (1, 28, 28), 10).children()] == LAYERS[name]
+
+
+@pytest.mark.parametrize(("name", "probability"), [("mnist_cnn", 0.4), ("simple_cnn", 0.5)])
+def test_published_dropout(name: str, probability: float) -> None:
+    layers = models.build(name, (1, 28, 28), 10).children()
+    assert {layer.p for layer in layers if isinstance(layer, torch.nn.Dropout)} == {probability}
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((3, 32, 32), {"conv_channels": [16]}),
+        ((1, 8, 8), {"conv_channels": [4, 8, 16], "hidden_dim": 5, "dropout": 0.0}),
+        ((2, 13, 40), {"conv_channels": (3, 5, 7)}),
+        ((1, 4, 4), {}),
+    ],
+)
+def test_simple_cnn_takes_any_size_and_channels(shape: tuple[int, int, int], options: dict[str, Any]) -> None:
+    model = models.build("simple_cnn", shape, 100, **options)
+    assert model(torch.randn(2, *shape)).shape == (2, 100)
+
+
+def test_simple_cnn_on_cifar_100() -> None:
+    # conv 3-32 and 32-64, then 64 x 8 x 8 features to 128 to 100, biases included.
+    expected = (3 * 32 * 9 + 32) + (32 * 64 * 9 + 64) + (4096 * 128 + 128) + (128 * 100 + 100)
+    assert models.cost_of("simple_cnn", (3, 32, 32), 100).parameters == expected
+
+
+def test_mnist_cnn_takes_any_hidden_layers() -> None:
+    assert models.cost_of("mnist_cnn", (1, 8, 8), 3, hidden_dims=[5]).parameters == 64 * 5 + 5 + 5 * 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        (
+            (1, 3, 28),
+            {},
+            r"^simple_cnn: 2 conv_channels halve an image of 3 x 28 pixels to nothing; "
+            r"legal: at most 1 for this image, or sides of at least 4 pixels$",
+        ),
+        ((3, 32, 32), {"conv_channels": [8] * 6}, r"legal: at most 5 for this image, or sides of at least 64 pixels$"),
+        ((3, 1, 1), {"conv_channels": [8]}, r"legal: at most 0 for this image, or sides of at least 2 pixels$"),
+    ],
+)
+def test_an_image_too_small_for_the_poolings_is_refused(
+    shape: tuple[int, int, int], options: dict[str, Any], message: str
+) -> None:
+    for ask in (models.check, models.build):
+        with pytest.raises(models.ModelError, match=message):
+            ask("simple_cnn", shape, 10, **options)
