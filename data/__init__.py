@@ -1,0 +1,44 @@
+"""Datasets to batches on a device. Knows tensors, and nothing of models, searches or Ray.
+
+``registry`` (what there is) -> ``sources`` (read or download, verify) -> ``store`` (prepared, shared by processes) ->
+``splits`` (train and validation) -> ``resident`` (batches on a device), with ``augment`` and ``normalize``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from data.errors import DamagedDataError, DataError
+from data.registry import DatasetEntry
+from data.values import DatasetInfo, ImageSet, Source
+
+if TYPE_CHECKING:
+    from data.augment import Augment, build_augment
+    from data.normalize import Normalization, Statistics, channel_moments, normalization, prepare
+    from data.resident import Resident
+    from data.sources import inspect, load_test, load_train
+    from data.splits import Split, limit, split
+
+__all__ = [
+    "Augment", "DamagedDataError", "DataError", "DatasetEntry", "DatasetInfo", "ImageSet", "Normalization", "Resident",
+    "Source", "Split", "Statistics", "build_augment", "channel_moments", "inspect", "limit", "load_test", "load_train",
+    "normalization", "prepare", "split",
+]  # fmt: skip
+
+# Loaded when first used: they import torch, and `imagetune datasets` must not wait for that.
+_HOME = {
+    "Augment": "augment", "build_augment": "augment",
+    "Normalization": "normalize", "Statistics": "normalize", "channel_moments": "normalize",
+    "normalization": "normalize", "prepare": "normalize",
+    "Resident": "resident",
+    "inspect": "sources", "load_test": "sources", "load_train": "sources",
+    "Split": "splits", "limit": "splits", "split": "splits",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module it lives in (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'data' has no attribute {name!r}")
+    return getattr(import_module(f"data.{_HOME[name]}"), name)

@@ -1,0 +1,30 @@
+"""The handwritten digits that come with scikit-learn: real images without a download."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from data import registry
+from data.splits import split
+from data.values import ImageSet, Part
+
+_TEST_FRACTION = 0.2
+_TEST_SEED = 42
+_BRIGHTEST = 16
+
+
+def read_digits(part: Part) -> ImageSet:
+    """One part of the 1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998; scikit-learn's ``load_digits``).
+
+    The set has no test part of its own: 20 % of every class, drawn once and for all with seed 42, are it. Pixels are
+    counts from 0 to 16 and are scaled to 0..255.
+    """
+    from sklearn.datasets import load_digits  # Most of a second to import: only where it is used.
+
+    bundled = load_digits()
+    labels = torch.from_numpy(bundled.target.astype(np.int64))
+    images = torch.from_numpy(np.rint(bundled.images * (255 / _BRIGHTEST)).astype(np.uint8))[:, None]
+    parts = split(labels, _TEST_FRACTION, _TEST_SEED)
+    index = parts.train if part == "train" else parts.validation
+    return ImageSet(images[index], labels[index], registry.get("digits").classes or ())

@@ -1,0 +1,82 @@
+"""Files that appear whole or not at all, and one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.values import Say
+
+_STALE_SECONDS = 3600.0
+
+
+def md5_of(path: Path) -> str:
+    """Hex md5 of a file's content, as dataset publishers state it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, as ``fsync`` does for a file's content."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A path to write to, which becomes ``target`` when the block ends and vanishes when it fails.
+
+    Args:
+        target: The file to be; its folder exists.
+
+    Yields:
+        A temporary path in the same folder. A process that is killed leaves it behind, hidden; see ``sweep``.
+    """
+    partial = target.parent / f".{target.name}.{os.getpid()}.part"
+    try:
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(target)
+        sync_folder(target.parent)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, pattern: str) -> list[Path]:
+    """What killed processes left under ``pattern``: entries nobody has written to for an hour."""
+    old = time.time() - _STALE_SECONDS
+    found = []
+    for path in folder.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            if path.lstat().st_mtime < old:
+                found.append(path)
+    return found
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path, name: str, say: Say) -> Iterator[None]:
+    """Hold a lock between processes, so that a node downloads and decodes once, not once per trial.
+
+    The lock belongs to an open file and so ends with its process, however that ends. Where it cannot be had (a
+    read-only folder, a file system without locks) the block runs all the same: everything it writes is written whole,
+    and only work is done twice.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((folder / f".{name}.lock").open("w"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"waiting for another process that prepares {name}")
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield

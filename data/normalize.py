@@ -1,0 +1,129 @@
+"""What images are shifted and scaled by, and the numbers that describe a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from data.errors import unknown
+from data.sources import ensure, load_test, load_train
+from data.values import ImageSet, Say, Source, silent
+
+NormalizationName = Literal["half", "dataset", "none"]
+_CHUNK_IMAGES = 4096
+_LEVELS = 256
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """``(pixel / 255 - mean) / std``, per channel; both in units of the pixel range 0..1."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def normalization(name: str, images: Tensor, index: Tensor | None = None) -> Normalization:
+    """The values that a name stands for.
+
+    Args:
+        name: ``half`` (mean and standard deviation .5, so -1..1), ``dataset`` (measured over the given images), or
+            ``none`` (0..1 as they are).
+        images: (N, C, H, W) uint8.
+        index: Positions of the train part, (n,) int64; None for all. Only ``dataset`` looks at it.
+
+    Raises:
+        DataError: The name is none of these.
+    """
+    if name not in get_args(NormalizationName):
+        raise unknown("normalization", name, get_args(NormalizationName))
+    channels = images.shape[1]
+    if name == "half":
+        return Normalization((0.5,) * channels, (0.5,) * channels)
+    if name == "none":
+        return Normalization((0.0,) * channels, (1.0,) * channels)
+    mean, std = channel_moments(images, index)
+    # A constant channel has no spread to divide by: it is only shifted.
+    return Normalization(mean, tuple(value or 1.0 for value in std))
+
+
+def channel_moments(images: Tensor, index: Tensor | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and (population) standard deviation of each channel, exact: from counts of the 256 levels.
+
+    Args:
+        images: (N, C, H, W) uint8, N at least 1.
+        index: Positions to use, (n,) int64; None for all.
+
+    Returns:
+        Mean and standard deviation per channel, pixels in 0..1.
+    """
+    counts = torch.zeros(images.shape[1], _LEVELS, dtype=torch.int64)
+    total = len(images) if index is None else len(index)
+    for start in range(0, total, _CHUNK_IMAGES):
+        stop = start + _CHUNK_IMAGES
+        chunk = images[start:stop] if index is None else images.index_select(0, index[start:stop])
+        for channel, count in enumerate(counts):
+            count += torch.bincount(chunk[:, channel].flatten(), minlength=_LEVELS)
+    levels = torch.arange(_LEVELS, dtype=torch.float64) / (_LEVELS - 1)
+    weights = counts.double() / counts.sum(1, keepdim=True)
+    mean = weights @ levels
+    std = (weights * (levels - mean[:, None]) ** 2).sum(1).sqrt()
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What ``imagetune prepare`` prints.
+
+    Attributes:
+        input_shape: (channels, height, width).
+        classes: Class names.
+        train_size: Images to train on, validation not yet carved from them.
+        test_size: Images of the test part.
+        train_counts: Images of each class in the train part.
+        test_counts: The same of the test part.
+        mean: Of each channel over the train part, pixels in 0..1.
+        std: Standard deviation of each channel over the train part.
+        skipped: Images of both parts left out because they could not be read.
+    """
+
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    train_size: int
+    test_size: int
+    train_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    skipped: int
+
+
+def prepare(source: Source, root: Path, *, say: Say = silent) -> Statistics:
+    """Verify a dataset, download what is missing or damaged, prepare it for use, and describe it.
+
+    Raises:
+        DamagedDataError: A file is damaged and could not be replaced.
+        DataError: The images cannot be had; the text says why and what to do.
+    """
+    ensure(source, root, say=say)
+    train, test = load_train(source, root, say=say), load_test(source, root, say=say)
+    mean, std = channel_moments(train.images)
+    _, channels, height, width = train.images.shape
+    return Statistics(
+        (channels, height, width),
+        train.classes,
+        len(train.labels),
+        len(test.labels),
+        _class_counts(train),
+        _class_counts(test),
+        mean,
+        std,
+        train.skipped + test.skipped,
+    )
+
+
+def _class_counts(part: ImageSet) -> tuple[int, ...]:
+    return tuple(torch.bincount(part.labels, minlength=len(part.classes)).tolist())

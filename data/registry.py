@@ -1,0 +1,92 @@
+"""The table of datasets: what each one is, without reading any of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from data.errors import unknown
+
+_TEN_DIGITS = tuple("0123456789")
+
+_FASHION = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+
+_CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_CIFAR100 = """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle
+    caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant
+    flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree
+    motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate
+    poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider
+    squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle
+    wardrobe whale willow_tree wolf woman worm
+"""
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """One dataset of the table.
+
+    Attributes:
+        name: What users write in ``data.name``.
+        summary: One line on what the images are.
+        input_shape: (channels, height, width) of every image, or None where it depends on the user's choice.
+        classes: Class names in the order of the labels, or None where they depend on the user's files.
+        train_size: Images to train on, before a validation part is carved from them, or None where it depends.
+        test_size: Images of the test part, or None where it depends.
+        torchvision_class: Name of the class in ``torchvision.datasets`` whose files, addresses and checksums are used.
+    """
+
+    name: str
+    summary: str
+    input_shape: tuple[int, int, int] | None = None
+    classes: tuple[str, ...] | None = None
+    train_size: int | None = None
+    test_size: int | None = None
+    torchvision_class: str | None = None
+
+
+_TABLE: dict[str, DatasetEntry] = {
+    entry.name: entry
+    for entry in (
+        DatasetEntry(
+            "digits", "8x8 grey handwritten digits, bundled with scikit-learn (no download); fixed test part of 20 %",
+            (1, 8, 8), _TEN_DIGITS, 1_438, 359,
+        ),
+        DatasetEntry(
+            "mnist", "28x28 grey handwritten digits (LeCun et al., 1998)",
+            (1, 28, 28), _TEN_DIGITS, 60_000, 10_000, "MNIST",
+        ),
+        DatasetEntry(
+            "fashion_mnist", "28x28 grey pictures of clothes (Xiao et al., 2017)",
+            (1, 28, 28), _FASHION, 60_000, 10_000, "FashionMNIST",
+        ),
+        DatasetEntry(
+            "cifar10", "32x32 colour photographs of 10 classes (Krizhevsky, 2009)",
+            (3, 32, 32), _CIFAR10, 50_000, 10_000, "CIFAR10",
+        ),
+        DatasetEntry(
+            "cifar100", "32x32 colour photographs of 100 classes (Krizhevsky, 2009)",
+            (3, 32, 32), tuple(_CIFAR100.split()), 50_000, 10_000, "CIFAR100",
+        ),
+        DatasetEntry("folder", "your own images: data.path with one folder per class, resized to data.image_size"),
+    )
+}  # fmt: skip
+
+
+def names() -> list[str]:
+    """The names of all datasets, in the order of the table."""
+    return list(_TABLE)
+
+
+def get(name: str) -> DatasetEntry:
+    """The entry of a dataset.
+
+    Raises:
+        DataError: The name is not in the table; the text lists all names and the nearest one.
+    """
+    if name not in _TABLE:
+        raise unknown("dataset", name, _TABLE)
+    return _TABLE[name]

@@ -1,0 +1,109 @@
+"""Reading datasets: from disk, from the user's folder, or downloaded on first use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data import folder, registry, store, torchvision_sets
+from data.digits import read_digits
+from data.errors import DataError
+from data.files import one_at_a_time
+from data.registry import DatasetEntry
+from data.values import DatasetInfo, ImageSet, Part, Say, Source, silent
+
+__all__ = ["DatasetInfo", "ImageSet", "Source", "ensure", "inspect", "load_test", "load_train"]
+
+
+def inspect(source: Source, root: Path) -> DatasetInfo:
+    """What can be said of a dataset at once: nothing is decoded, downloaded or written.
+
+    Args:
+        source: Which images.
+        root: The data folder; not looked at for sets whose facts are known.
+
+    Raises:
+        DataError: The name is unknown, or the user's folder cannot be used as it is.
+    """
+    entry = _entry(source)
+    if entry.input_shape is not None and entry.classes is not None:
+        return DatasetInfo(entry.input_shape, entry.classes, entry.train_size)
+    listing = folder.scan(source)
+    return DatasetInfo((3, listing.image_size, listing.image_size), listing.classes, len(listing.train))
+
+
+def load_train(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
+    """The train part, from which validation is carved.
+
+    Args:
+        source: Which images.
+        root: The data folder, laid out as torchvision's ``root``; prepared arrays are kept in it.
+        download: Whether missing files may be downloaded.
+        say: Told of everything slow or unexpected, one line at a time.
+
+    Returns:
+        The images, as memory maps shared by all processes of the node.
+
+    Raises:
+        DamagedDataError: A file is damaged.
+        DataError: The images cannot be had; the text says why and what to do.
+    """
+    return _load(source, root, "train", download=download, say=say)
+
+
+def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
+    """The test part; see ``load_train``. For the final evaluation only: nothing may be chosen by it."""
+    return _load(source, root, "test", download=download, say=say)
+
+
+def ensure(source: Source, root: Path, *, say: Say = silent) -> None:
+    """Verify every file of a dataset, replace damaged and download missing ones; the user's own are left alone.
+
+    Raises:
+        DamagedDataError: A damaged file could not be replaced.
+        DataError: A missing file could not be had.
+    """
+    entry = _entry(source)
+    if entry.torchvision_class:
+        with one_at_a_time(root / "prepared", entry.name, say):
+            torchvision_sets.ensure(entry, root, download=True, repair=True, say=say)
+
+
+def _entry(source: Source) -> DatasetEntry:
+    """The table's entry, after a check that only the user's own images are given a path."""
+    entry = registry.get(source.name)
+    if entry.name != "folder" and (source.path or source.image_size):
+        given = "data.path" if source.path else "data.image_size"
+        raise DataError(f"{given} is only for data.name=folder, and data.name is {entry.name}")
+    return entry
+
+
+def _load(source: Source, root: Path, part: Part, *, download: bool, say: Say) -> ImageSet:
+    entry = _entry(source)
+    if entry.name == "digits":
+        return read_digits(part)
+    if entry.name == "folder":
+        return _load_folder(source, root, part, say)
+    return _load_published(entry, root, part, download=download, say=say)
+
+
+def _load_published(entry: DatasetEntry, root: Path, part: Part, *, download: bool, say: Say) -> ImageSet:
+    if found := store.fetch(torchvision_sets.origin(entry, part, root), root, silent):
+        return found
+    with one_at_a_time(root / "prepared", entry.name, say):
+        # The files are checked whenever they are not those that were prepared; another process may just have done so.
+        if found := store.fetch(torchvision_sets.origin(entry, part, root), root, say):
+            return found
+        torchvision_sets.ensure(entry, root, download=download, repair=False, say=say)
+        origin = torchvision_sets.origin(entry, part, root)
+        return store.keep(origin, torchvision_sets.read(entry, part, root), root, say)
+
+
+def _load_folder(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
+    listing = folder.scan(source, say)
+    origin = folder.origin(source, listing, part)
+    if found := store.fetch(origin, root, silent):
+        return found
+    with one_at_a_time(root / "prepared", source.name, say):
+        if found := store.fetch(origin, root, say):
+            return found
+        return store.keep(origin, folder.read(source, listing, part, say), root, say)
