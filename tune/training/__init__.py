@@ -1,0 +1,40 @@
+"""Train one experiment: images in, epochs of metrics, weights and an exact state out. No Ray, no search, no Optuna."""
+
+from tune.training.checkpoint import PARTIAL, CheckpointError, load, load_weights, save, save_weights
+from tune.training.console import RunLog, epoch_line
+from tune.training.failures import last_lines, out_of_memory
+from tune.training.inputs import Splits, open_splits
+from tune.training.loop import End, Training, train
+from tune.training.metrics import EpochMetrics, Mode, best_of
+from tune.training.recipe import autocast
+from tune.training.seeding import cpu_threads, seeded, stream_seed
+from tune.training.state import fingerprint
+from tune.training.tasks import Task, task_of
+
+__all__ = [
+    "PARTIAL",
+    "CheckpointError",
+    "End",
+    "EpochMetrics",
+    "Mode",
+    "RunLog",
+    "Splits",
+    "Task",
+    "Training",
+    "autocast",
+    "best_of",
+    "cpu_threads",
+    "epoch_line",
+    "fingerprint",
+    "last_lines",
+    "load",
+    "load_weights",
+    "open_splits",
+    "out_of_memory",
+    "save",
+    "save_weights",
+    "seeded",
+    "stream_seed",
+    "task_of",
+    "train",
+]

@@ -1,0 +1,90 @@
+"""An experiment's images, split and on the device. The test part is never opened here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+import data
+from tune.spec.experiment import DataSpec
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a training sees of a data set.
+
+    Attributes:
+        train: Images to train on.
+        validation: Images to judge by, apart from the former; None where all are trained on.
+        classes: Class names in the order of the labels.
+        input_shape: (C, H, W), in pixels.
+        split_hash: Equal if and only if the same images are used the same way.
+        normalization: Mean and standard deviation per channel that batches of both parts are normalized with; whoever
+            uses the model later needs the same.
+        skipped: Unreadable images that were left out.
+    """
+
+    train: data.Resident
+    validation: data.Resident | None
+    classes: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    split_hash: str
+    normalization: data.Normalization
+    skipped: int = 0
+
+
+def open_splits(
+    spec: DataSpec,
+    root: Path,
+    device: torch.device,
+    *,
+    full: bool = False,
+    say: Callable[[str], None] = lambda message: None,
+) -> Splits:
+    """Read, split and place the images of an experiment.
+
+    On the CPU the images stay memory maps that every process of the node shares; on another device they are copied.
+    Several trainings may use the same splits at once.
+
+    Args:
+        spec: Which images, and how they are split and normalized.
+        root: The data directory, as torchvision's `root`.
+        device: Where the batches are made.
+        full: Train on validation images too, and validate on none.
+        say: Told of everything slow or unexpected, one line at a time.
+
+    Raises:
+        data.DataError: The images cannot be had, are damaged, or too few for the split asked for.
+    """
+    images = data.load_train(spec.source, root, say=say)
+    parts = data.split(images.labels, spec.validation_fraction, spec.split_seed)
+    if spec.train_limit is not None:
+        parts = data.limit(parts, spec.train_limit, images.labels)
+    index = torch.cat([parts.train, parts.validation]).sort().values if full else parts.train
+    normalization = _normalization(spec, images, index)
+
+    def placed(part: torch.Tensor) -> data.Resident:
+        return data.Resident(images.images, images.labels, part, normalization=normalization).to(device)
+
+    _, channels, height, width = images.images.shape
+    return Splits(
+        train=placed(index),
+        validation=None if full or not len(parts.validation) else placed(parts.validation),
+        classes=images.classes,
+        input_shape=(channels, height, width),
+        split_hash=f"{parts.hash}-full" if full else parts.hash,
+        normalization=normalization,
+        skipped=images.skipped,
+    )
+
+
+def _normalization(spec: DataSpec, images: data.ImageSet, train: torch.Tensor) -> data.Normalization:
+    """The numbers behind the experiment's word for them; `dataset` is measured over the images trained on."""
+    if isinstance(spec.normalize, str):
+        return data.normalization(spec.normalize, images.images, train)
+    channels = images.images.shape[1]
+    mean, std = spec.normalize.mean, spec.normalize.std
+    return data.Normalization(mean * channels, std * channels) if len(mean) == 1 else data.Normalization(mean, std)

@@ -1,0 +1,257 @@
+"""Train one experiment: no Ray, no files, no state but the object's own."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import data
+import models
+from tune.spec.experiment import Experiment
+from tune.training.inputs import Splits
+from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
+from tune.training.recipe import Schedule, autocast, build_optimizer
+from tune.training.seeding import cpu_threads, seeded, stream_seed
+from tune.training.state import check_identity, copied, identity
+from tune.training.tasks import task_of
+
+# Steps between looks at the losses. Each look waits for the device; a divergence costs at most so many steps.
+CHECK_EVERY = 50
+
+# Validation batches hold as many numbers as 1,000 CIFAR images: enough to amortise the calls, little beside a training
+# step's activations, since none are kept.
+VALIDATION_NUMBERS = 1_000 * 3 * 32 * 32
+
+
+class End(StrEnum):
+    """Why a training ended by itself."""
+
+    EPOCHS = "epochs"
+    """It ran all the epochs it was given."""
+    EARLY_STOPPING = "early_stopping"
+    """Its validation loss stopped improving."""
+    DIVERGED = "diverged"
+    """A loss is no finite number."""
+
+
+class Training:
+    """The state of one experiment's training, moved on an epoch at a time.
+
+    The same experiment, splits and number of CPU threads give bitwise the same losses on a CPU, whatever ran before in
+    the process and wherever the training was interrupted between two epochs. An exception out of `run_epoch` leaves a
+    half-trained epoch behind: go on from the last saved state, in a new object.
+
+    Attributes:
+        experiment: What is trained.
+        splits: On which images.
+        threads: CPU threads in use.
+        model: The network, on the device.
+        history: The metrics of the epochs so far.
+        best_weights: The model's state after the best epoch, on the CPU; None before there is one.
+
+    Args:
+        experiment: What to train.
+        splits: Its images, as `open_splits` gives them; they lie on `device`.
+        device: Where to train.
+        metric: By which the best epoch is chosen, as in `EpochMetrics.values`. Without validation images the latest
+            epoch counts as the best by val_*, since there is nothing to choose by.
+        mode: Whether the metric is to be small or large.
+        epochs: End after so many, if the experiment has more; its schedule stays laid over all of its own.
+        threads: CPU threads where the experiment names none.
+
+    Raises:
+        models.ModelError: The model is impossible on these images.
+        ValueError: The task has no such metric.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        splits: Splits,
+        *,
+        device: torch.device,
+        metric: str = "val_loss",
+        mode: Mode = "min",
+        epochs: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        spec = experiment.training
+        self.experiment = experiment
+        self.splits = splits
+        self.threads = spec.threads or threads
+        self.model = _initial_model(experiment, splits).to(device)
+        self.history: list[EpochMetrics] = []
+        self.best_weights: dict[str, Tensor] | None = None
+        self._device = device
+        self._metric, self._mode = metric, mode
+        self._epochs = min(epochs or spec.epochs, spec.epochs)
+        self._steps = steps_per_epoch(len(splits.train), spec.batch_size)
+        self._task = task_of(models.get(experiment.model.name).task, spec)
+        _check_metric(metric, self._task.names)
+        self._optimizer = build_optimizer(spec.optimizer, self.model.parameters(), device)
+        self._schedule = Schedule(spec, self._optimizer, self._steps)
+        self._augment = _augment(experiment)
+
+    @property
+    def best(self) -> EpochMetrics | None:
+        """The best epoch so far; None if there is none yet."""
+        return best_of(self.history, self._metric, self._mode)
+
+    @property
+    def end(self) -> End | None:
+        """Why the training is over; None while it is not."""
+        if self.history and not self.history[-1].finite:
+            return End.DIVERGED
+        if len(self.history) >= self._epochs:
+            return End.EPOCHS
+        stopping = self.experiment.training.early_stopping
+        losses = [metrics.values["val_loss"] for metrics in self.history if "val_loss" in metrics.values]
+        if stopping is not None and patience_spent(losses, stopping.patience, stopping.min_delta):
+            return End.EARLY_STOPPING
+        return None
+
+    def run_epoch(self) -> EpochMetrics:
+        """Train one epoch, validate, and take both into the history.
+
+        A loss that is no finite number ends the epoch within `CHECK_EVERY` steps; what is not known then is NaN.
+
+        Raises:
+            RuntimeError: The training is over.
+        """
+        if self.end is not None:
+            raise RuntimeError(f"the training is over: {self.end}")
+        started = time.perf_counter()
+        epoch = len(self.history) + 1
+        with cpu_threads(self.threads), seeded(stream_seed(self.experiment.seed, "epoch", epoch), self._device):
+            values, lr = self._train(epoch)
+            values |= self._validate(diverged=not math.isfinite(values["train_loss"]))
+        metrics = EpochMetrics(epoch, values, lr, time.perf_counter() - started)
+        self.history.append(metrics)
+        if self.best is metrics:
+            self.best_weights = copied(self.model.state_dict())
+        return metrics
+
+    def _train(self, epoch: int) -> tuple[dict[str, float], float]:
+        """One pass over the training images: metrics, and the learning rate of its last step."""
+        self.model.train()
+        sums, lr = Sums(self._task.names, self._device), self._schedule.lr
+        for step, (images, labels) in enumerate(self._batches(epoch), start=1):
+            lr = self._schedule.lr
+            loss, outputs = self._step(images, labels)
+            sums.add(loss, self._task.others(outputs, images, labels), len(labels))
+            if step % CHECK_EVERY == 0 and not sums.finite():
+                break
+        self._schedule.after_epoch()
+        return sums.means("train_"), lr
+
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of the optimizer on (B, C, H, W) images and (B,) labels: the batch's mean loss, and the outputs."""
+        with autocast(self.experiment.training, self._device):
+            outputs = self.model(images)
+        loss = self._task.loss(outputs, images, labels, training=True)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if (norm := self.experiment.training.clip_norm) is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), norm)
+        self._optimizer.step()
+        self._schedule.after_batch()
+        return loss.detach(), outputs.detach()
+
+    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The training images in the epoch's own order: normalized (B, C, H, W) and (B,), both on the device."""
+        generator = torch.Generator()  # of the CPU: the same batches on every device
+        generator.manual_seed(stream_seed(self.experiment.seed, "batches", epoch))
+        size = self.experiment.training.batch_size
+        return islice(self.splits.train.batches(size, generator=generator, augment=self._augment), self._steps)
+
+    @torch.inference_mode()
+    def _validate(self, *, diverged: bool) -> dict[str, float]:
+        """Metrics on the validation images, if there are any; NaN once the weights are worth nothing."""
+        if self.splits.validation is None:
+            return {}
+        if diverged:
+            return {f"val_{name}": math.nan for name in self._task.names}
+        self.model.eval()
+        sums = Sums(self._task.names, self._device)
+        size = max(self.experiment.training.batch_size, VALIDATION_NUMBERS // math.prod(self.splits.input_shape))
+        for images, labels in self.splits.validation.batches(size):
+            with autocast(self.experiment.training, self._device):
+                outputs = self.model(images)
+            loss = self._task.loss(outputs, images, labels, training=False)
+            sums.add(loss, self._task.others(outputs, images, labels), len(labels))
+        return sums.means("val_")
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on exactly: a copy on the CPU, of tensors and plain values only.
+
+        Chance needs no entry: every epoch's stream follows from the seed. Nor do the best epoch, early stopping and the
+        end: they follow from the history.
+        """
+        live = {
+            "model": self.model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "best_weights": self.best_weights,
+        }
+        history = [metrics.to_dict() for metrics in self.history]
+        return {**self._identity(), **copied(live), "history": history}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Stand where the training stood whose state this is.
+
+        Raises:
+            CheckpointError: The state is of another experiment, other images, another metric or format.
+        """
+        check_identity(state, self._identity())
+        own = copied(state)  # torch keeps the tensors it is handed, and would train the caller's
+        self.model.load_state_dict(own["model"])
+        self._optimizer.load_state_dict(own["optimizer"])
+        self._schedule.load_state_dict(own["schedule"])
+        self.history = [EpochMetrics.from_dict(row) for row in own["history"]]
+        self.best_weights = own["best_weights"]
+
+    def _identity(self) -> dict[str, Any]:
+        return identity(self.experiment, self.splits.split_hash, f"{self._mode} {self._metric}")
+
+
+def train(training: Training, report: Callable[[EpochMetrics], object] = lambda metrics: None) -> End:
+    """Run a training to its end, telling of every epoch; at once if it is over already."""
+    while (end := training.end) is None:
+        report(training.run_epoch())
+    return end
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Optimizer steps of an epoch: the smaller last batch counts, unless it is a single image.
+
+    Batch normalization of one image with one pixel per channel is undefined, and torch refuses it. The image left out
+    is another one each epoch, by the shuffling.
+    """
+    steps, rest = divmod(images, batch_size)
+    return steps + (rest > 1 or (rest == 1 and steps == 0))
+
+
+def _check_metric(metric: str, names: Sequence[str]) -> None:
+    legal = [f"{part}_{name}" for part in ("train", "val") for name in names]
+    if metric not in legal:
+        raise ValueError(f"the metric is {metric!r}; legal: {', '.join(legal)}")
+
+
+def _augment(experiment: Experiment) -> data.Augment | None:
+    table = {name: json.loads(options) for name, options in experiment.data.augment}
+    return data.build_augment(table) if table else None
+
+
+def _initial_model(experiment: Experiment, splits: Splits) -> nn.Module:
+    """The untrained model. Made on the CPU, so that a seed means the same weights on every device."""
+    spec = experiment.model
+    with seeded(stream_seed(experiment.seed, "model"), torch.device("cpu")):
+        return models.build(spec.name, splits.input_shape, len(splits.classes), **spec.options())
