@@ -8,7 +8,7 @@ from pathlib import Path
 import data
 import models
 from tune.spec.errors import Problem
-from tune.spec.experiment import DataSpec, Experiment
+from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
 from tune.spec.search import SearchSpec
 
 
@@ -30,34 +30,44 @@ def inspect_data(spec: DataSpec, root: Path | None = None) -> data.DatasetInfo:
     return data.inspect(spec.source, data_root(root))
 
 
-def check_experiment(experiment: Experiment, root: Path | None = None) -> list[Problem]:
+def check_experiment(experiment: Experiment, info: data.DatasetInfo) -> list[Problem]:
     """What is impossible about a well-formed experiment: its plan on these images, a batch larger than the set."""
-    try:
-        info = inspect_data(experiment.data, root)
-    except data.DataError as error:
-        return [Problem("data", str(error))]
-    problems = [*_data_problems(experiment, info)]
-    try:
-        models.check(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
-    except models.ModelError as error:
-        problems.append(Problem("model", str(error)))
+    return check_parts(experiment.data, experiment.model, experiment.training, info)
+
+
+def check_parts(
+    spec: DataSpec, model: ModelSpec | None, training: TrainingSpec | None, info: data.DatasetInfo
+) -> list[Problem]:
+    """The same for the sections that are well formed, so that one faulty section does not hide faults of the others."""
+    problems = _normalization_problems(spec, info)
+    if training is not None:
+        problems += _size_problems(spec, training, info)
+    if model is not None:
+        try:
+            models.check(model.name, info.input_shape, len(info.classes), **model.options())
+        except models.ModelError as error:
+            problems.append(Problem("model", str(error)))
     return problems
 
 
-def _data_problems(experiment: Experiment, info: data.DatasetInfo) -> list[Problem]:
-    spec, training = experiment.data, experiment.training
+def _normalization_problems(spec: DataSpec, info: data.DatasetInfo) -> list[Problem]:
+    channels = info.input_shape[0]
+    if isinstance(spec.normalize, str) or len(spec.normalize.mean) == channels:
+        return []
+    return [Problem("data.normalize", f"the images have {channels} channels; legal: as many values of mean and of std")]
+
+
+def _size_problems(spec: DataSpec, training: TrainingSpec, info: data.DatasetInfo) -> list[Problem]:
     problems = []
-    if spec.normalize not in ("half", "dataset", "none"):
-        channels = info.input_shape[0]
-        if len(spec.normalize.mean) not in (1, channels):  # type: ignore[union-attr]
-            problems.append(Problem("data.normalize", f"the images have {channels} channels; legal: as many means and stds"))
     if spec.validation_fraction == 0 and training.early_stopping is not None:
         message = "0 leaves nothing to judge early stopping by; legal: > 0, or no training.early_stopping"
         problems.append(Problem("data.validation_fraction", message))
     if info.train_size is not None:
         left = info.train_size - round(info.train_size * spec.validation_fraction)
         if spec.train_limit is not None and spec.train_limit > left:
-            problems.append(Problem("data.train_limit", f"{spec.train_limit} of {left} training images; legal: <= {left}"))
+            problems.append(
+                Problem("data.train_limit", f"{spec.train_limit} of {left} training images; legal: <= {left}")
+            )
         left = min(left, spec.train_limit or left)
         if training.batch_size > left:
             message = f"{training.batch_size} is larger than the training set of {left} images; legal: <= {left}"

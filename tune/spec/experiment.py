@@ -20,6 +20,7 @@ from pydantic import (
 
 import data
 import models
+from data import registry as datasets
 from tune.spec.errors import nearest
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
@@ -47,7 +48,9 @@ class Normalization(Frozen):
     @model_validator(mode="after")
     def _same_length(self) -> Normalization:
         if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
-            raise ValueError(f"mean {list(self.mean)} and std {list(self.std)} do not fit; legal: as many of each, std > 0")
+            raise ValueError(
+                f"mean {list(self.mean)} and std {list(self.std)} do not fit; legal: as many of each, std > 0"
+            )
         return self
 
 
@@ -85,8 +88,8 @@ class DataSpec(Frozen):
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
-        if name not in data.names():
-            raise ValueError(f"{name!r} is not a data set; {nearest(name, data.names())}")
+        if name not in datasets.names():
+            raise ValueError(f"{name!r} is not a data set; {nearest(name, datasets.names())}")
         return name
 
     @model_validator(mode="after")

@@ -57,7 +57,9 @@ def find(name_or_path: str) -> Path:
         raise SpecError([Problem("", f"{name_or_path!r} is not a file")])
     if (found := shipped().get(name_or_path)) is not None:
         return found
-    raise SpecError([Problem("", f"{name_or_path!r} is neither a file nor shipped; {nearest(name_or_path, shipped())}")])
+    raise SpecError(
+        [Problem("", f"{name_or_path!r} is neither a file nor shipped; {nearest(name_or_path, shipped())}")]
+    )
 
 
 def read_tree(path: Path) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
+import data
 from search_spaces import Space, parse_space
-from tune.spec.checks import check_experiment, check_search
+from tune.spec.checks import check_parts, check_search, inspect_data
 from tune.spec.dotted import Tree, flatten, get_dotted, set_dotted, with_values
 from tune.spec.errors import Problem, SpecError, nearest
 from tune.spec.experiment import Experiment
@@ -18,6 +19,9 @@ from tune.spec.files import find, parse_yaml, read_tree
 from tune.spec.search import ConstraintsSpec, SearchSettings, SearchSpec
 from tune.spec.translate import translate
 
+_PARTS: dict[str, TypeAdapter[Any]] = {
+    name: TypeAdapter(Experiment.model_fields[name].rebuild_annotation()) for name in ("data", "model", "training")
+}
 M = TypeVar("M", bound=BaseModel)
 
 _SECTIONS = ("experiment", "space", "constraints", "first", "search")
@@ -31,6 +35,8 @@ class Loaded(NamedTuple):
     path: Path
     sections: Tree
     overridden: frozenset[str]
+    problems: tuple[Problem, ...]
+    """What is wrong already: unknown sections, overrides that are none."""
 
     def file_of(self, field: str) -> str:
         """Where a field's value came from: the file, or the command line."""
@@ -43,7 +49,7 @@ def read(name_or_path: str, overrides: Iterable[str] = ()) -> Loaded:
     A file without an `experiment` section is an experiment itself.
 
     Raises:
-        SpecError: no such file, not YAML, unknown sections, or an override that is none.
+        SpecError: no such file, or not YAML.
     """
     path = find(name_or_path)
     tree = read_tree(path)
@@ -56,11 +62,10 @@ def read(name_or_path: str, overrides: Iterable[str] = ()) -> Loaded:
         if not isinstance(sections[key], type(default)):
             legal = "a list" if key == "first" else "a mapping"
             problems.append(Problem(key, f"{sections[key]!r} is not {legal}", str(path)))
+            sections[key] = default
     values, override_problems = parse_overrides(overrides)
-    if problems += override_problems:
-        raise SpecError(problems)
     _apply(sections, values)
-    return Loaded(path, sections, frozenset(values))
+    return Loaded(path, sections, frozenset(values), (*problems, *override_problems))
 
 
 def parse_overrides(overrides: Iterable[str]) -> tuple[Tree, list[Problem]]:
@@ -99,14 +104,12 @@ def load_experiment(name_or_path: str, overrides: Iterable[str] = (), root: Path
         SpecError: all that is wrong with it.
     """
     loaded = read(name_or_path, overrides)
+    experiment, problems = _check_tree(loaded.sections["experiment"], loaded, root)
     if free := list(loaded.sections["space"]):
         message = f"has free fields: {', '.join(free)}; legal: `search` it, or fix each with an override"
-        raise SpecError([Problem("space", message, str(loaded.path))])
-    experiment, problems = _validate(Experiment, loaded.sections["experiment"], "", loaded)
-    if experiment is not None:
-        problems += _placed(check_experiment(experiment, root), loaded)
-    if experiment is None or problems:
-        raise SpecError(problems)
+        problems = [Problem("space", message, str(loaded.path))]
+    if experiment is None or problems or loaded.problems:
+        raise SpecError([*loaded.problems, *problems])
     return experiment
 
 
@@ -119,7 +122,8 @@ def load_search(name_or_path: str, overrides: Iterable[str] = (), root: Path | N
     loaded = read(name_or_path, overrides)
     sections = loaded.sections
     space, found = parse_space(sections["space"], fixed=_fixed_values(sections))
-    problems = [Problem(f"space.{field}" if field else "space", text, str(loaded.path)) for field, text in found]
+    problems = [*loaded.problems]
+    problems += [Problem(f"space.{field}" if field else "space", text, str(loaded.path)) for field, text in found]
     constraints, more = _validate(ConstraintsSpec, sections["constraints"], "constraints", loaded)
     settings, still_more = _validate(SearchSettings, sections["search"], "search", loaded)
     example, base_problems = _example(sections["experiment"], space, loaded, root)
@@ -138,6 +142,25 @@ def load_search(name_or_path: str, overrides: Iterable[str] = (), root: Path | N
     if problems := _placed(check_search(spec), loaded):
         raise SpecError(problems)
     return spec
+
+
+def _check_tree(tree: Tree, loaded: Loaded, root: Path | None) -> tuple[Experiment | None, list[Problem]]:
+    """The experiment of a tree, and all that is wrong with it, sections that are well formed checked together."""
+    experiment, problems = _validate(Experiment, tree, "", loaded)
+    spec, model, training = (_part(kind, tree.get(name, {})) for name, kind in _PARTS.items())
+    if spec is not None:
+        try:
+            problems += _placed(check_parts(spec, model, training, inspect_data(spec, root)), loaded)
+        except data.DataError as error:
+            problems += _placed([Problem("data", str(error))], loaded)
+    return experiment, problems
+
+
+def _part(kind: TypeAdapter[Any], tree: Any) -> Any:
+    try:
+        return kind.validate_python(tree)
+    except ValidationError:
+        return None
 
 
 def _validate(kind: type[M], tree: Any, prefix: str, loaded: Loaded) -> tuple[M | None, list[Problem]]:
@@ -166,9 +189,7 @@ def _example(tree: Tree, space: Space, loaded: Loaded, root: Path | None) -> tup
     first: tuple[Tree, list[Problem]] | None = None
     for attempt in range(EXAMPLE_ATTEMPTS):
         config = _with_forced(space, {}) if attempt == 0 else space.draw(source)
-        experiment, problems = _validate(Experiment, with_values(tree, config), "", loaded)
-        if experiment is not None:
-            problems = _placed(check_experiment(experiment, root), loaded)
+        _, problems = _check_tree(with_values(tree, config), loaded, root)
         if not problems:
             return config, []
         first = first or (config, problems)
@@ -207,7 +228,13 @@ def _domain_problems(
 def _unknown_field(field: str, tree: Tree, example: Tree, loaded: Loaded) -> list[Problem]:
     """A domain for a whole section (`training`) would be taken apart field by field: refuse it with its fields."""
     if field in _EXPERIMENT_FIELDS and field != "seed":
-        return [Problem(f"space.{field}", "is a section; legal: one of its fields, such as training.batch_size", str(loaded.path))]
+        return [
+            Problem(
+                f"space.{field}",
+                "is a section; legal: one of its fields, such as training.batch_size",
+                str(loaded.path),
+            )
+        ]
     return []
 
 

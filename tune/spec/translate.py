@@ -32,7 +32,10 @@ def translate(error: ValidationError, root: type[BaseModel], prefix: str = "", f
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"] if not _is_branch(part)]
         model = path.pop(1) if path[0] == "model" and len(path) > 1 else None  # the tag of the union of models
-        problems.append(Problem(".".join([*filter(None, [prefix]), *path]), _message(dict(item), root, path, model), file))
+        path += ["name"] * (item["type"] == "union_tag_invalid")
+        problems.append(
+            Problem(".".join([*filter(None, [prefix]), *path]), _message(dict(item), root, path, model), file)
+        )
     return _without_union_echoes(problems)
 
 
@@ -60,7 +63,7 @@ def _message(item: dict[str, Any], root: type[BaseModel], path: list[str], model
     if kind == "extra_forbidden":
         return f"unknown; {nearest(path[-1], _fields_at(model_spec_class(model) if model else root, path[:-1]))}"
     if kind == "union_tag_invalid":
-        return f"name: {context['tag']!r} is unknown; {nearest(context['tag'], models.names())}"
+        return f"{context['tag']!r} is unknown; {nearest(context['tag'], models.names())}"
     if kind == "union_tag_not_found":
         return f"names no model; legal: a mapping with name, one of {', '.join(models.names())}"
     if kind == "missing":

@@ -1,0 +1,7 @@
+"""The durable truth about searches and runs: study, folders, tables."""
+
+from tune.record.layout import RunFolder, SearchFolder, locate_run, locate_search
+from tune.record.status import Status
+from tune.record.study import Record, TrialRecord
+
+__all__ = ["Record", "RunFolder", "SearchFolder", "Status", "TrialRecord", "locate_run", "locate_search"]

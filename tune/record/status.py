@@ -1,0 +1,35 @@
+"""What became of a trial."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """The statuses of a trial, as in the tables."""
+
+    WAITING = "waiting"
+    """Drawn and not running: not begun yet, or put back by an orderly stop with its epochs kept."""
+    RUNNING = "running"
+    COMPLETED = "completed"
+    """Ran all its epochs, or ended by its own early stopping."""
+    STOPPED = "stopped"
+    """Ended by the scheduler or by hand; the reason says which."""
+    DIVERGED = "diverged"
+    """Its loss became NaN or infinite."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """It needed more memory than a GPU or the host has; not tried again."""
+    INFEASIBLE = "infeasible"
+    """Its configuration turned out to be impossible; does not count against the number of trials."""
+    FAILED = "failed"
+    """It raised, or hung, more often than it may be tried again."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to the trial."""
+        return self not in (Status.WAITING, Status.RUNNING)
+
+    @property
+    def bad(self) -> bool:
+        """Whether the configuration itself is to blame, so that the sampler is told to keep away from it."""
+        return self in (Status.DIVERGED, Status.OUT_OF_MEMORY, Status.INFEASIBLE)

@@ -1,0 +1,221 @@
+"""The record of a search: an Optuna study in durable storage, and the only truth about the search.
+
+A trial enters as one line, WAITING, with its whole configuration, so that a kill cannot leave half of one. Each epoch
+adds its metrics; the end adds the outcome, then Optuna's final state. Every write may be repeated after a kill.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from search_spaces import Config, Space
+from tune.record.journal import DamagedRecordError, Journal, mend
+from tune.record.params import CONSTRAINT_PREFIX, params
+from tune.record.status import Status
+from tune.training import EpochMetrics
+
+Direction = Literal["min", "max"]
+STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
+_EPOCH = "epoch:"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What the record holds of one trial."""
+
+    number: int
+    config: Config
+    status: Status
+    reason: str = ""
+    epochs: tuple[EpochMetrics, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is known beside metrics: parameters, mult_adds, attempts."""
+
+    def best(self, metric: str, direction: Direction) -> EpochMetrics | None:
+        """The best epoch; ties keep the earlier; None without a finite value."""
+        sign = 1 if direction == "min" else -1
+        known = [epoch for epoch in self.epochs if math.isfinite(epoch.values.get(metric, math.nan))]
+        return min(known, key=lambda epoch: sign * epoch.values[metric], default=None)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in its epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+class Record:
+    """One search's study: read and written here and nowhere else."""
+
+    def __init__(self, storage: BaseStorage, name: str, metric: str) -> None:
+        self._storage = storage
+        self._study = storage.get_study_id_from_name(name)
+        self.metric = metric
+        self.direction: Direction = (
+            "min" if storage.get_study_directions(self._study)[0] == StudyDirection.MINIMIZE else "max"
+        )
+        self._ids: dict[int, int] = {}
+
+    @classmethod
+    def create(cls, journal: Path, name: str, metric: str, direction: Direction, **options: Any) -> Record:
+        """Begin the record of a new search in a journal file."""
+        storage = JournalStorage(Journal(journal, **options))
+        storage.create_new_study([StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE], name)
+        return cls(storage, name, metric)
+
+    @classmethod
+    def open(cls, journal: Path, name: str, metric: str, **options: Any) -> Record:
+        """Open the record of a search that exists.
+
+        Raises:
+            DamagedRecordError: the journal is missing, holds no study, or cannot be read.
+        """
+        if not journal.is_file():
+            raise DamagedRecordError(f"{journal} is missing: it holds the search; restore it from a backup")
+        try:
+            storage = JournalStorage(Journal(journal, **options))
+            names = [study.study_name for study in storage.get_all_studies()]
+        except (ValueError, KeyError, AssertionError) as error:
+            raise DamagedRecordError(
+                f"{journal} cannot be read ({error}); resume the search to have it mended"
+            ) from None
+        if name not in names:
+            name = names[0] if len(names) == 1 else ""  # the folder was renamed or copied
+        if not name:
+            raise DamagedRecordError(f"{journal} holds no study; restore it from a backup")
+        return cls(storage, name, metric)
+
+    # -- reading
+
+    def trials(self) -> list[TrialRecord]:
+        """Every trial by number."""
+        return [_read(trial) for trial in self._storage.get_all_trials(self._study, deepcopy=False)]
+
+    def trial(self, number: int) -> TrialRecord:
+        """One trial."""
+        return _read(self._storage.get_trial(self._id(number)))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is noted about the search as a whole."""
+        return dict(self._storage.get_study_user_attrs(self._study))
+
+    # -- writing
+
+    def note(self, key: str, value: Any) -> None:
+        """Note something about the search as a whole (JSON values)."""
+        self._storage.set_study_user_attr(self._study, key, value)
+
+    def add(self, space: Space, config: Config, facts: Mapping[str, Any]) -> int:
+        """A new trial, WAITING, in one line of the journal; returns its number."""
+        values, distributions = params(space, config)
+        trial = create_trial(
+            state=TrialState.WAITING,
+            params=values,
+            distributions=distributions,
+            user_attrs={"config": config, **facts},
+        )
+        identity = self._storage.create_new_trial(self._study, template_trial=trial)
+        number = self._storage.get_trial(identity).number
+        self._ids[number] = identity
+        return number
+
+    def start(self, number: int) -> None:
+        """The trial runs."""
+        self._storage.set_trial_state_values(self._id(number), TrialState.RUNNING)
+
+    def rest(self, number: int) -> None:
+        """Put a running trial back to WAITING, its epochs kept."""
+        self._storage.set_trial_state_values(self._id(number), TrialState.WAITING)
+
+    def fact(self, number: int, key: str, value: Any) -> None:
+        """Note something about a trial that has not ended (JSON values)."""
+        self._storage.set_trial_user_attr(self._id(number), key, value)
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+        """Add an epoch of a running trial; doing so again changes nothing."""
+        identity = self._id(number)
+        self._storage.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
+        value = metrics.values.get(self.metric, math.nan)
+        self._storage.set_trial_intermediate_value(identity, metrics.epoch, value)
+
+    def end(self, number: int, status: Status, reason: str = "") -> None:
+        """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED.
+
+        A bad configuration is PRUNED with a violated constraint: as plain PRUNED, a late divergence would rank above
+        an early stop.
+        """
+        assert status.ended
+        identity = self._id(number)
+        self._storage.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
+        if status.bad:
+            self._storage.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
+        best = self.trial(number).best(self.metric, self.direction)
+        values = [best.values[self.metric]] if status is Status.COMPLETED and best is not None else None
+        state = STATES.get(status, TrialState.PRUNED)
+        if state is TrialState.COMPLETE and values is None:
+            state = TrialState.FAIL  # Optuna knows no COMPLETE without a value; the outcome says what happened
+        self._storage.set_trial_state_values(identity, state, values)
+
+    def settle(self) -> list[int]:
+        """After a driver died: finish what it began to end, put its running trials back to WAITING; returns those."""
+        resting = []
+        for trial in self._storage.get_all_trials(self._study, deepcopy=False):
+            if trial.state is TrialState.RUNNING:
+                if outcome := trial.user_attrs.get("outcome"):
+                    self.end(trial.number, Status(outcome["status"]), outcome["reason"])
+                else:
+                    self.rest(trial.number)
+                    resting.append(trial.number)
+        return resting
+
+    def _id(self, number: int) -> int:
+        if number not in self._ids:
+            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
+        return self._ids[number]
+
+
+def _read(trial: FrozenTrial) -> TrialRecord:
+    attrs = trial.user_attrs
+    outcome = attrs.get("outcome") if trial.state.is_finished() else None
+    if outcome:
+        status, reason = Status(outcome["status"]), outcome["reason"]
+    else:
+        status, reason = (Status.WAITING if trial.state is TrialState.WAITING else Status.RUNNING), ""
+    epochs = sorted(
+        (EpochMetrics.from_dict(value) for key, value in attrs.items() if key.startswith(_EPOCH)), key=_by_epoch
+    )
+    known = {
+        key: value for key, value in attrs.items() if not key.startswith(_EPOCH) and key not in ("config", "outcome")
+    }
+    return TrialRecord(trial.number, attrs.get("config", {}), status, reason, tuple(epochs), known)
+
+
+def _by_epoch(metrics: EpochMetrics) -> int:
+    return metrics.epoch
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna's own log lines are for its own users."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+def repair(journal: Path, say: Callable[[str], None]) -> None:
+    """Mend a journal before a driver opens it, and say what was mended."""
+    if journal.is_file() and (mended := mend(journal)):
+        say(mended)
