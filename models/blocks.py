@@ -34,8 +34,8 @@ class FractionalPool(nn.Module):
 
     Regions are 2 x 2 and overlap; where they start follows from one number u in [0, 1) per axis. In training, u is
     drawn anew for each image and channel, from torch's global generator of the input's device, as
-    `nn.FractionalMaxPool2d` does (and on CUDA, like it, adds up gradients in no fixed order). In evaluation u is 0.5, so
-    that one checkpoint gives one result; torch's layer stays random there.
+    `nn.FractionalMaxPool2d` does (and on CUDA, like it, adds up gradients in no fixed order). In evaluation u is 0.5,
+    so that one checkpoint gives one result; torch's layer stays random there.
 
     Args:
         in_size: side of the (square) input, in pixels.
