@@ -1,32 +1,24 @@
-"""The journal file: Optuna's format, locked by the kernel, mended where a write was cut off, patient with a full disk."""
+"""The journal file: Optuna's format, locked by the kernel, mended where cut off, patient with a full disk."""
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lock_obj`, not re-exported
 
 from tune.errors import WorkError
-
-FULL = (errno.ENOSPC, errno.EDQUOT)  # "no space left on device", "disk quota exceeded"
-FULL_DISK_PATIENCE = 600.0  # seconds to wait for room before giving up
-FULL_DISK_PAUSE = 2.0  # seconds between two attempts
+from tune.record.disk import patiently
 
 
 class DamagedRecordError(WorkError):
     """The journal is damaged where it cannot be mended without losing finished work."""
-
-
-class FullDiskError(WorkError):
-    """The disk stayed full for longer than `FULL_DISK_PATIENCE`."""
 
 
 class FlockLock(BaseJournalFileLock):
@@ -62,23 +54,24 @@ class Journal(JournalFileBackend):
         self._say = say
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append records, fsynced; on a full disk undo the part written, wait for room, try again.
+        """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.
 
         Raises:
-            FullDiskError: no room within `FULL_DISK_PATIENCE` seconds. The journal is as it was.
+            FullDiskError: it stayed full. The journal is as it was.
         """
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        for _ in while_full(self._path.parent, self._say):
-            with _locked(self._lock), open(self._path, "ab", buffering=0) as file:
-                before = os.fstat(file.fileno()).st_size
-                try:
-                    _write_all(file.fileno(), text)
-                    os.fsync(file.fileno())
-                    return
-                except OSError as error:
-                    os.ftruncate(file.fileno(), before)  # else the next append would be glued to the part written
-                    if error.errno not in FULL:
-                        raise
+        patiently(lambda: self._append(text), self._path.parent, self._say)
+
+    def _append(self, text: bytes) -> None:
+        """Append all of the text or nothing: what follows a part written would be glued to it."""
+        with _locked(self._lock), open(self._path, "ab", buffering=0) as file:
+            before = os.fstat(file.fileno()).st_size
+            try:
+                _write_all(file.fileno(), text)
+                os.fsync(file.fileno())
+            except OSError:
+                os.ftruncate(file.fileno(), before)
+                raise
 
 
 @contextmanager
@@ -95,25 +88,6 @@ def _write_all(descriptor: int, text: bytes) -> None:
         text = text[os.write(descriptor, text) :]
 
 
-def while_full(folder: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Attempts at a write: the loop body returns once it succeeded; each further turn waits for room first.
-
-    Raises:
-        FullDiskError: `FULL_DISK_PATIENCE` seconds of attempts were not enough.
-    """
-    start = time.monotonic()
-    yield
-    say(
-        f"the disk of {folder} is full: paused; free some space and the work goes on (waiting {FULL_DISK_PATIENCE:.0f} s)"
-    )
-    while time.monotonic() - start < FULL_DISK_PATIENCE:
-        time.sleep(FULL_DISK_PAUSE)
-        yield
-    raise FullDiskError(
-        f"{folder}: the disk stayed full for {FULL_DISK_PATIENCE:.0f} seconds; free some space and resume"
-    )
-
-
 def mend(path: Path) -> str | None:
     """Cut off what a kill or a full disk left unfinished at a journal's end; say so, or None where nothing was wrong.
 
@@ -121,19 +95,17 @@ def mend(path: Path) -> str | None:
         DamagedRecordError: a line before the end is damaged: records after it would be lost.
     """
     content = path.read_bytes()
-    good, number = 0, 0
-    for number, line in enumerate(content.splitlines(keepends=True), 1):
-        if not line.endswith(b"\n") or not _is_record(line):
-            break
-        good += len(line)
-    if good == len(content):
+    lines = content.splitlines(keepends=True)
+    whole = [line.endswith(b"\n") and _is_record(line) for line in lines]
+    if all(whole):
         return None
-    rest = content[good:].splitlines(keepends=True)
-    if any(line.endswith(b"\n") and _is_record(line) for line in rest[1:]):
+    damaged = whole.index(False)
+    if any(whole[damaged:]):
         raise DamagedRecordError(
-            f"{path}: line {number} is damaged and whole records follow it; "
+            f"{path}: line {damaged + 1} is damaged and whole records follow it; "
             f"restore the file from a backup, or cut it off before that line and lose what follows"
         )
+    good = sum(map(len, lines[:damaged]))
     with path.open("r+b") as file:
         file.truncate(good)
         os.fsync(file.fileno())

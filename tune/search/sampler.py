@@ -122,7 +122,7 @@ class Proposer:
         return None if facts is None else Proposal(config, facts)
 
     def _draw(self, number: int, attempt: int) -> Config:
-        """One draw. The trial asked for in the view is marked as failed, which samplers ignore: only what enters counts."""
+        """One draw. The view's trial is then marked as failed, which samplers ignore: only what enters counts."""
         self._view.sampler = self._sampler(derived_seed(self._seed, number, attempt))
         trial = self._view.ask()
         config: Config = {}

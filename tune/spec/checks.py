@@ -13,7 +13,7 @@ from tune.spec.search import SearchSpec
 
 
 def data_root(root: Path | None = None) -> Path:
-    """The data directory: the one given, else $IMAGETUNE_DATA, else the user's cache folder. As torchvision's `root`."""
+    """The data directory (torchvision's `root`): the one given, else $IMAGETUNE_DATA, else the user's cache folder."""
     if root is not None:
         return root
     if given := os.environ.get("IMAGETUNE_DATA"):
@@ -52,9 +52,9 @@ def check_parts(
 
 def _normalization_problems(spec: DataSpec, info: data.DatasetInfo) -> list[Problem]:
     channels = info.input_shape[0]
-    if isinstance(spec.normalize, str) or len(spec.normalize.mean) == channels:
+    if isinstance(spec.normalize, str) or len(spec.normalize.mean) in (1, channels):
         return []
-    return [Problem("data.normalize", f"the images have {channels} channels; legal: as many values of mean and of std")]
+    return [Problem("data.normalize", f"the images have {channels} channels; legal: one value or {channels} of mean and of std")]
 
 
 def _size_problems(spec: DataSpec, training: TrainingSpec, info: data.DatasetInfo) -> list[Problem]:

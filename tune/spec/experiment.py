@@ -131,7 +131,8 @@ def model_spec_class(name: str) -> type[ModelSpec]:
         option.name: (Annotated[option.annotation, BeforeValidator(_tuple_from_list)], option.default)
         for option in models.options(name).values()
     }
-    return create_model(f"{name}_spec", __base__=ModelSpec, name=(Literal[name], name), **fields)
+    fields["name"] = (Literal[name], name)
+    return create_model(f"{name}_spec", __base__=ModelSpec, **fields)
 
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ _PARTS: dict[str, TypeAdapter[Any]] = {
 }
 M = TypeVar("M", bound=BaseModel)
 
-_SECTIONS = ("experiment", "space", "constraints", "first", "search")
+_SECTIONS = ("experiment", "space", "constraints", "first", "search", "made_with")
 _EXPERIMENT_FIELDS = tuple(Experiment.model_fields)
 EXAMPLE_ATTEMPTS = 50  # draws in search of one possible experiment before a space is refused
 
@@ -175,7 +175,7 @@ def _placed(problems: Iterable[Problem], loaded: Loaded) -> list[Problem]:
 
 
 def _fixed_values(sections: Tree) -> Tree:
-    """What conditions may name: every field of the experiment with its value, defaults included where they are known."""
+    """What conditions may name: every field of the experiment with its value, known defaults included."""
     defaults: Tree = {}
     for name, field in Experiment.model_fields.items():
         if isinstance(field.default, BaseModel):
@@ -184,7 +184,7 @@ def _fixed_values(sections: Tree) -> Tree:
 
 
 def _example(tree: Tree, space: Space, loaded: Loaded, root: Path | None) -> tuple[Tree, list[Problem]]:
-    """A configuration with which the experiment is possible; if none is found, what is wrong with the first one tried."""
+    """A configuration that makes the experiment possible; if none is found, what is wrong with the first one."""
     source = random.Random(0)
     first: tuple[Tree, list[Problem]] | None = None
     for attempt in range(EXAMPLE_ATTEMPTS):
@@ -221,11 +221,11 @@ def _domain_problems(
             _, found = _validate(Experiment, with_values(tree, config), "", loaded)
             mine = [p for p in found if (p.field == field or p.field.startswith(f"{field}.")) and p.field not in fields]
             problems += [Problem(f"space.{field}", p.message, p.file) for p in mine]
-        problems += _unknown_field(field, tree, example, loaded)
+        problems += _section_problems(field, loaded)
     return problems
 
 
-def _unknown_field(field: str, tree: Tree, example: Tree, loaded: Loaded) -> list[Problem]:
+def _section_problems(field: str, loaded: Loaded) -> list[Problem]:
     """A domain for a whole section (`training`) would be taken apart field by field: refuse it with its fields."""
     if field in _EXPERIMENT_FIELDS and field != "seed":
         return [

@@ -49,7 +49,7 @@ class RetentionSpec(Frozen):
 
 
 class FailureSpec(Frozen):
-    """A trial that raises is tried again up to `retries` times; so many failed trials in a row from the start end all."""
+    """A trial that raises is tried again up to `retries` times; `consecutive` failed from the start end the search."""
 
     retries: Annotated[int, Ge(0)] = 1
     consecutive: Count = 5

@@ -76,11 +76,19 @@ def _scheduler(spec: ScheduleSpec, optimizer: Optimizer, lr: float, epochs: int,
         optimizer,
         max_lr=lr,
         total_steps=epochs * steps,
-        pct_start=spec.pct_start,
+        pct_start=_pct_start(spec.pct_start, epochs * steps),
         div_factor=spec.div_factor,
         final_div_factor=spec.final_div_factor,
         cycle_momentum=False,  # it would overwrite the momentum that the experiment states
     )
+
+
+def _pct_start(pct_start: float, total_steps: int) -> float:
+    """The share of the warm-up, moved off the one value at which OneCycleLR divides by zero (a warm-up of one step).
+
+    That step is then the first of the descent: it has the peak's learning rate, as it should.
+    """
+    return pct_start * (1 - 1e-9) if pct_start * total_steps == 1 else pct_start
 
 
 def autocast(spec: TrainingSpec, device: torch.device) -> AbstractContextManager[Any]:

@@ -1,0 +1,48 @@
+"""A full disk: recognised, waited out, and given up on after a set time."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tune.errors import WorkError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)  # "no space left on device", "disk quota exceeded"
+PATIENCE = 600.0  # seconds to wait for room before giving up
+PAUSE = 2.0  # seconds between two attempts
+
+
+class FullDiskError(WorkError):
+    """The disk stayed full for longer than `PATIENCE`."""
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error, or one that led to it, says that the disk is full."""
+    while error is not None:
+        # torch.save over a full disk raises a RuntimeError while the OSError is on its way
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def patiently(write: Callable[[], None], folder: Path, say: Callable[[str], None] = lambda text: None) -> None:
+    """Do a write that undoes itself when it fails; while the disk is full, wait and try again.
+
+    Raises:
+        FullDiskError: `PATIENCE` seconds of attempts were not enough. Nothing was written.
+    """
+    start = time.monotonic()
+    while True:
+        try:
+            return write()
+        except Exception as error:
+            if not is_full(error):
+                raise
+            if time.monotonic() - start >= PATIENCE:
+                message = f"{folder}: the disk stayed full for {PATIENCE:.0f} s; free some space and resume"
+                raise FullDiskError(message) from None
+            say(f"the disk of {folder} is full: paused for up to {PATIENCE:.0f} s; free some space and it goes on")
+            time.sleep(PAUSE)

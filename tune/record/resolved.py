@@ -1,0 +1,54 @@
+"""The resolved search, written beside its record when it begins and read back by everything that comes later."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tune.record.layout import SearchFolder, write_whole
+from tune.spec.dotted import flatten
+from tune.spec.errors import Problem, SpecError
+from tune.spec.files import dump_yaml, read_tree
+from tune.spec.load import load_search
+from tune.spec.search import SearchSpec
+
+FREE = ("search.trials", "search.concurrent", "search.time_budget", "search.resources")
+"""What may differ when a search is resumed; everything else would make another search of it."""
+
+
+def write_search(folder: SearchFolder, spec: SearchSpec, made_with: Mapping[str, Any]) -> None:
+    """Write `search.yaml`: every field, and what the search was made with (versions, hashes; no secrets)."""
+    write_whole(folder.spec, dump_yaml({**spec.to_tree(), "made_with": dict(made_with)}).encode())
+
+
+def read_search(folder: SearchFolder, root: Path | None = None) -> SearchSpec:
+    """The search of a folder, under the folder's name.
+
+    Raises:
+        SpecError: `search.yaml` is missing, damaged or of another version.
+    """
+    spec = load_search(str(folder.spec), root=root)
+    return dataclasses.replace(spec, name=folder.name)
+
+
+def made_with(folder: SearchFolder) -> dict[str, Any]:
+    """Versions and hashes that the search was made with."""
+    return dict(read_tree(folder.spec).get("made_with") or {})
+
+
+def check_same(before: SearchSpec, now: SearchSpec, file: str) -> None:
+    """Refuse to resume a search under another description.
+
+    Raises:
+        SpecError: names every field that differs, with both values.
+    """
+    old, new = flatten(before.to_tree()), flatten(now.to_tree())
+    problems = [
+        Problem(field, f"{new.get(field)!r}, but the search was begun with {old.get(field)!r}; legal: the latter", file)
+        for field in {**old, **new}
+        if old.get(field) != new.get(field) and not field.startswith(FREE)
+    ]
+    if problems:
+        raise SpecError(problems)

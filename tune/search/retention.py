@@ -1,0 +1,76 @@
+"""Disk: the best K ended trials keep the weights of their best epoch, live trials their last checkpoint, others nothing.
+
+At every moment there are at most K best checkpoints and one per live trial, and while a worker writes, one more for it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+
+from tune.record.disk import patiently
+from tune.record.layout import SearchFolder
+from tune.record.status import Status
+from tune.record.study import Direction, TrialRecord
+from tune.search.attempt import LAST, sweep_partial
+from tune.training import CheckpointError, load, save_weights
+
+KEPT = (Status.COMPLETED, Status.STOPPED)  # the others are no candidates for winning
+
+
+class Retention:
+    """Keeps the bound as trials end, and after a kill."""
+
+    def __init__(self, folder: SearchFolder, best: int, metric: str, direction: Direction) -> None:
+        self._folder, self._best, self._metric, self._direction = folder, best, metric, direction
+        self._ranking: list[tuple[float, int]] = []
+
+    def restore(self, trials: Iterable[TrialRecord]) -> None:
+        """Rank the ended trials of a record, and bring the folder to what it should hold."""
+        trials = list(trials)
+        self._ranking = sorted(entry for trial in trials if (entry := self._entry(trial)) is not None)
+        sweep_partial(self._folder.path)
+        kept = {number for _, number in self._ranking[: self._best]}
+        for trial in trials:
+            if trial.status.ended and trial.number not in kept:
+                self._drop(trial.number)
+        for trial in trials:
+            if trial.number in kept:
+                self._keep(trial)
+
+    def ended(self, trial: TrialRecord) -> None:
+        """A trial has ended, and the record says so: keep its best or nothing of it."""
+        entry = self._entry(trial)
+        if entry is None:
+            return self._drop(trial.number)
+        before = {number for _, number in self._ranking[: self._best]}
+        self._ranking = sorted([*self._ranking, entry])
+        after = {number for _, number in self._ranking[: self._best]}
+        for number in before - after:
+            self._drop(number)  # first: the bound holds at every moment
+        return self._keep(trial) if trial.number in after else self._drop(trial.number)
+
+    def _entry(self, trial: TrialRecord) -> tuple[float, int] | None:
+        best = trial.best(self._metric, self._direction)
+        if trial.status not in KEPT or best is None:
+            return None
+        return best.values[self._metric] * (1 if self._direction == "min" else -1), trial.number
+
+    def _keep(self, trial: TrialRecord) -> None:
+        """Take the best epoch's weights out of the trial's last checkpoint, then let that go."""
+        target = self._folder.best(trial.number)
+        found = list(target.parent.glob(LAST))
+        for path in [] if target.is_file() else found:
+            try:
+                weights = load(path)["best_weights"]
+            except CheckpointError:
+                continue
+            if weights is not None:
+                best = trial.best(self._metric, self._direction)
+                facts = {"trial": str(trial.number), "epoch": str(best.epoch if best else ""), "metric": self._metric}
+                patiently(lambda weights=weights, facts=facts: save_weights(target, weights, facts), target.parent)  # type: ignore[misc]
+        for path in found:
+            path.unlink(missing_ok=True)
+
+    def _drop(self, number: int) -> None:
+        shutil.rmtree(self._folder.trial(number), ignore_errors=True)
