@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 _SIXTEEN_BIT = 65_535
+_TRANSPARENT_MODES = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
 
 
 class UnreadableImageError(Exception):
@@ -37,9 +38,12 @@ def decode(path: Path, side: int) -> np.ndarray:
         return np.asarray(small).transpose(2, 0, 1)
     except UnreadableImageError:
         raise
+    except UnidentifiedImageError as error:
+        raise UnreadableImageError("it is no image in a format that Pillow knows") from error
     except Exception as error:
         # Pillow's readers raise whatever their parsers stumble on: OSError, SyntaxError, struct.error, zlib.error.
-        raise UnreadableImageError(" ".join(str(error).split()) or type(error).__name__) from error
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreadableImageError(" ".join(text.split())) from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -48,7 +52,7 @@ def _rgb(image: Image.Image) -> Image.Image:
         raise UnreadableImageError("a floating-point image has no defined range of brightness")
     if image.mode.startswith("I"):
         return _from_sixteen_bit(image)
-    if "transparency" in image.info or any(band in "Aa" for band in image.getbands() if image.mode != "LAB"):
+    if image.mode in _TRANSPARENT_MODES or "transparency" in image.info:
         rgba = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ def appearing(target: Path) -> Iterator[Path]:
     Yields:
         A temporary path in the same folder. A process that is killed leaves it behind, hidden; see ``sweep``.
     """
-    partial = target.parent / f".{target.name}.{os.getpid()}.part"
+    partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
     try:
         yield partial
         with partial.open("rb") as file:

@@ -76,8 +76,9 @@ def scan(source: Source, say: Say = silent) -> Listing:
 def origin(source: Source, listing: Listing, part: Part) -> Origin:
     """What the prepared arrays of a part are made from: its files, their sizes and times, and how they are read."""
     files = tuple((*file_facts(path), label) for path, label in getattr(listing, part))
-    identity = f"{listing.root.resolve()} at {listing.image_size}"
-    return Origin("folder", part, identity, (listing.classes, source.skip_unreadable, files))
+    choices = (listing.image_size, source.test_fraction, source.split_seed, source.skip_unreadable)
+    identity = f"{listing.root.resolve()} {choices}"
+    return Origin("folder", part, identity, (listing.classes, files))
 
 
 def read(source: Source, listing: Listing, part: Part, say: Say) -> ImageSet:
@@ -176,7 +177,7 @@ def _images(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
             path = Path(place, name)
-            if not name.startswith(".") and path.suffix.lower() in _image_suffixes() and path.exists():
+            if not name.startswith(".") and path.suffix.lower() in _image_suffixes():
                 yield path
 
 

@@ -56,8 +56,11 @@ class _DamagedError(Exception):
 
 
 def file_facts(path: Path) -> tuple[str, int, int]:
-    """What tells one state of a file from another without reading it: path, bytes, time of change."""
-    status = path.stat()
+    """What tells one state of a file from another without reading it: path, bytes, time of change in nanoseconds."""
+    try:
+        status = path.stat()
+    except OSError:
+        return str(path), -1, -1  # A dangling link, for one. Reading it will say what is wrong.
     return str(path), status.st_size, status.st_mtime_ns
 
 
@@ -65,10 +68,9 @@ def fetch(origin: Origin, root: Path, say: Say) -> ImageSet | None:
     """The prepared arrays of an origin, or None where there are none that can be trusted."""
     for home in _homes(root):
         folder = home / origin.folder_name
-        if not folder.is_dir():
-            continue
         try:
-            return _open(folder)
+            if folder.is_dir():
+                return _open(folder)
         except (_DamagedError, OSError) as error:
             say(f"the prepared copy {folder} is damaged ({error}): it is made again")
     return None

@@ -1,0 +1,258 @@
+"""The user's own images: what is read, what is left out, and what is refused by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data import DataError, Source, inspect, load_test, load_train, prepare
+
+SIDE = 8
+
+
+def picture(path: Path, grey: int = 100, size: tuple[int, int] = (10, 12)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (grey, 0, 0)).save(path)
+    return path
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Ten red images of each of two classes, under names with spaces and accents."""
+    folder = tmp_path / "mes images"
+    for number in range(10):
+        picture(folder / "chien à poil" / f"un chien {number}.png", grey=number)
+        picture(folder / "猫" / f"{number}.jpg", grey=200)
+    return folder
+
+
+def source_of(folder: Path, **changes: object) -> Source:
+    return replace(Source("folder", path=str(folder), image_size=SIDE), **changes)  # type: ignore[arg-type]
+
+
+def test_a_folder_per_class_becomes_train_and_test(pictures: Path, root: Path) -> None:
+    source = source_of(pictures)
+    info = inspect(source, root)
+    assert (info.input_shape, info.classes, info.train_size) == ((3, SIDE, SIDE), ("chien à poil", "猫"), 16)
+    assert not root.exists()
+    train, test = load_train(source, root), load_test(source, root)
+    assert (train.images.shape, test.images.shape) == ((16, 3, SIDE, SIDE), (4, 3, SIDE, SIDE))
+    assert train.labels.bincount().tolist() == [8, 8]
+    assert test.labels.bincount().tolist() == [2, 2]
+    reds = {int(image[0, 0, 0]) for part in (train, test) for image in part.images[part.labels == 0]}
+    assert reds == set(range(10))
+
+
+def test_the_test_part_depends_on_its_seed_and_fraction_alone(pictures: Path, root: Path) -> None:
+    def first_reds(**changes: object) -> list[int]:
+        return load_train(source_of(pictures, **changes), root).images[:, 0, 0, 0].tolist()
+
+    assert first_reds() == first_reds()
+    assert first_reds(split_seed=1) != first_reds()
+    assert len(first_reds(test_fraction=0.5)) == 10
+    with pytest.raises(DataError, match=r"has no test images: raise data.test_fraction, now 0"):
+        load_test(source_of(pictures, test_fraction=0), root)
+
+
+def test_train_and_test_inside_are_used(tmp_path: Path, root: Path) -> None:
+    for part, count in (("train", 3), ("test", 2), ("val", 1)):
+        for name in ("a", "b"):
+            for number in range(count):
+                picture(tmp_path / "own" / part / name / f"{number}.png")
+    told: list[str] = []
+    found = prepare(source_of(tmp_path / "own"), root, say=told.append)
+    assert (found.train_counts, found.test_counts) == ((3, 3), (2, 2))
+    assert any("val is not used" in line for line in told)
+
+
+def test_what_is_no_image_is_ignored_and_what_is_nested_or_linked_is_found(pictures: Path, root: Path) -> None:
+    dogs = pictures / "chien à poil"
+    (dogs / "notes.txt").write_text("not an image")
+    (dogs / ".DS_Store").write_bytes(b"\0")
+    (dogs / "Thumbs.db").write_bytes(b"\0")
+    picture(dogs / ".hidden.png")
+    picture(dogs / ".hidden" / "inside.png")
+    picture(pictures / ".git" / "x.png")
+    (pictures / "README.md").write_text("not a class")
+    picture(dogs / "deep" / "er" / "UPPER.PNG")
+    elsewhere = picture(pictures.parent / "elsewhere" / "linked.webp")
+    (dogs / "link.webp").symlink_to(elsewhere)
+    (dogs / "linked folder").symlink_to(elsewhere.parent, target_is_directory=True)
+    (dogs / "loop").symlink_to(pictures, target_is_directory=True)
+    found = prepare(source_of(pictures), root)
+    # Ten dogs, one nested, two linked; the cats, and once more through the loop, which is not followed for ever.
+    assert found.classes == ("chien à poil", "猫")
+    assert found.train_size + found.test_size == 10 + 3 + 10 + 10
+
+
+def test_a_changed_folder_is_read_again(pictures: Path, root: Path) -> None:
+    source = source_of(pictures)
+    assert len(load_train(source, root).labels) == 16
+    picture(pictures / "猫" / "one more.png")
+    picture(pictures / "猫" / "and another.png")
+    assert load_train(source, root).labels.bincount().tolist() == [8, 10]
+    assert len(list((root / "prepared").glob("folder-train-*"))) == 1
+
+
+def test_a_second_use_decodes_nothing(pictures: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = source_of(pictures)
+    first = load_train(source, root)
+    monkeypatch.setattr("data.decode.decode", None)
+    assert load_train(source, root).images.equal(first.images)
+    assert load_train(replace(source, image_size=SIDE), root).labels.equal(first.labels)
+
+
+def test_an_unreadable_image_is_named(pictures: Path, root: Path) -> None:
+    broken = pictures / "猫" / "3.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    source = source_of(pictures, test_fraction=0)
+    with pytest.raises(DataError, match=r"cannot read the image .*猫/3\.jpg \(.*\): data.skip_unreadable") as caught:
+        load_train(source, root)
+    assert "\n" not in str(caught.value)
+    broken.write_text("not an image")
+    with pytest.raises(DataError, match="it is no image in a format that Pillow knows"):
+        load_train(source, root)
+    broken.unlink()
+    broken.symlink_to("nowhere")
+    with pytest.raises(DataError, match="No such file or directory"):
+        load_train(source, root)
+
+
+def test_unreadable_images_can_be_skipped_and_are_counted(pictures: Path, root: Path) -> None:
+    for name in ("3.jpg", "4.jpg"):
+        (pictures / "猫" / name).write_text("not an image")
+    told: list[str] = []
+    source = source_of(pictures, test_fraction=0, skip_unreadable=True)
+    for attempt in range(2):
+        found = load_train(source, root, say=told.append)
+        assert (len(found.labels), len(found.images), found.skipped) == (18, 18, 2), attempt
+    assert sum("skipped" in line and "猫" in line for line in told) == 2
+
+
+def test_a_class_of_unreadable_images_is_an_error_all_the_same(pictures: Path, root: Path) -> None:
+    for path in (pictures / "猫").iterdir():
+        path.write_text("not an image")
+    with pytest.raises(DataError, match=r"no train image of class '猫' in .* can be read"):
+        load_train(source_of(pictures, skip_unreadable=True), root)
+
+
+def test_a_class_with_one_image_is_trained_on_and_said(pictures: Path, root: Path) -> None:
+    picture(pictures / "zèbre" / "1.png")
+    told: list[str] = []
+    source = source_of(pictures)
+    assert load_train(source, root, say=told.append).labels.bincount().tolist() == [8, 1, 8]
+    assert any("class 'zèbre'" in line and "a single image" in line for line in told)
+    assert 1 not in load_test(source, root).labels
+
+
+def without_path(folder: Path) -> Source:
+    return Source("folder", image_size=SIDE)
+
+
+def without_size(folder: Path) -> Source:
+    return Source("folder", path=str(folder))
+
+
+def of_size_zero(folder: Path) -> Source:
+    return source_of(folder, image_size=0)
+
+
+def missing(folder: Path) -> Source:
+    return source_of(folder / "nowhere")
+
+
+def a_file(folder: Path) -> Source:
+    return source_of(next((folder / "猫").iterdir()))
+
+
+def empty(folder: Path) -> Source:
+    (folder / "new").mkdir()
+    return source_of(folder / "new")
+
+
+def loose(folder: Path) -> Source:
+    return source_of(folder / "猫")
+
+
+def one_class(folder: Path) -> Source:
+    picture(folder / "only" / "cats" / "1.png")
+    return source_of(folder / "only")
+
+
+def class_without_images(folder: Path) -> Source:
+    (folder / "empty class").mkdir()
+    (folder / "empty class" / "notes.txt").write_text("no image")
+    return source_of(folder)
+
+
+def classes_that_differ(folder: Path) -> Source:
+    for name in ("train/a", "train/b", "train/only here", "test/a", "test/b", "test/only there"):
+        picture(folder / "own" / name / "1.png")
+    return source_of(folder / "own")
+
+
+def empty_test_class(folder: Path) -> Source:
+    for name in ("train/a", "train/b", "test/a"):
+        picture(folder / "own" / name / "1.png")
+    (folder / "own" / "test" / "b").mkdir()
+    return source_of(folder / "own")
+
+
+def train_without_test(folder: Path) -> Source:
+    for name in ("train/a", "train/b", "val/a", "val/b"):
+        picture(folder / "own" / name / "1.png")
+    return source_of(folder / "own")
+
+
+def single_images(folder: Path) -> Source:
+    for name in ("a", "b", "c"):
+        picture(folder / "own" / name / "1.png")
+    return source_of(folder / "own")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (without_path, r"needs data.path, the folder with your images"),
+        (without_size, r"needs data.image_size, the side in pixels to resize to, at least 1: None"),
+        (of_size_zero, r"at least 1: 0"),
+        (missing, r"data.path .*nowhere does not exist"),
+        (a_file, r"data.path .*\.jpg is not a folder"),
+        (empty, r"new holds no folders: it needs one folder per class"),
+        (loose, r"holds 10 images, but no folders: it needs one folder per class"),
+        (one_class, r"has a single class, 'cats': a classifier needs at least two"),
+        (class_without_images, r"no image in .* for class 'empty class': add some, or remove the folder"),
+        (classes_that_differ, r"differ: only in train/: only here; only in test/: only there"),
+        (empty_test_class, r"no image in .*test for class 'b'"),
+        (train_without_test, r"has train/ but no test/: add test/ .* or give data.path=.*train"),
+        (single_images, r"at most 0 can be split off: each of the 3 classes keeps one"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_refused_before_anything_starts(
+    make: Callable[[Path], Source], message: str, pictures: Path, root: Path
+) -> None:
+    source = make(pictures)
+    for load in (inspect, load_train):
+        with pytest.raises(DataError, match=message) as caught:
+            load(source, root)
+        assert "\n" not in str(caught.value)
+
+
+def test_decoding_says_how_far_it_is(pictures: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.folder._SAY_EVERY_SECONDS", 0.0)
+    told: list[str] = []
+    load_train(source_of(pictures), root, say=told.append)
+    assert "decoded 16 of 16 images" in told
+
+
+def test_images_that_are_many_keep_their_labels(tmp_path: Path, root: Path) -> None:
+    for number in range(60):
+        picture(tmp_path / "many" / f"{number % 3}" / f"{number:03}.png", grey=number, size=(2, 2))
+    found = load_train(source_of(tmp_path / "many", test_fraction=0), root)
+    assert (found.images[:, 0, 0, 0].numpy() % 3 == found.labels.numpy()).all()
+    assert np.unique(found.images[:, 0, 0, 0]).tolist() == list(range(60))
