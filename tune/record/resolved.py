@@ -23,13 +23,13 @@ def write_search(folder: SearchFolder, spec: SearchSpec, made_with: Mapping[str,
     write_whole(folder.spec, dump_yaml({**spec.to_tree(), "made_with": dict(made_with)}).encode())
 
 
-def read_search(folder: SearchFolder, root: Path | None = None) -> SearchSpec:
-    """The search of a folder, under the folder's name.
+def read_search(folder: SearchFolder, root: Path | None = None, *, with_data: bool = False) -> SearchSpec:
+    """The search of a folder, under the folder's name; by default without looking at its images.
 
     Raises:
         SpecError: `search.yaml` is missing, damaged or of another version.
     """
-    spec = load_search(str(folder.spec), root=root)
+    spec = load_search(str(folder.spec), root=root, with_data=with_data)
     return dataclasses.replace(spec, name=folder.name)
 
 

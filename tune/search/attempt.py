@@ -83,7 +83,7 @@ class Report:
         return cls(epochs, flat["end"], flat["reason"], flat["detail"])
 
 
-class Trial(Protocol):
+class Steps(Protocol):
     """What a worker moves on step by step; the tests have one without any training."""
 
     def step(self) -> Report:

@@ -1,4 +1,4 @@
-"""Disk: the best K ended trials keep the weights of their best epoch, live trials their last checkpoint, others nothing.
+"""Disk: the best K ended trials keep their best weights, live trials their last checkpoint, others nothing.
 
 At every moment there are at most K best checkpoints and one per live trial, and while a worker writes, one more for it.
 """

@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterable
 from types import SimpleNamespace
+from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler
 
@@ -61,8 +62,9 @@ class Asha:
             if epoch < milestone or number in standing:
                 continue
             enough = len(standing) + 1 >= self._need
-            cutoff = bracket.cutoff(standing)
-            action = bracket.on_result(SimpleNamespace(trial_id=number), epoch, self._sign * value)
+            cutoff: Any = bracket.cutoff(standing)
+            stand_in: Any = SimpleNamespace(trial_id=number)  # all that a bracket reads of a trial
+            action = bracket.on_result(stand_in, epoch, self._sign * value)
             if action == AsyncHyperBandScheduler.STOP and enough:
                 return f"asha: {value:.6g} at epoch {epoch}, cut-off {self._sign * cutoff:.6g}"
             return None

@@ -37,6 +37,7 @@ class Loaded(NamedTuple):
     overridden: frozenset[str]
     problems: tuple[Problem, ...]
     """What is wrong already: unknown sections, overrides that are none."""
+    with_data: bool = True
 
     def file_of(self, field: str) -> str:
         """Where a field's value came from: the file, or the command line."""
@@ -113,13 +114,15 @@ def load_experiment(name_or_path: str, overrides: Iterable[str] = (), root: Path
     return experiment
 
 
-def load_search(name_or_path: str, overrides: Iterable[str] = (), root: Path | None = None) -> SearchSpec:
-    """A checked search; see `load_experiment`.
+def load_search(
+    name_or_path: str, overrides: Iterable[str] = (), root: Path | None = None, *, with_data: bool = True
+) -> SearchSpec:
+    """A checked search; see `load_experiment`. Without data, what depends on the images is not checked.
 
     Raises:
         SpecError: all that is wrong with it.
     """
-    loaded = read(name_or_path, overrides)
+    loaded = read(name_or_path, overrides)._replace(with_data=with_data)
     sections = loaded.sections
     space, found = parse_space(sections["space"], fixed=_fixed_values(sections))
     problems = [*loaded.problems]
@@ -148,7 +151,7 @@ def _check_tree(tree: Tree, loaded: Loaded, root: Path | None) -> tuple[Experime
     """The experiment of a tree, and all that is wrong with it, sections that are well formed checked together."""
     experiment, problems = _validate(Experiment, tree, "", loaded)
     spec, model, training = (_part(kind, tree.get(name, {})) for name, kind in _PARTS.items())
-    if spec is not None:
+    if spec is not None and loaded.with_data:
         try:
             problems += _placed(check_parts(spec, model, training, inspect_data(spec, root)), loaded)
         except data.DataError as error:

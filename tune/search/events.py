@@ -1,0 +1,47 @@
+"""What happens in a search, for whoever watches it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from search_spaces import Config
+from tune.record.status import Status
+from tune.training import EpochMetrics
+
+
+class Observer(Protocol):
+    """Told of everything, as it happens, on the driver's thread."""
+
+    def started(self, number: int, config: Config, epochs_done: int) -> None:
+        """A trial begins, or goes on after `epochs_done` epochs."""
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+        """A trial has finished an epoch."""
+
+    def ended(self, number: int, status: Status, reason: str) -> None:
+        """A trial has ended, or was put back to wait (status waiting)."""
+
+    def say(self, text: str) -> None:
+        """Anything else worth a line."""
+
+    def tick(self) -> None:
+        """Called a few times a second while trials run."""
+
+
+class Silent:
+    """Watches nothing."""
+
+    def started(self, number: int, config: Config, epochs_done: int) -> None:
+        """Nothing."""
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+        """Nothing."""
+
+    def ended(self, number: int, status: Status, reason: str) -> None:
+        """Nothing."""
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def tick(self) -> None:
+        """Nothing."""
