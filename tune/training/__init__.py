@@ -5,6 +5,7 @@ from tune.training.console import RunLog, epoch_line
 from tune.training.failures import last_lines, out_of_memory
 from tune.training.inputs import Splits, open_splits
 from tune.training.loop import End, Training, train
+from tune.training.memory import MALLOC_ENVIRONMENT, keep_freed_memory
 from tune.training.metrics import EpochMetrics, Mode, best_of
 from tune.training.recipe import autocast
 from tune.training.seeding import cpu_threads, seeded, stream_seed
@@ -12,6 +13,7 @@ from tune.training.state import fingerprint
 from tune.training.tasks import Task, task_of
 
 __all__ = [
+    "MALLOC_ENVIRONMENT",
     "PARTIAL",
     "CheckpointError",
     "End",
@@ -26,6 +28,7 @@ __all__ = [
     "cpu_threads",
     "epoch_line",
     "fingerprint",
+    "keep_freed_memory",
     "last_lines",
     "load",
     "load_weights",

@@ -1,0 +1,33 @@
+"""Spare the CPU the same pages over and over: what the C library does with memory that a step has freed."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+_MIB = 2**20
+
+# mallopt(3): the number of each parameter (glibc's malloc.h) and its value.
+_SETTINGS = {
+    "MALLOC_ARENA_MAX": (-8, 1),  # one heap for all threads: only the main one can grow at will
+    "MALLOC_MMAP_MAX_": (-4, 0),  # large blocks from the heap too, not from mappings that are undone when freed
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2047 * _MIB),  # give nothing back below this much free at the heap's end
+}
+
+MALLOC_ENVIRONMENT = {name: str(value) for name, (_, value) in _SETTINGS.items()}
+"""Environment variables that do the same for a process to be started, whose trainings run in other threads."""
+
+
+def keep_freed_memory() -> bool:
+    """Make this process keep the memory that operations free, for the next ones; whether it could (glibc only).
+
+    The tensors of a CPU training step are large enough that glibc hands each back to the system, which zeroes its pages
+    for the next step: 100,000 to a million page faults per epoch of simple_cnn, 5 to 50 % of its time, most on a busy
+    machine (tests/benchmarks/NOTES.md). The price: up to 2 GiB that were once needed stay with the process.
+
+    A setting for the life of a process: for programs that train, as they start. `Training` leaves it alone.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all([mallopt(number, value) == 1 for number, value in _SETTINGS.values()])
