@@ -15,10 +15,11 @@ from data.values import DatasetInfo, ImageSet, Source
 
 if TYPE_CHECKING:
     from data.augment import Augment, build_augment
-    from data.normalize import Normalization, Statistics, channel_moments, normalization, prepare
+    from data.normalize import Normalization, channel_moments, normalization
     from data.resident import Resident
     from data.sources import inspect, load_test, load_train
     from data.splits import Split, limit, split
+    from data.statistics import Statistics, prepare
 
 __all__ = [
     "Augment", "DamagedDataError", "DataError", "DatasetEntry", "DatasetInfo", "ImageSet", "Normalization", "Resident",
@@ -29,11 +30,11 @@ __all__ = [
 # Loaded when first used: they import torch, and `imagetune datasets` must not wait for that.
 _HOME = {
     "Augment": "augment", "build_augment": "augment",
-    "Normalization": "normalize", "Statistics": "normalize", "channel_moments": "normalize",
-    "normalization": "normalize", "prepare": "normalize",
+    "Normalization": "normalize", "channel_moments": "normalize", "normalization": "normalize",
     "Resident": "resident",
     "inspect": "sources", "load_test": "sources", "load_train": "sources",
     "Split": "splits", "limit": "splits", "split": "splits",
+    "Statistics": "statistics", "prepare": "statistics",
 }  # fmt: skip
 
 

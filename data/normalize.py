@@ -1,17 +1,14 @@
-"""What images are shifted and scaled by, and the numbers that describe a dataset."""
+"""What images are shifted and scaled by."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from data.errors import unknown
-from data.sources import ensure, load_test, load_train
-from data.values import ImageSet, Say, Source, silent
 
 NormalizationName = Literal["half", "dataset", "none"]
 _CHUNK_IMAGES = 4096
@@ -72,58 +69,3 @@ def channel_moments(images: Tensor, index: Tensor | None = None) -> tuple[tuple[
     mean = weights @ levels
     std = (weights * (levels - mean[:, None]) ** 2).sum(1).sqrt()
     return tuple(mean.tolist()), tuple(std.tolist())
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """What ``imagetune prepare`` prints.
-
-    Attributes:
-        input_shape: (channels, height, width).
-        classes: Class names.
-        train_size: Images to train on, validation not yet carved from them.
-        test_size: Images of the test part.
-        train_counts: Images of each class in the train part.
-        test_counts: The same of the test part.
-        mean: Of each channel over the train part, pixels in 0..1.
-        std: Standard deviation of each channel over the train part.
-        skipped: Images of both parts left out because they could not be read.
-    """
-
-    input_shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    train_size: int
-    test_size: int
-    train_counts: tuple[int, ...]
-    test_counts: tuple[int, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    skipped: int
-
-
-def prepare(source: Source, root: Path, *, say: Say = silent) -> Statistics:
-    """Verify a dataset, download what is missing or damaged, prepare it for use, and describe it.
-
-    Raises:
-        DamagedDataError: A file is damaged and could not be replaced.
-        DataError: The images cannot be had; the text says why and what to do.
-    """
-    ensure(source, root, say=say)
-    train, test = load_train(source, root, say=say), load_test(source, root, say=say)
-    mean, std = channel_moments(train.images)
-    _, channels, height, width = train.images.shape
-    return Statistics(
-        (channels, height, width),
-        train.classes,
-        len(train.labels),
-        len(test.labels),
-        _class_counts(train),
-        _class_counts(test),
-        mean,
-        std,
-        train.skipped + test.skipped,
-    )
-
-
-def _class_counts(part: ImageSet) -> tuple[int, ...]:
-    return tuple(torch.bincount(part.labels, minlength=len(part.classes)).tolist())

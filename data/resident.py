@@ -138,6 +138,7 @@ class Resident:
 
     def _normalized(self, images: Tensor) -> Tensor:
         # In place on the fresh float copy: a quarter of the time of addcmul, and of arithmetic in bfloat16.
+        batch = images.to(torch.float32).mul_(self._scale).add_(self._shift)
+        # The layout comes last: arithmetic per channel is three times slower where channels are innermost.
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        batch = images.to(torch.float32, memory_format=layout).mul_(self._scale).add_(self._shift)
-        return batch.to(self.dtype)
+        return batch.to(self.dtype, memory_format=layout)

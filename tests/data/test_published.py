@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -127,6 +128,21 @@ def test_a_failed_download_says_why_and_leaves_nothing_to_trip_over(
     assert leftovers(root) == []
     published.serve(web)
     assert same(load_train(Source(name), root), published, "train")
+
+
+def test_what_a_killed_download_left_is_not_taken_for_the_file(mnist: Published, root: Path, web: Web) -> None:
+    mnist.serve(web)
+    raw = root / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    left = raw / f".{IMAGES}.gz.0123abcd.part"
+    left.write_bytes(mnist.files[f"{IMAGES}.gz"][:50])
+    assert same(load_train(MNIST, root), mnist, "train")
+    assert left.exists()  # It may belong to a download that is still running;
+    os.utime(left, (0, 0))  # one that nobody has written to for an hour does not.
+    (raw / f"{IMAGES}.gz").unlink()
+    (raw / IMAGES).unlink()
+    assert same(load_train(MNIST, root), mnist, "train")
+    assert leftovers(root) == []
 
 
 def test_no_server_at_all_is_one_line(mnist: Published, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
