@@ -64,7 +64,7 @@ class Driver:
         self.asha = asha
         self.observer = observer
         self._proposer, self._clock = proposer, clock
-        self._began = clock()
+        self.began = clock()
         self._retention = Retention(folder, spec.search.retention.best, record.metric, record.direction)
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float] = {}  # number -> when it last gave a sign of life
@@ -79,6 +79,7 @@ class Driver:
         if self.asha is not None:
             self.asha.replay(self.trials.values(), self.record.metric)
         self._retention.restore(self.trials.values())
+        self.ended_before = sum(trial.status.ended for trial in self.trials.values())
         if resting:
             self.observer.say(f"{len(resting)} trials were running when the search ended: they go on")
 
@@ -103,6 +104,19 @@ class Driver:
             (best.values[metric] * sign, t.number) for t in self.trials.values() if (best := t.best(metric, direction))
         ]
         return self.trials[min(known)[1]] if known else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this driver took the search up."""
+        return self._clock() - self.began
+
+    def seconds_left(self) -> float | None:
+        """An estimate: each trial left takes as long as those ended under this driver; None before one did."""
+        ended = sum(trial.status.ended for trial in self.trials.values()) - self.ended_before
+        if ended <= 0:
+            return None
+        waiting = self.counts[Status.WAITING]
+        return self.elapsed / ended * (max(self.left, 0) + waiting + len(self.live) / 2)
 
     # -- what comes next
 
@@ -225,9 +239,9 @@ class Driver:
 
     def turn(self) -> list[int]:
         """Called a few times a second: the display, the time budget, hung trials (returned)."""
-        self.observer.tick()
+        self.observer.tick(self)
         budget = self.spec.search.time_budget
-        if budget is not None and self._clock() - self._began > budget:
+        if budget is not None and self.elapsed > budget:
             self.stop(f"the time budget of {budget:g} s is spent")
         return self._hung()
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from search_spaces import Config
 from tune.record.status import Status
 from tune.training import EpochMetrics
+
+if TYPE_CHECKING:
+    from tune.search.driver import Driver
 
 
 class Observer(Protocol):
@@ -24,7 +27,7 @@ class Observer(Protocol):
     def say(self, text: str) -> None:
         """Anything else worth a line."""
 
-    def tick(self) -> None:
+    def tick(self, driver: Driver) -> None:
         """Called a few times a second while trials run."""
 
 
@@ -43,5 +46,5 @@ class Silent:
     def say(self, text: str) -> None:
         """Nothing."""
 
-    def tick(self) -> None:
+    def tick(self, driver: Driver) -> None:
         """Nothing."""

@@ -1,0 +1,182 @@
+"""What a search shows while it runs: a live page on a terminal, a line per event elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from search_spaces import Config
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.search.driver import Driver
+from tune.search.events import Observer
+from tune.training import EpochMetrics
+
+REFRESH = 0.25  # seconds between two drawings of the live page
+MESSAGES = 4  # lines of the latest events below it
+STYLES = {
+    Status.COMPLETED: "green",
+    Status.STOPPED: "yellow",
+    Status.RUNNING: "cyan",
+    Status.DIVERGED: "magenta",
+    Status.OUT_OF_MEMORY: "magenta",
+    Status.FAILED: "red",
+}
+
+
+def clock_text(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def config_text(config: Mapping[str, Any]) -> str:
+    """A configuration in a line, by the last part of each name where that is clear."""
+    last = [name.rpartition(".")[2] for name in config]
+    short = [tail if last.count(tail) == 1 else name for name, tail in zip(config, last, strict=True)]
+    return " ".join(f"{name}={value}" for name, value in zip(short, config.values(), strict=True))
+
+
+def metrics_text(metrics: EpochMetrics) -> str:
+    """An epoch's metrics in a line; losses plain, accuracies in percent."""
+    parts = [
+        f"{name} {100 * value:.2f} %" if name.endswith("accuracy") else f"{name} {value:.4f}"
+        for name, value in metrics.values.items()
+        if name.startswith("val_")
+    ]
+    return "  ".join(parts or [f"{name} {value:.4f}" for name, value in metrics.values.items()])
+
+
+class Lines:
+    """A line per trial's beginning and end, with the time since the start, on stderr."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._last: dict[int, EpochMetrics] = {}
+
+    def started(self, number: int, config: Config, epochs_done: int) -> None:
+        """A trial begins."""
+        again = f" goes on after epoch {epochs_done}" if epochs_done else ""
+        self.say(f"trial {number}{again}: {config_text(config)}")
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+        """Remember it for the trial's end."""
+        self._last[number] = metrics
+
+    def ended(self, number: int, status: Status, reason: str) -> None:
+        """A trial ends."""
+        last = self._last.pop(number, None)
+        told = f"  {metrics_text(last)} (epoch {last.epoch})" if last else ""
+        self.say(f"trial {number} {status}{f': {reason}' if reason else ''}{told}")
+
+    def say(self, text: str) -> None:
+        """One line."""
+        print(f"[{clock_text(time.monotonic() - self._start):>7}] {text}", file=sys.stderr, flush=True)
+
+    def tick(self, driver: Driver) -> None:
+        """Nothing: lines come with events."""
+
+
+class Page(Lines):
+    """The live page."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self._messages: deque[str] = deque(maxlen=MESSAGES)
+        self._epochs: dict[int, EpochMetrics] = {}
+        self._drawn = 0.0
+        self._console = console
+        self.live = Live(console=console, auto_refresh=False, transient=False)
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+        """Show it beside the running trial."""
+        super().epoch(number, metrics)
+        self._epochs[number] = metrics
+
+    def say(self, text: str) -> None:
+        """A line among the latest events."""
+        self._messages.append(f"[{clock_text(time.monotonic() - self._start):>7}] {text}")
+        if not self.live.is_started:
+            self._console.print(Text(text, style="dim"))
+
+    def tick(self, driver: Driver) -> None:
+        """Draw, a few times a second."""
+        if time.monotonic() - self._drawn >= REFRESH:
+            self._drawn = time.monotonic()
+            self.live.update(self.page(driver), refresh=True)
+
+    def page(self, driver: Driver) -> RenderableType:
+        """All of the page."""
+        parts: list[RenderableType] = [_head(driver), _bar(driver), _statuses(driver)]
+        if driver.asha is not None:
+            parts.append(_rungs(driver.asha.rungs))
+        if (best := driver.best) is not None:
+            parts.append(_best(best, driver))
+        parts += [_running(driver, self._epochs), *(Text(line, style="dim", no_wrap=True) for line in self._messages)]
+        return Group(*parts)
+
+
+def _head(driver: Driver) -> Text:
+    left = driver.seconds_left()
+    text = Text.assemble((driver.folder.name, "bold"), f"   {driver.record.metric} ({driver.record.direction})")
+    text.append(f"   elapsed {clock_text(driver.elapsed)}")
+    text.append(f"   about {clock_text(left)} left" if left is not None else "   estimating the time left")
+    return text
+
+
+def _bar(driver: Driver) -> Table:
+    ended = sum(trial.status.ended and trial.status is not Status.INFEASIBLE for trial in driver.trials.values())
+    row = Table.grid(padding=(0, 1))
+    row.add_row(ProgressBar(total=max(driver.target, 1), completed=ended, width=40), f"{ended}/{driver.target} trials")
+    return row
+
+
+def _statuses(driver: Driver) -> Text:
+    counts = driver.counts
+    shown = [status for status in Status if counts[status]]
+    return Text("   ").join(Text(f"{status} {counts[status]}", style=STYLES.get(status, "")) for status in shown)
+
+
+def _rungs(rungs: list[tuple[int, int]]) -> Text:
+    return Text("rungs    " + "   ".join(f"epoch {epoch}: {count}" for epoch, count in rungs), no_wrap=True)
+
+
+def _best(best: TrialRecord, driver: Driver) -> Group:
+    metrics = best.best(driver.record.metric, driver.record.direction)
+    assert metrics is not None
+    first = Text(f"best     trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}", style="green")
+    return Group(first, Text(f"         {config_text(best.config)}"))
+
+
+def _running(driver: Driver, epochs: Mapping[int, EpochMetrics]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for number in sorted(driver.live):
+        metrics = epochs.get(number)
+        told = (f"epoch {metrics.epoch}", metrics_text(metrics)) if metrics else ("begins", "")
+        table.add_row(
+            f"trial {number}", *told, Text(config_text(driver.trials[number].config), style="dim", no_wrap=True)
+        )
+    return table
+
+
+@contextmanager
+def watching() -> Iterator[Observer]:
+    """The page where stderr is a terminal, else lines."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield Lines()
+        return
+    page = Page(console)
+    with page.live:
+        yield page
