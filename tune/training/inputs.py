@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,3 +89,19 @@ def _normalization(spec: DataSpec, images: data.ImageSet, train: torch.Tensor) -
     channels = images.images.shape[1]
     mean, std = spec.normalize.mean, spec.normalize.std
     return data.Normalization(mean * channels, std * channels) if len(mean) == 1 else data.Normalization(mean, std)
+
+
+def augment_of(spec: DataSpec) -> data.Augment | None:
+    """What is done to training images, and to no others; None for nothing."""
+    table = {name: json.loads(options) for name, options in spec.augment}
+    return data.build_augment(table) if table else None
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Optimizer steps of an epoch: the smaller last batch counts, unless it is a single image.
+
+    Batch normalization of one image with one pixel per channel is undefined, and torch refuses it. The image left out
+    is another one each epoch, by the shuffling.
+    """
+    steps, rest = divmod(images, batch_size)
+    return steps + (rest > 1 or (rest == 1 and steps == 0))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -13,22 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import data
 import models
 from tune.spec.experiment import Experiment
-from tune.training.inputs import Splits
-from tune.training.layout import memory_format
+from tune.training.inputs import Splits, augment_of, steps_per_epoch
 from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
+from tune.training.network import initial_model, memory_format
 from tune.training.recipe import Schedule, autocast, build_optimizer
 from tune.training.seeding import cpu_threads, seeded, stream_seed
 from tune.training.state import check_identity, copied, identity
-from tune.training.tasks import task_of
+from tune.training.tasks import check_metric, task_of
 
 # Steps between looks at the losses. Each look waits for the device; a divergence costs at most so many steps.
 CHECK_EVERY = 50
 
-# Numbers (pixels x channels) in a validation batch, if the training's batch has not more; no memory to speak of, since no
-# activation is kept. On the CPU what stays in its caches: simple_cnn takes three times as long in batches of 1,000.
+# Numbers (pixels x channels) in a validation batch, if the training's batch has not more; no activation is kept, so that
+# memory does not matter. On the CPU what its caches hold: simple_cnn takes three times as long in batches of 1,000.
 VALIDATION_NUMBERS = {"cpu": 2**18, "cuda": 2**22}
 
 
@@ -88,7 +86,7 @@ class Training:
         self.experiment = experiment
         self.splits = splits
         self.threads = spec.threads or threads
-        model = _initial_model(experiment, splits)
+        model = initial_model(experiment, splits)
         self._layout = memory_format(model, device)
         self.model = model.to(device).to(memory_format=self._layout)
         self.history: list[EpochMetrics] = []
@@ -98,10 +96,10 @@ class Training:
         self._epochs = min(epochs or spec.epochs, spec.epochs)
         self._steps = steps_per_epoch(len(splits.train), spec.batch_size)
         self._task = task_of(models.get(experiment.model.name).task, spec)
-        _check_metric(metric, self._task.names)
+        check_metric(metric, self._task.names)
         self._optimizer = build_optimizer(spec.optimizer, self.model.parameters(), device)
         self._schedule = Schedule(spec, self._optimizer, self._steps)
-        self._augment = _augment(experiment)
+        self._augment = augment_of(experiment.data)
 
     @property
     def best(self) -> EpochMetrics | None:
@@ -234,31 +232,3 @@ def train(training: Training, report: Callable[[EpochMetrics], object] = lambda 
     while (end := training.end) is None:
         report(training.run_epoch())
     return end
-
-
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Optimizer steps of an epoch: the smaller last batch counts, unless it is a single image.
-
-    Batch normalization of one image with one pixel per channel is undefined, and torch refuses it. The image left out
-    is another one each epoch, by the shuffling.
-    """
-    steps, rest = divmod(images, batch_size)
-    return steps + (rest > 1 or (rest == 1 and steps == 0))
-
-
-def _check_metric(metric: str, names: Sequence[str]) -> None:
-    legal = [f"{part}_{name}" for part in ("train", "val") for name in names]
-    if metric not in legal:
-        raise ValueError(f"the metric is {metric!r}; legal: {', '.join(legal)}")
-
-
-def _augment(experiment: Experiment) -> data.Augment | None:
-    table = {name: json.loads(options) for name, options in experiment.data.augment}
-    return data.build_augment(table) if table else None
-
-
-def _initial_model(experiment: Experiment, splits: Splits) -> nn.Module:
-    """The untrained model. Made on the CPU, so that a seed means the same weights on every device."""
-    spec = experiment.model
-    with seeded(stream_seed(experiment.seed, "model"), torch.device("cpu")):
-        return models.build(spec.name, splits.input_shape, len(splits.classes), **spec.options())

@@ -30,4 +30,4 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return all([mallopt(number, value) == 1 for number, value in _SETTINGS.values()])
+    return sum(mallopt(number, value) for number, value in _SETTINGS.values()) == len(_SETTINGS)

@@ -49,6 +49,17 @@ class Classification:
         return ((outputs.argmax(1) == labels).sum(),)
 
 
+def check_metric(metric: str, names: Sequence[str]) -> None:
+    """Refuse a metric that no epoch of a task with these names will have.
+
+    Raises:
+        ValueError: Lists the legal ones.
+    """
+    legal = [f"{part}_{name}" for part in ("train", "val") for name in names]
+    if metric not in legal:
+        raise ValueError(f"the metric is {metric!r}; legal: {', '.join(legal)}")
+
+
 _TASKS: dict[str, Callable[[TrainingSpec], Task]] = {"classification": Classification}
 
 
