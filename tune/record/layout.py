@@ -59,6 +59,11 @@ class SearchFolder:
         """The weights of a trial's best epoch."""
         return self.trial(number) / "best.safetensors"
 
+    def kept(self, number: int) -> str | None:
+        """A trial's best weights as the tables name them, below the search's folder; None where they are not kept."""
+        path = self.best(number)
+        return str(path.relative_to(self.path)) if path.is_file() else None
+
     @property
     def exists(self) -> bool:
         """Whether a search was begun here."""

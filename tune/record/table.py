@@ -47,7 +47,7 @@ def trials_table(
     trials: Iterable[TrialRecord], fields: Sequence[str], metric: str, direction: Direction, folder: SearchFolder
 ) -> pd.DataFrame:
     """One row per trial, by number."""
-    rows = [trial_row(t, fields, metric, direction, _checkpoint(folder, t.number)) for t in trials]
+    rows = [trial_row(t, fields, metric, direction, folder.kept(t.number)) for t in trials]
     columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, metric, direction, None))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
     whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds"), "Int64")
@@ -79,11 +79,6 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     stream = io.BytesIO()
     table.to_parquet(stream, index=False)
     return stream.getvalue()
-
-
-def _checkpoint(folder: SearchFolder, number: int) -> str | None:
-    path = folder.best(number)
-    return str(path.relative_to(folder.path)) if path.is_file() else None
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,0 +1,73 @@
+"""`imagetune search`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides
+from tune.cli.output import print_json, say
+
+EXAMPLES = (
+    "imagetune search digits",
+    "imagetune search cifar10_classifier --name first training.epochs=20 search.trials=30",
+    "imagetune search first --resume",
+    "imagetune search first --extend 20",
+)
+
+
+def search(
+    space: Annotated[
+        str,
+        typer.Argument(metavar="SPACE", help="A shipped name or a YAML file; with --resume or --extend also a search."),
+    ],
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the space's name.")] = None,
+    trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials in all.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the record ends.")] = False,
+    extend: Annotated[int | None, typer.Option("--extend", metavar="N", min=1, help="Add N trials.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option("--time-budget", metavar="SECONDS", help="End in order after so many seconds.")
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address", metavar="A", help="A Ray cluster. Default: $RAY_ADDRESS, else a Ray on this machine."
+        ),
+    ] = None,
+    out: Out = DEFAULT_OUT,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Search a space with Ray Tune (ASHA) and Optuna; killed at any moment, it goes on with --resume."""
+    from tune.search.display import watching
+    from tune.search.request import Request
+    from tune.search.runner import run_search
+    from tune.search.status import standing
+    from tune.spec import data_root
+
+    request = Request(
+        subject=space,
+        out=out,
+        root=data_root(data_dir),
+        overrides=tuple(overrides or ()),
+        name=name,
+        trials=trials,
+        resume=resume,
+        extend=extend,
+        time_budget=time_budget,
+        address=address,
+    )
+    with watching() as observer:
+        outcome = run_search(request, observer)
+    if json:
+        print_json(standing(outcome.folder).to_dict())
+    else:
+        from tune.cli.results import show
+
+        show(outcome.folder, top=5)
+    say(f"{outcome.folder.name}: {outcome.state}{f': {outcome.reason}' if outcome.reason else ''}")
+    if outcome.state == "interrupted":
+        say(f"go on with: imagetune search {outcome.folder.path} --resume")
+    raise typer.Exit(outcome.exit_code)

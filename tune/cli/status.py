@@ -1,0 +1,26 @@
+"""`imagetune status`."""
+
+from __future__ import annotations
+
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search
+from tune.cli.output import number, percent, print_json
+
+EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
+
+
+def status(search: Search, out: Out = DEFAULT_OUT, json: Json = False) -> None:
+    """Say whether a search is running, finished, stopped, interrupted or failed, and what is best so far."""
+    from tune.record import locate_search
+    from tune.search.status import standing
+
+    found = standing(locate_search(search, out))
+    if json:
+        print_json(found.to_dict())
+        return
+    print(f"{found.search}: {found.status}{f' ({found.reason})' if found.reason else ''}")
+    told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
+    print(f"{sum(found.counts.values())} of {found.target} trials: {told or 'none yet'}")
+    if (best := found.best) is not None:
+        metrics = f"val_loss {number(best['val_loss'])}, val_accuracy {percent(best['val_accuracy'])}"
+        print(f"best: trial {best['trial']}, epoch {best['best_epoch']}: {metrics}")
+        print("\n".join(f"  {key.removeprefix('config.')} = {best[key]}" for key in best if key.startswith("config.")))
