@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 import torchvision.datasets
 
+from data import ImageSet
+
 
 def md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -98,6 +100,11 @@ class Published:
     laid_out: dict[str, bytes]
     images: dict[str, np.ndarray]
     labels: dict[str, np.ndarray]
+
+    def is_in(self, found: ImageSet, part: str) -> bool:
+        """Whether a part that was read is the published one."""
+        labels = self.labels[part].astype(np.int64)
+        return bool((found.images.numpy() == self.images[part]).all() and (found.labels.numpy() == labels).all())
 
     def serve(self, web: Web) -> None:
         for name, body in self.files.items():
