@@ -25,7 +25,7 @@ from tune.training.tasks import check_metric, task_of
 # Steps between looks at the losses. Each look waits for the device; a divergence costs at most so many steps.
 CHECK_EVERY = 50
 
-# Numbers (pixels x channels) in a validation batch, if the training's batch has not more; no activation is kept, so that
+# Numbers (pixels x channels) in a validation batch, if the training's batch has not more: no activation is kept, so
 # memory does not matter. On the CPU what its caches hold: simple_cnn takes three times as long in batches of 1,000.
 VALIDATION_NUMBERS = {"cpu": 2**18, "cuda": 2**22}
 

@@ -30,4 +30,5 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    return sum(mallopt(number, value) for number, value in _SETTINGS.values()) == len(_SETTINGS)
+    accepted = [mallopt(number, value) == 1 for number, value in _SETTINGS.values()]
+    return all(accepted)

@@ -1,0 +1,159 @@
+"""Failures explained, lines for people, seeds, and the memory a process keeps."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tune.training import (
+    MALLOC_ENVIRONMENT,
+    EpochMetrics,
+    RunLog,
+    cpu_threads,
+    epoch_line,
+    last_lines,
+    out_of_memory,
+    seeded,
+    stream_seed,
+)
+
+METRICS = EpochMetrics(
+    3, {"train_loss": 0.4118, "train_accuracy": 0.8712, "val_loss": 0.388, "val_accuracy": 0.88}, 1e-3, 2.14
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "spent"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:125] DefaultCPUAllocator: can't allocate memory: you tried"),
+            True,
+        ),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes"), True),
+        (MemoryError(), True),
+        (RuntimeError("shape '[2]' is invalid for input of size 3"), False),
+        (ValueError("out of memory"), False),
+        (KeyboardInterrupt(), False),
+    ],
+)
+def test_which_errors_mean_that_memory_is_spent(error: BaseException, spent: bool) -> None:
+    assert out_of_memory(error) is spent
+    outer = RuntimeError("worker died")
+    outer.__cause__ = error
+    assert out_of_memory(outer) is spent
+
+
+def test_torchs_own_allocator_is_understood() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert out_of_memory(caught.value)
+
+
+def test_the_last_lines_of_a_traceback() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        _ = 1 / 0
+    assert last_lines(caught.value, 1) == "ZeroDivisionError: division by zero"
+    assert last_lines(caught.value, 3).count("\n") == 2
+    assert last_lines(caught.value, 100).startswith("Traceback")
+
+
+def test_an_epoch_in_a_line() -> None:
+    line = "epoch 3/10  train 0.412 87.1 %  val 0.388 88.0 %  lr 1.0e-03  2.1 s  (left 0:15)"
+    assert epoch_line(METRICS, 10, 15.2) == line
+    bare = EpochMetrics(1, {"train_loss": float("nan"), "train_accuracy": 0.1}, 1e38, 0.04)
+    assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.0 %  lr 1.0e+38  0.0 s"
+
+
+@pytest.mark.parametrize(("seconds", "left"), [(0.4, "0:00"), (59.6, "1:00"), (727, "12:07"), (3723, "1:02:03")])
+def test_the_time_left(seconds: float, left: str) -> None:
+    assert epoch_line(METRICS, 10, seconds).endswith(f"(left {left})")
+
+
+def test_the_log_stands_beside_the_console_and_goes_on_after_a_resume(tmp_path: Path) -> None:
+    path, shown = tmp_path / "train.log", list[str]()
+    with RunLog(path, 4, shown.append) as log:
+        log.say("digits: 100 images")
+        log(METRICS)
+    with RunLog(path, 4, shown.append) as log:
+        log(METRICS)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == shown
+    assert shown[0] == "digits: 100 images"
+    assert shown[1] == shown[2] == epoch_line(METRICS, 4, METRICS.seconds)
+
+
+def test_stream_seeds_are_fixed_for_ever() -> None:
+    # Recorded experiments depend on these numbers.
+    assert stream_seed(0, "model") == 8827807798615342718
+    assert stream_seed(0, "epoch", 1) == 1744888131229309620
+    seeds = {stream_seed(seed, use, n) for seed in range(20) for use in ("epoch", "batches") for n in range(20)}
+    assert len(seeds) == 800
+    assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_a_seed_is_borrowed() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(2)
+    torch.manual_seed(0)
+    with seeded(5, torch.device("cpu")):
+        one = torch.rand(3)
+    with seeded(5, torch.device("cpu")):
+        assert torch.equal(torch.rand(3), one)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_threads_are_borrowed() -> None:
+    with cpu_threads(2):
+        assert torch.get_num_threads() == 2
+    assert torch.get_num_threads() == 1
+
+
+FAULTS = """
+import resource, torch
+from tune.training import keep_freed_memory
+kept = keep_freed_memory() if {keep} else None
+def step(): torch.zeros(4_000_000)
+step(); step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10): step()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+THREADED = """
+import threading
+alone = step
+def step():
+    thread = threading.Thread(target=alone)
+    thread.start()
+    thread.join()
+step(); step()
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
+def test_freed_memory_is_kept() -> None:
+    pages = 16_000_000 // resource.getpagesize()
+    done = subprocess.run([sys.executable, "-c", FAULTS.format(keep=True)], capture_output=True, text=True, check=True)
+    kept, faults = done.stdout.split()
+    if kept == "False":
+        pytest.skip("this C library is not glibc")
+    assert int(faults) < 2 * pages  # without: ten times the pages
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the variables are glibc's")
+def test_the_environment_does_the_same_for_other_threads() -> None:
+    script = FAULTS.format(keep=False).replace("step(); step()", THREADED)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ | MALLOC_ENVIRONMENT
+    )
+    assert int(done.stdout.split()[1]) < 2 * 16_000_000 // resource.getpagesize()
