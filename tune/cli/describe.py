@@ -1,0 +1,91 @@
+"""`imagetune describe`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tune.cli.options import Json, Overrides
+from tune.cli.output import print_json, shape
+from tune.errors import UserError
+
+EXAMPLES = (
+    "imagetune describe classifier",
+    "imagetune describe classifier cnn_layers=4 activation=relu --input 1x28x28",
+    "imagetune describe simple_cnn conv_channels=[16,32] --batch 1 --json",
+)
+
+
+def describe(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name of `imagetune models`.")],
+    options: Overrides = None,
+    image: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="Image size. Default: as the model was published.")
+    ] = None,
+    classes: Annotated[int | None, typer.Option("--classes", min=1, help="Number of classes.")] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Images in a batch.")] = 100,
+    json: Json = False,
+) -> None:
+    """Show what a model is made of and what it costs, without training it."""
+    import models
+    from tune.spec.errors import SpecError
+    from tune.spec.load import parse_overrides
+
+    entry = models.get(model)
+    values, problems = parse_overrides(options or ())
+    if problems:
+        raise SpecError(problems)
+    input_shape = entry.native_input if image is None else parse_shape(image)
+    classes = classes or entry.native_classes
+    facts = _facts(model, input_shape, classes, batch, values)
+    if json:
+        print_json(facts)
+        return
+    for key in ("channels", "sizes", "widths", "channel_ratio"):
+        if key in facts:
+            print(f"{key:<13} {facts[key]}")
+    print(models.summary(models.build_meta(model, input_shape, classes, **values), input_shape, batch))
+
+
+def _facts(
+    model: str, input_shape: tuple[int, int, int], classes: int, batch: int, options: dict[str, Any]
+) -> dict[str, Any]:
+    import models
+
+    cost = models.cost_of(model, input_shape, classes, batch, **options)
+    facts: dict[str, Any] = {
+        "model": model,
+        "input": shape(input_shape),
+        "classes": classes,
+        "batch": batch,
+        "options": {option.name: options.get(option.name, option.default) for option in models.options(model).values()},
+        "parameters": cost.parameters,
+        "mult_adds": cost.mult_adds,
+        "forward_backward_mb": cost.forward_backward_bytes / 1e6,
+        "params_mb": cost.params_bytes / 1e6,
+        "input_mb": cost.input_bytes / 1e6,
+    }
+    if model == "classifier":
+        numbers = ("starting_channels", "final_channels", "cnn_layers", "fcn_layers")
+        plan = models.plan(input_shape, classes, **{name: facts["options"][name] for name in numbers})
+        facts |= {
+            "channels": plan.channels,
+            "sizes": plan.sizes,
+            "widths": plan.widths,
+            "channel_ratio": plan.channel_ratio,
+        }
+    return facts
+
+
+def parse_shape(text: str) -> tuple[int, int, int]:
+    """`3x32x32` as (3, 32, 32).
+
+    Raises:
+        UserError: it is not of that form.
+    """
+    parts = text.split("x")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+        raise UserError(f"--input: {text!r} is not an image size; legal: CxHxW, such as 3x32x32")
+    channels, height, width = map(int, parts)
+    return channels, height, width

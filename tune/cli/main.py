@@ -1,0 +1,81 @@
+"""The program: finds its commands by name and loads only the one that is asked for.
+
+A new command is a file `tune/cli/NAME.py` with a function `NAME` and a tuple `EXAMPLES` of command lines, and its name
+in `COMMANDS`. Such a file imports nothing heavy at its top: `imagetune --help` imports all of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tune.cli.guard import guarded
+from tune.cli.startup import check_packages
+
+COMMANDS = (
+    "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "retrain",
+    "evaluate",
+)  # fmt: skip
+"""In the order of the help; a name whose file is not there is left out."""
+
+_SETTINGS: dict[str, Any] = {"rich_markup_mode": "rich", "add_completion": False, "pretty_exceptions_enable": False}
+
+
+class Commands(TyperGroup):
+    """Commands that are imported when they are called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all commands."""
+        return [name for name in COMMANDS if find_spec(f"tune.cli.{name}")]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by name; None if there is none."""
+        return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
+
+
+def load(name: str) -> Any:
+    """Import a command and dress it: errors as lines, examples at the end of its help."""
+    module = import_module(f"tune.cli.{name}")
+    single = typer.Typer(**_SETTINGS)
+    single.command(name, epilog=_examples(module.EXAMPLES))(guarded(getattr(module, name)))
+    return typer.main.get_command(single)
+
+
+def _examples(lines: tuple[str, ...]) -> str:
+    # An empty line between lines: typer joins what is not apart. `[` would open a tag of rich's markup.
+    return "\n\n".join(["[bold]Examples[/bold]", *(f"  {line}".replace("[", "\\[") for line in lines)])
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    epilog=_examples(("imagetune spaces", "imagetune describe classifier cnn_layers=5", "imagetune prepare digits")),
+    **_SETTINGS,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from tune.results.versions import imagetune_version
+
+        typer.echo(f"imagetune {imagetune_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def imagetune(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Search the hyperparameters of image models, keep the record, and turn the winners into trained models."""
+
+
+def main() -> None:
+    """The console script; ends the process with the exit code of COMMANDS.md."""
+    guarded(check_packages)()
+    app()

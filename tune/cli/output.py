@@ -1,0 +1,56 @@
+"""What commands print: results on stdout, as one JSON document if asked, and everything else on stderr."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tune.results.document import json_text
+
+
+def say(text: str) -> None:
+    """A line for the person who waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; what is not a finite number is null."""
+    print(json_text(document))
+
+
+def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on stdout that fits the terminal. `columns` maps headings to `left` or `right`, where cells stand."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, side in columns.items():
+        # Numbers are kept whole; texts break where they must.
+        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=side == "right")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    Console().print(table)
+
+
+def count(value: float | None) -> str:
+    """A whole number for people, `-` where it is unknown."""
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A measured number for people, `-` where it is unknown."""
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A fraction for people, `-` where it is unknown."""
+    return "-" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
+
+
+def shape(value: Sequence[int] | None) -> str:
+    """(3, 32, 32) as `3x32x32`."""
+    return "-" if value is None else "x".join(map(str, value))

@@ -1,0 +1,38 @@
+"""`imagetune spaces`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tune.cli.options import Json
+from tune.cli.output import print_json, print_table
+
+EXAMPLES = ("imagetune spaces", "imagetune spaces --json")
+
+
+def spaces(json: Json = False) -> None:
+    """List the search spaces and experiments that come with imagetune."""
+    from search_spaces import shipped
+
+    rows = [_row(name, path) for name, path in shipped().items()]
+    if json:
+        print_json({"spaces": rows})
+        return
+    columns = {"name": "left", "kind": "left", "free": "right", "": "left"}
+    print_table(columns, ((row["name"], row["kind"], str(row["free"]), row["summary"]) for row in rows))
+
+
+def _row(name: str, path: Path) -> dict[str, Any]:
+    """One shipped file: what its first comment line says, and its free fields."""
+    from tune.spec.files import read_tree
+
+    first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]
+    fields = list(read_tree(path).get("space") or {})
+    return {
+        "name": name,
+        "summary": first.removeprefix("#").strip() if first.startswith("#") else "",
+        "kind": "search" if fields else "experiment",
+        "free": len(fields),
+        "fields": fields,
+    }

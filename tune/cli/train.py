@@ -1,0 +1,143 @@
+"""`imagetune train`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, DataDir, Experiment, Json, Out, Overrides
+from tune.cli.output import number, percent, print_json
+from tune.errors import UserError, WorkError
+
+if TYPE_CHECKING:
+    from tune.results.run import RunPlan, RunResult
+
+_FIELDS = (
+    "model.cnn_layers=3 model.starting_channels=12 model.final_channels=48 model.activation=mish "
+    "training.optimizer.lr=0.003"
+)
+EXAMPLES = (
+    f"imagetune train digits {_FIELDS} --name first",
+    f"imagetune train digits {_FIELDS} training.epochs=3 --name second --weights first",
+    "imagetune train first --resume",
+)
+
+
+def train(
+    experiment: Experiment,
+    overrides: Overrides = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Of the run's folder. Default: the experiment's name.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was interrupted; EXPERIMENT may be the RUN.")
+    ] = False,
+    weights: Annotated[
+        str | None, typer.Option("--weights", metavar="RUN", help="Start with the best weights of another run.")
+    ] = None,
+    out: Out = DEFAULT_OUT,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Train one experiment; its run folder holds the best weights, every epoch's metrics and a log."""
+    from tune.cli.screen import Screen
+    from tune.results.run import Interrupted, run
+    from tune.spec import data_root
+    from tune.training import keep_freed_memory
+
+    keep_freed_memory()
+    plan = _plan(experiment, overrides or [], name, resume, weights, out, data_dir)
+    try:
+        result = run(plan, data_root(data_dir), Screen(), resume=resume)
+    except Interrupted as stop:
+        raise KeyboardInterrupt(f"{stop}; go on with: {_resume_command(plan, out, data_dir)}") from None
+    _finish(result, json)
+
+
+def _plan(
+    argument: str,
+    overrides: list[str],
+    name: str | None,
+    resume: bool,
+    weights: str | None,
+    out: Path,
+    data_dir: Path | None,
+) -> RunPlan:
+    """What to train, checked.
+
+    Raises:
+        UserError: all that is wrong with it.
+    """
+    from tune.record.layout import RunFolder, check_new_name, locate, locate_run
+    from tune.results.run import RunPlan
+    from tune.spec import data_root, load_experiment
+    from tune.spec.files import find
+
+    if resume and weights is not None:
+        raise UserError("--resume goes on with the run's own weights; legal: --resume or --weights")
+    folder = RunFolder(locate(argument, out))
+    if resume and name is None and folder.exists:
+        argument = str(folder.experiment)
+    else:
+        name = name or find(argument).stem
+        check_new_name(name)
+        folder = locate_run(name, out) if resume else RunFolder(out / name)
+    return RunPlan(
+        load_experiment(argument, overrides, data_root(data_dir)),
+        folder,
+        weights=None if weights is None else locate_run(weights, out),
+    )
+
+
+def _resume_command(plan: RunPlan, out: Path, data_dir: Path | None) -> str:
+    words = ["imagetune", "train", plan.folder.path.name, "--resume"]
+    words += [] if out == DEFAULT_OUT else ["--out", str(out)]
+    words += [] if data_dir is None else ["--data-dir", str(data_dir)]
+    return shlex.join(words)
+
+
+def _finish(result: RunResult, json: bool) -> None:
+    """Print what came of it.
+
+    Raises:
+        WorkError: the training diverged.
+    """
+    from tune.training import End
+
+    if json:
+        print_json(run_row(result))
+    else:
+        _show(result)
+    if result.end is End.DIVERGED:
+        epoch = result.history[-1].epoch
+        raise WorkError(f"{result.folder.path}: diverged in epoch {epoch}: its loss is no finite number")
+
+
+def run_row(result: RunResult) -> dict[str, Any]:
+    """A run as a row: its folder, why it ended, and the metrics of its best epoch."""
+    best = result.best
+    return {
+        "name": result.folder.path.name,
+        "folder": str(result.folder.path),
+        "end": str(result.end),
+        "epochs": len(result.history),
+        "best_epoch": best and best.epoch,
+        **(best.values if best else {}),
+        "seconds": sum(epoch.seconds for epoch in result.history),
+        "parameters": result.parameters,
+    }
+
+
+def _show(result: RunResult) -> None:
+    if not result.trained:
+        print(f"{result.folder.path} is finished already: nothing is left to do")
+    if (best := result.best) is not None:
+        parts = [
+            f"{key} {percent(value) if key.endswith('accuracy') else number(value)}"
+            for key, value in best.values.items()
+        ]
+        print(f"best epoch {best.epoch} of {len(result.history)} ({result.end}): {', '.join(parts)}")
+        print(f"evaluate it with: {shlex.join(['imagetune', 'evaluate', str(result.folder.path)])}")

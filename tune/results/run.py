@@ -1,0 +1,239 @@
+"""Train one experiment into a run folder, which is begun, gone on with, or found finished."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from tune.errors import UserError, WorkError
+from tune.record.layout import RunFolder
+from tune.results.run_files import held, keep, refuse_taken
+from tune.results.run_info import RunInfo, read_run, refuse_changes, write_run
+from tune.results.versions import versions
+from tune.results.weights import start_from
+from tune.spec import Experiment
+from tune.spec.experiment import Normalization
+from tune.training import (
+    End,
+    EpochMetrics,
+    Mode,
+    RunLog,
+    Training,
+    load,
+    open_splits,
+    out_of_memory,
+    train,
+)
+
+
+class Screen(Protocol):
+    """Where a person watches."""
+
+    def say(self, text: str) -> None:
+        """A line."""
+
+    def watch(self, training: Training, epochs: int) -> AbstractContextManager[object]:
+        """Show the progress of a training of so many epochs while the block runs."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM during a run; the text says what is saved."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What to train, and into which folder.
+
+    Attributes:
+        experiment: Data, model, recipe, seed.
+        folder: Of the run.
+        metric: By which the best epoch is chosen.
+        mode: Whether the metric is to be small or large.
+        epochs: End after so many, if the experiment has more; its schedule stays laid over its own.
+        full: Train on validation images too.
+        weights: A run to take the first weights from.
+        threads: CPU threads where the experiment names none.
+    """
+
+    experiment: Experiment
+    folder: RunFolder
+    metric: str = "val_loss"
+    mode: Mode = "min"
+    epochs: int | None = None
+    full: bool = False
+    weights: RunFolder | None = None
+    threads: int = dataclasses.field(default_factory=torch.get_num_threads)
+
+    @property
+    def last_epoch(self) -> int:
+        """Where the training ends at the latest."""
+        own = self.experiment.training.epochs
+        return min(self.epochs or own, own)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        folder: Of the run.
+        end: Why it is over.
+        history: Its epochs.
+        best: The best of them; None if there is none.
+        parameters: Of the model.
+        trained: Epochs trained now; 0 where the run was found finished.
+    """
+
+    folder: RunFolder
+    end: End
+    history: tuple[EpochMetrics, ...]
+    best: EpochMetrics | None
+    parameters: int
+    trained: int
+
+
+def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> RunResult:
+    """Train the plan's experiment to its end; every epoch is on disk before the next one begins.
+
+    Everything that may be wrong with the input is found before the first file is written. A resumed run comes to
+    bitwise what it would have come to uninterrupted (on the CPU).
+
+    Args:
+        plan: What and where.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
+        resume: Go on with the run in the folder, which must be of the same plan.
+
+    Raises:
+        UserError: The folder is in use, or the run in it is of another plan; or bad weights.
+        WorkError: The checkpoint is damaged, or memory was spent.
+        data.DataError: The images cannot be had.
+        Interrupted: Ctrl-C or SIGTERM; what was saved stays.
+    """
+    plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
+    if resume:
+        plan = _continued(plan)
+    else:
+        refuse_taken(plan.folder)
+    training = _training(plan, root, screen)
+    with held(plan.folder):
+        if resume:
+            training.load(load(plan.folder.last))
+        before = len(training.history)
+        keep(plan.folder, training, screen.say)
+        if not resume:
+            write_run(plan.folder, plan.experiment, _info(plan, training))
+        end = training.end or _train(plan, training, screen)
+    trained = len(training.history) - before
+    return RunResult(plan.folder, end, tuple(training.history), training.best, _parameters(training), trained)
+
+
+def resolved(experiment: Experiment, threads: int) -> Experiment:
+    """The experiment with what it leaves to circumstances spelled out: CPU threads, and the images' absolute path."""
+    training, data = experiment.training, experiment.data
+    path = data.path and os.path.abspath(os.path.expanduser(data.path))
+    return experiment.model_copy(
+        update={
+            "training": training.model_copy(update={"threads": training.threads or threads}),
+            "data": data.model_copy(update={"path": path}),
+        }
+    )
+
+
+def best_device() -> torch.device:
+    """A GPU if torch sees one (CUDA_VISIBLE_DEVICES hides it), else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
+    """The training at its start; whatever is wrong with the input is said here."""
+    device = best_device()
+    splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
+    training = Training(plan.experiment, splits, device=device, metric=plan.metric, mode=plan.mode, epochs=plan.epochs)
+    if plan.weights is not None:
+        start_from(training, plan.weights)
+    return training
+
+
+def _continued(plan: RunPlan) -> RunPlan:
+    """The plan of the run in the folder, once it is known to be the same training.
+
+    Raises:
+        UserError: it is another one.
+    """
+    before, info = read_run(plan.folder)
+    # Threads that nobody asked for stay those of the beginning: sums differ with their number.
+    now = plan.experiment.model_copy(
+        update={"training": plan.experiment.training.model_copy(update={"threads": before.training.threads})}
+    )
+    refuse_changes(before, now, str(plan.folder.experiment))
+    if (info.epochs, info.full) != (plan.epochs, plan.full):
+        raise UserError(
+            f"{plan.folder.path}: begun for {info.epochs} epochs (full: {info.full}), "
+            f"now asked for {plan.epochs} (full: {plan.full}); legal: the former"
+        )
+    return dataclasses.replace(plan, experiment=before, metric=info.metric, mode=info.mode)
+
+
+def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
+    folder, epochs = plan.folder, plan.last_epoch
+    with RunLog(folder.log, epochs, echo=screen.say) as log:
+        log.say(_opening(plan, training))
+
+        def report(metrics: EpochMetrics) -> None:
+            keep(folder, training, log.say)
+            log(metrics)
+
+        try:
+            with screen.watch(training, epochs):
+                return train(training, report)
+        except KeyboardInterrupt:
+            saved = f"{folder.path}: interrupted; {len(training.history)} of {epochs} epochs are saved"
+            log.say(saved)
+            raise Interrupted(saved) from None
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            size = plan.experiment.training.batch_size
+            message = f"{folder.path}: memory is spent at training.batch_size={size}; a smaller one needs less"
+            log.say(message)
+            raise WorkError(message) from error
+
+
+def _opening(plan: RunPlan, training: Training) -> str:
+    splits, spec = training.splits, plan.experiment
+    validation = len(splits.validation) if splits.validation is not None else 0
+    where = f"{splits.train.device}, {training.threads} threads"
+    verb = f"resumed after epoch {len(training.history)}" if training.history else "begun"
+    return (
+        f"{plan.folder.path.name} {verb}: {spec.model.name} with {_parameters(training):,} parameters on "
+        f"{spec.data.name}, {len(splits.train):,} images to train and {validation:,} to validate ({where})"
+    )
+
+
+def _parameters(training: Training) -> int:
+    return sum(parameter.numel() for parameter in training.model.parameters())
+
+
+def _info(plan: RunPlan, training: Training) -> RunInfo:
+    splits = training.splits
+    return RunInfo(
+        metric=plan.metric,
+        mode=plan.mode,
+        epochs=plan.epochs,
+        full=plan.full,
+        device=str(splits.train.device),
+        weights_from=str(plan.weights.path) if plan.weights else None,
+        input_shape=splits.input_shape,
+        classes=splits.classes,
+        normalization=Normalization(mean=splits.normalization.mean, std=splits.normalization.std),
+        split_hash=splits.split_hash,
+        parameters=_parameters(training),
+        versions=versions(),
+    )

@@ -1,0 +1,88 @@
+"""The files of a run while it trains: held by one process, written whole, the last checkpoint always first.
+
+`last.pt` holds everything; the weights and the table of epochs are made from it, so that a kill between two files costs
+nothing: the next `keep` brings them level.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pandas as pd
+
+from tune.errors import UserError
+from tune.record.disk import FULL, patiently
+from tune.record.layout import RunFolder, write_whole
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.record.table import epochs_table, to_parquet
+from tune.training import PARTIAL, EpochMetrics, Training, fingerprint, save, save_weights
+
+
+def refuse_taken(folder: RunFolder) -> None:
+    """Refuse a folder in which there is something; what a kill left of a run that never began does not count.
+
+    Raises:
+        UserError: it is a run, or holds other files.
+    """
+    if not folder.path.exists():
+        return
+    if not folder.path.is_dir():
+        raise UserError(f"{folder.path} exists and is not a folder; legal: another --name")
+    if folder.exists:
+        raise UserError(f"{folder.path} exists already; legal: --resume to go on with it, or another --name")
+    left = {folder.last.name, folder.log.name}
+    if any(entry.name not in left and not entry.name.startswith(".") for entry in folder.path.iterdir()):
+        raise UserError(f"{folder.path} exists already and is not a run; legal: another --name")
+
+
+@contextmanager
+def held(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder, which is made if need be, for this process; the hold ends with the process, however that ends.
+
+    Raises:
+        UserError: another process holds it, or the place cannot be written to.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        file = folder.log.open("a")
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise UserError(f"{error.filename}: {error.strerror}; legal: an --out that can be written to") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise UserError(f"{folder.path}: another process trains this run; legal: wait for it, or end it") from None
+        for left in folder.path.glob(PARTIAL):
+            left.unlink(missing_ok=True)
+        yield
+
+
+def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> None:
+    """Put all that a training has come to on disk; while the disk is full, wait.
+
+    Raises:
+        FullDiskError: it stayed full.
+    """
+    state = training.state()
+    patiently(lambda: save(folder.last, state), folder.path, say)
+    best, weights = training.best, training.best_weights
+    if best is None or weights is None:
+        return
+    if best is training.history[-1] or not folder.weights.is_file():
+        facts = {"epoch": str(best.epoch), "experiment": fingerprint(training.experiment)}
+        patiently(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
+    table = to_parquet(history_table(training.history))
+    patiently(lambda: write_whole(folder.epochs_table, table), folder.path, say)
+
+
+def history_table(history: Sequence[EpochMetrics]) -> pd.DataFrame:
+    """One row per epoch, in the columns of a search's table but for `trial`."""
+    return epochs_table([TrialRecord(0, {}, Status.COMPLETED, epochs=tuple(history))]).drop(columns="trial")
