@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import models
 from tune.spec.experiment import Experiment
+from tune.training.checkpoint import CheckpointError
 from tune.training.inputs import Splits, augment_of, steps_per_epoch
 from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
 from tune.training.network import initial_model, memory_format
@@ -213,15 +214,22 @@ class Training:
         """Stand where the training stood whose state this is.
 
         Raises:
-            CheckpointError: The state is of another experiment, other images, another metric or format.
+            CheckpointError: The state is of another experiment, other images, another metric or format, or does not fit
+                the model as it is built today.
         """
         check_identity(state, self._identity())
         own = copied(state)  # torch keeps the tensors it is handed, and would train the caller's
-        self.model.load_state_dict(own["model"])
-        self._optimizer.load_state_dict(own["optimizer"])
-        self._schedule.load_state_dict(own["schedule"])
-        self.history = [EpochMetrics.from_dict(row) for row in own["history"]]
-        self.best_weights = own["best_weights"]
+        try:
+            self.model.load_state_dict(own["model"])
+            self._optimizer.load_state_dict(own["optimizer"])
+            self._schedule.load_state_dict(own["schedule"])
+            self.history = [EpochMetrics.from_dict(row) for row in own["history"]]
+            self.best_weights = own["best_weights"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            first, _, _ = str(error).partition("\n")
+            raise CheckpointError(
+                f"the checkpoint does not fit {self.experiment.model.name} as it is: {first}"
+            ) from error
 
     def _identity(self) -> dict[str, Any]:
         return identity(self.experiment, self.splits.split_hash, f"{self._mode} {self._metric}")

@@ -160,6 +160,14 @@ def test_a_state_of_other_images_or_another_format_is_refused(start: Start) -> N
         training.load({**training.state(), "format": 0})
 
 
+def test_a_state_that_does_not_fit_the_model_is_refused(start: Start) -> None:
+    training = start()
+    state = training.state()
+    for damaged in ({**state, "model": {}}, {key: value for key, value in state.items() if key != "history"}):
+        with pytest.raises(CheckpointError, match="the checkpoint does not fit mnist_mlr as it is"):
+            training.load(damaged)
+
+
 def test_a_state_may_be_continued_for_more_epochs_than_it_was_made_for(start: Start) -> None:
     short, long, whole = start(options={"epochs": 2}), start(), start()
     assert train(short) is End.EPOCHS
