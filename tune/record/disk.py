@@ -28,12 +28,18 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
-def patiently(write: Callable[[], None], folder: Path, say: Callable[[str], None] = lambda text: None) -> None:
+def patiently(
+    write: Callable[[], None],
+    folder: Path,
+    say: Callable[[str], None] = lambda text: None,
+    patience: float | None = None,
+) -> None:
     """Do a write that undoes itself when it fails; while the disk is full, wait and try again.
 
     Raises:
-        FullDiskError: `PATIENCE` seconds of attempts were not enough. Nothing was written.
+        FullDiskError: `patience` (by default `PATIENCE`) seconds of attempts were not enough. Nothing was written.
     """
+    patience = PATIENCE if patience is None else patience
     start = time.monotonic()
     while True:
         try:
@@ -41,8 +47,8 @@ def patiently(write: Callable[[], None], folder: Path, say: Callable[[str], None
         except Exception as error:
             if not is_full(error):
                 raise
-            if time.monotonic() - start >= PATIENCE:
-                message = f"{folder}: the disk stayed full for {PATIENCE:.0f} s; free some space and resume"
+            if time.monotonic() - start >= patience:
+                message = f"{folder}: the disk stayed full for {patience:.0f} s; free some space and resume"
                 raise FullDiskError(message) from None
-            say(f"the disk of {folder} is full: paused for up to {PATIENCE:.0f} s; free some space and it goes on")
+            say(f"the disk of {folder} is full: paused for up to {patience:.0f} s; free some space and it goes on")
             time.sleep(PAUSE)

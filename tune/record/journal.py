@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lock_obj`, not re-exported
 
 from tune.errors import WorkError
-from tune.record.disk import patiently
+from tune.record.disk import PATIENCE, FullDiskError, patiently
 
 
 class DamagedRecordError(WorkError):
@@ -52,6 +52,7 @@ class Journal(JournalFileBackend):
         super().__init__(str(path), lock_obj=FlockLock(path.with_name(f".{path.name}.lock")))
         self._path = path
         self._say = say
+        self._patience = PATIENCE
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.
@@ -60,7 +61,11 @@ class Journal(JournalFileBackend):
             FullDiskError: it stayed full. The journal is as it was.
         """
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        patiently(lambda: self._append(text), self._path.parent, self._say)
+        try:
+            patiently(lambda: self._append(text), self._path.parent, self._say, self._patience)
+        except FullDiskError:
+            self._patience = 0.0  # whoever ends the search after this shall not wait again
+            raise
 
     def _append(self, text: bytes) -> None:
         """Append all of the text or nothing: what follows a part written would be glued to it."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from tune.record.layout import SearchFolder, write_whole
 from tune.record.status import Status
-from tune.record.study import Direction, TrialRecord
+from tune.record.study import Direction, Record, TrialRecord
 
 METRICS = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
 EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
@@ -72,6 +72,13 @@ def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFram
     """Both parquet files, each whole."""
     write_whole(folder.trials_table, to_parquet(trials))
     write_whole(folder.epochs_table, to_parquet(epochs))
+
+
+def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record) -> None:
+    """Make both parquet files from the record."""
+    trials = record.trials()
+    table = trials_table(trials, fields, record.metric, record.direction, folder)
+    write_tables(folder, table, epochs_table(trials))
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:

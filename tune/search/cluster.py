@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +40,10 @@ class Holding:
     gpu: float
     slots: int
 
+    def at_once(self, wanted: int | None) -> int:
+        """How many trials run at once: as many as wanted, as far as they fit."""
+        return min(wanted or self.slots, self.slots)
+
 
 @contextmanager
 def connected(address: str | None = None, **options: Any) -> Iterator[None]:
@@ -52,16 +58,32 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
         return
     address = address or os.environ.get("RAY_ADDRESS")
     local = {} if address else {"include_dashboard": False, "object_store_memory": 100 * 2**20}
-    ray.init(
-        address=address or "local",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        **{**local, **options},
-    )
+    with _own_signals():
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **{**local, **options},
+        )
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray puts a handler of its own on SIGTERM, which ends the process with 15: put ours back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def holding(spec: ResourcesSpec) -> Holding:

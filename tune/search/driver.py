@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 
+from tune.record.disk import FullDiskError
 from tune.record.layout import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord
@@ -122,8 +123,13 @@ class Driver:
 
     def next(self) -> Assignment | Next:
         """The next trial to start: one that waits, by number, else a new one."""
-        if self.halt:
+        try:
+            return Next.DONE if self.halt else self._next()
+        except FullDiskError as error:
+            self.stop(f"failed: {error}")
             return Next.DONE
+
+    def _next(self) -> Assignment | Next:
         waiting = [number for number, trial in self.trials.items() if trial.status is Status.WAITING]
         number = min(waiting, default=None) if waiting else self._draw()
         if number is None:
@@ -160,6 +166,13 @@ class Driver:
 
     def report(self, number: int, report: Report) -> bool:
         """Enter what a worker says; whether the trial is over for it."""
+        try:
+            return self._enter(number, report)
+        except FullDiskError as error:
+            self.stop(f"failed: {error}")
+            return True
+
+    def _enter(self, number: int, report: Report) -> bool:
         if number not in self.live:
             return True
         self.live[number] = self._clock()

@@ -144,6 +144,13 @@ class SearchSpec:
         return scheduler.max_t if scheduler.name == "asha" else None
 
     @property
+    def longest(self) -> int:
+        """The most epochs that any trial can have."""
+        domain = self.space.domains.get("training.epochs")
+        epochs = max(domain.ends) if domain else self.sample.training.epochs
+        return min(epochs, self.epochs or epochs)
+
+    @property
     def seed(self) -> int:
         """The seed of the search (the sampler's): its own, else the experiment's."""
         return self.sample.seed if self.search.seed is None else self.search.seed

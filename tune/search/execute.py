@@ -1,0 +1,54 @@
+"""Let Ray Tune run a driver's trials."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from ray import tune as ray_tune
+
+from tune.search.attempt import Job
+from tune.search.cluster import Holding
+from tune.search.driver import Driver
+from tune.search.on_ray import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
+
+
+def execute(driver: Driver, held: Holding, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:
+    """Run trials until the driver is done or halts. `root` is the data directory."""
+    spec = driver.spec
+    job = Job(
+        base=spec.base,
+        folder=str(driver.folder.path.absolute()),
+        root=str(root.absolute()),
+        metric=spec.search.metric,
+        mode=spec.search.direction,
+        epochs=spec.epochs,
+        gpu=held.gpu,
+    )
+    trainable = ray_tune.with_resources(ray_tune.with_parameters(worker, job=job), {"cpu": held.cpu, "gpu": held.gpu})
+    scratch = tempfile.mkdtemp(prefix="imagetune-")  # Tune's own files: nobody reads them
+    try:
+        searcher = DriverSearcher(driver)
+        ray_tune.Tuner(
+            trainable,
+            tune_config=ray_tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=DriverScheduler(driver, searcher),
+                num_samples=-1,
+                max_concurrent_trials=held.at_once(spec.search.concurrent),
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=ray_tune.RunConfig(
+                name="run",
+                storage_path=scratch,
+                verbose=0,
+                stop=Halt(driver),
+                callbacks=[Watch(driver, searcher)],
+                failure_config=ray_tune.FailureConfig(max_failures=0),
+                checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # the worker writes its own
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
