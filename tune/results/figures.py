@@ -11,6 +11,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from data import Resident
 from tune.results.scores import Predictions
@@ -34,13 +35,13 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], title: st
     shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
     few = len(classes) <= MOST_NUMBERED
     side = 2.2 + (0.55 * max(len(classes), 6) if few else 0.135 * len(classes))
-    figure = Figure(figsize=(side + 0.9, side), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(side + 0.6, side), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
     # The square root lets single confusions be seen beside a full diagonal.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
-    bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02)
-    bar.set_label("share of the class's images")
+    figure.colorbar(image, ax=axes, shrink=0.8, aspect=40, pad=0.01, format=PercentFormatter(1), label="of the class")
     _name_ticks(axes, classes, fontsize=9 if few else 6)
+    _draw_lines(axes, len(classes))
     axes.set(xlabel="predicted", ylabel="truth")
     axes.set_title(title, fontsize=11, parse_math=False)
     if few:
@@ -51,8 +52,18 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], title: st
 def _name_ticks(axes: Axes, classes: Sequence[str], fontsize: int) -> None:
     places = range(len(classes))
     short = [name if len(name) <= 20 else f"{name[:19]}…" for name in classes]
-    axes.set_xticks(places, labels=short, rotation=90, fontsize=fontsize, parse_math=False)
+    upright = max(map(len, short)) <= 3
+    axes.set_xticks(places, labels=short, rotation=0 if upright else 90, fontsize=fontsize, parse_math=False)
     axes.set_yticks(places, labels=short, fontsize=fontsize, parse_math=False)
+
+
+def _draw_lines(axes: Axes, classes: int) -> None:
+    """Thin lines between the cells, to be followed by the eye from a name to a cell."""
+    between = np.arange(classes + 1) - 0.5
+    axes.set_xticks(between, minor=True)
+    axes.set_yticks(between, minor=True)
+    axes.grid(which="minor", color="#d8dee4", linewidth=0.4)
+    axes.tick_params(which="minor", length=0)
 
 
 def _write_numbers(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
@@ -81,9 +92,8 @@ def prediction_grid(predictions: Predictions, images: Resident, grid: tuple[int,
         axes.imshow(shown.squeeze(), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes.set_axis_off()
         predicted, label = int(predictions.predicted[where]), int(predictions.labels[where])
-        text = _clipped(predictions.classes[predicted])
-        if predicted != label:
-            text += f"\n(is {_clipped(predictions.classes[label])})"
+        truth = " " if predicted == label else f"(is {_clipped(predictions.classes[label])})"
+        text = f"{_clipped(predictions.classes[predicted])}\n{truth}"  # two lines always: the rows stay level
         axes.set_title(text, fontsize=8, color=RIGHT if predicted == label else WRONG, parse_math=False)
     return _png(figure)
 

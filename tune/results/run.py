@@ -116,11 +116,11 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
         data.DataError: The images cannot be had.
         Interrupted: Ctrl-C or SIGTERM; what was saved stays.
     """
-    plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
     if resume:
         plan = _continued(plan)
     else:
         refuse_taken(plan.folder)
+        plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
     training = _training(plan, root, screen)
     with held(plan.folder):
         if resume:
@@ -168,10 +168,8 @@ def _continued(plan: RunPlan) -> RunPlan:
         UserError: it is another one.
     """
     before, info = read_run(plan.folder)
-    # Threads that nobody asked for stay those of the beginning: sums differ with their number.
-    now = plan.experiment.model_copy(
-        update={"training": plan.experiment.training.model_copy(update={"threads": before.training.threads})}
-    )
+    # Threads that nobody asks for stay those of the beginning.
+    now = resolved(plan.experiment, before.training.threads or plan.threads)
     refuse_changes(before, now, str(plan.folder.experiment))
     if (info.epochs, info.full) != (plan.epochs, plan.full):
         raise UserError(

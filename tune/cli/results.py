@@ -1,0 +1,97 @@
+"""`imagetune results`."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search
+from tune.cli.output import count, number, percent, print_json, say
+
+if TYPE_CHECKING:
+    from tune.record import SearchFolder
+    from tune.results.ranking import Ranking
+
+EXAMPLES = (
+    "imagetune results digits",
+    "imagetune results digits --top 3 --sort efficiency",
+    "imagetune results digits --csv trials.csv",
+)
+WIDTH = 80
+_SHOWN = ("trial", "status", "val_loss", "val_accuracy", "best_epoch", "epochs", "parameters")
+
+
+def results(
+    search: Search,
+    top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Only the best K.")] = None,
+    sort: Annotated[
+        str | None, typer.Option("--sort", metavar="COLUMN", help="Rank by this. Default: the search's metric.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the rows as CSV.")] = None,
+    out: Out = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Show the trials of a search, best first; makes trials.parquet and epochs.parquet anew."""
+    from tune.record import locate_search
+    from tune.results.ranking import read_ranking, rows, write_csv
+
+    found = read_ranking(locate_search(search, out))
+    table = (found.table if sort is None else found.sorted_by(sort)).head(top or len(found.table))
+    _write(found)
+    if csv is not None:
+        write_csv(table, csv)
+        say(f"wrote {csv}")
+    if json:
+        print_json({"trials": rows(table)})
+    else:
+        print_ranking(found, rows(table), sort)
+
+
+def show(folder: SearchFolder, top: int | None = None) -> None:
+    """Print the best trials of a search."""
+    from tune.results.ranking import read_ranking, rows
+
+    found = read_ranking(folder)
+    print_ranking(found, rows(found.table.head(top or len(found.table))))
+
+
+def _write(found: Ranking) -> None:
+    try:
+        found.write()
+    except OSError as error:
+        # Whoever may only read a search may still read it.
+        say(f"cannot write the tables into {found.folder.path}: {error.strerror}")
+
+
+def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None = None) -> None:
+    """The ranked trials, two lines each: figures, then the values of the searched fields."""
+    print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.metric}\n")
+    print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {'val_accuracy':>12} {'best epoch':>10} {'parameters':>12}")
+    names = short_names(list(found.spec.space.domains))
+    for row in shown:
+        epoch = f"{count(row['best_epoch'])} of {row['epochs']}"
+        print(
+            f"{row['trial']:>5}  {row['status']:<13} {number(row['val_loss']):>8} "
+            f"{percent(row['val_accuracy']):>12} {epoch:>10} {count(row['parameters']):>12}"
+        )
+        extra = {sort: row[sort]} if sort and sort not in _SHOWN and not sort.startswith("config.") else {}
+        values = extra | {short: row[f"config.{name}"] for name, short in names.items()}
+        print(textwrap.fill(_values_text(values), WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7))
+        if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:
+            print(textwrap.shorten(f"       {row['reason']}", WIDTH))
+
+
+def short_names(fields: list[str]) -> dict[str, str]:
+    """Dotted names by their last part where that is clear: training.optimizer.lr is lr."""
+    last = [name.rpartition(".")[2] for name in fields]
+    return {name: tail if last.count(tail) == 1 else name for name, tail in zip(fields, last, strict=True)}
+
+
+def _values_text(values: Mapping[str, Any]) -> str:
+    shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
+    # What is idle in a trial (its condition does not hold) is left out.
+    return "  ".join(f"{key}={value}" for key, value in shown.items() if value is not None)

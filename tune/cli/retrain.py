@@ -1,0 +1,94 @@
+"""`imagetune retrain`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search
+from tune.cli.output import number, percent, print_json, print_table
+from tune.cli.train import run_row
+from tune.errors import UserError, WorkError
+
+if TYPE_CHECKING:
+    from tune.results.retrain import Winner
+
+EXAMPLES = (
+    "imagetune retrain digits",
+    "imagetune retrain digits --top 3 --seeds 5",
+    "imagetune retrain digits --trial 7 --full --seeds 1",
+)
+
+
+def retrain(
+    search: Search,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="K", min=1, help="The best K trials.  [default: 1]")
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option("--trial", metavar="N", min=0, help="This trial instead of the best ones.")
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, help="Runs per trial: the experiment's seed, seed + 1, ...")
+    ] = 3,
+    full: Annotated[
+        bool, typer.Option("--full", help="Train on train + validation for the trial's best number of epochs.")
+    ] = False,
+    out: Out = DEFAULT_OUT,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Train the best trials of a search again, on several seeds; finished winners are not trained again."""
+    if top is not None and trial is not None:
+        raise UserError(f"--top {top} and --trial {trial} contradict each other; legal: one of them")
+
+    from tune.cli.screen import Screen
+    from tune.record import locate_search
+    from tune.results import retrain as winners
+    from tune.results.ranking import read_ranking
+    from tune.results.run import Interrupted
+    from tune.spec import data_root
+    from tune.training import keep_freed_memory
+
+    keep_freed_memory()
+    found = read_ranking(locate_search(search, out))
+    trials = winners.chosen(found, top or 1, trial)
+    try:
+        trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full)
+    except Interrupted as stop:
+        again = shlex.join(["imagetune", *sys.argv[1:]])
+        raise KeyboardInterrupt(f"{stop}; go on with: {again}") from None
+    _report(trained, json)
+
+
+def _report(trained: list[Winner], json: bool) -> None:
+    """Print each trial's spread over its seeds.
+
+    Raises:
+        WorkError: every run diverged.
+    """
+    if json:
+        print_json({"trials": [_row(winner) for winner in trained]})
+    else:
+        for winner in trained:
+            _show(winner)
+    if not any(winner.sound for winner in trained):
+        raise WorkError("every run diverged: no loss stayed a finite number")
+
+
+def _row(winner: Winner) -> dict[str, Any]:
+    return {"trial": winner.trial, **winner.spread(), "runs": [run_row(result) for result in winner.runs]}
+
+
+def _show(winner: Winner) -> None:
+    print(f"trial {winner.trial}: {len(winner.sound)} runs")
+    rows = []
+    for name, figures in winner.spread().items():
+        cell = percent if name.endswith("accuracy") else number
+        rows.append((name, *(cell(figures[key]) for key in ("mean", "std", "min", "max"))))
+    print_table({"best epoch": "left", "mean": "right", "std": "right", "min": "right", "max": "right"}, rows)
+    for result in winner.runs:
+        print(f"  {result.folder.path}")

@@ -1,0 +1,144 @@
+"""Winners: trials of a search trained again, on several seeds, into run folders below the search."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune.errors import UserError
+from tune.record.layout import RunFolder
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.results.ranking import Ranking
+from tune.results.run import RunPlan, RunResult, Screen, run
+from tune.spec import Experiment
+from tune.training import End
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A trial and its runs, one per seed."""
+
+    trial: int
+    runs: tuple[RunResult, ...]
+
+    @property
+    def sound(self) -> tuple[RunResult, ...]:
+        """The runs that did not diverge."""
+        return tuple(result for result in self.runs if result.end is not End.DIVERGED)
+
+    def spread(self) -> dict[str, dict[str, float | None]]:
+        """Each metric of the best epochs over the sound runs."""
+        best = [result.best.values for result in self.sound if result.best is not None]
+        names = dict.fromkeys(name for values in best for name in values)
+        return {name: spread([values[name] for values in best]) for name in names}
+
+
+def spread(values: list[float]) -> dict[str, float | None]:
+    """n, mean, sample standard deviation (ddof 1; None of a single value), min and max."""
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return {
+        "n": len(values),
+        "mean": math.fsum(values) / len(values),
+        "std": std,
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def chosen(found: Ranking, top: int, trial: int | None) -> list[TrialRecord]:
+    """The trial asked for, or the best `top` of those that did not fail or diverge.
+
+    Raises:
+        UserError: there is no such trial, or none with a result.
+    """
+    if trial is not None:
+        if trial not in range(len(found.trials)):
+            raise UserError(f"--trial {trial}: {found.folder.path} has trials 0 to {len(found.trials) - 1}")
+        return [found.trials[trial]]
+    able = [found.trials[number] for number in found.table["trial"] if _may_win(found, found.trials[number])]
+    if not able:
+        raise UserError(
+            f"{found.folder.path}: no trial has a {found.metric} yet; legal: a search with results, or --trial N"
+        )
+    return able[:top]
+
+
+def _may_win(found: Ranking, trial: TrialRecord) -> bool:
+    return (
+        not trial.status.bad
+        and trial.status is not Status.FAILED
+        and trial.best(found.metric, found.direction) is not None
+    )
+
+
+def plans(found: Ranking, trial: TrialRecord, seeds: int, *, full: bool) -> Iterator[RunPlan]:
+    """How to train a trial again on its experiment's seed, seed + 1, ...
+
+    With the first seed and without `full` a trial that ended by itself comes to the same metrics again (on the same CPU
+    and versions); one that the scheduler stopped is trained to the end.
+
+    Raises:
+        UserError: the trial's experiment is impossible, or its best number of epochs is not known.
+    """
+    own = _experiment(found, trial, {})
+    epochs = found.spec.epochs
+    if full:
+        best = trial.best(found.metric, found.direction)
+        if best is None:
+            raise UserError(f"trial {trial.number} has no best epoch; legal: a trial with a {found.metric}")
+        epochs = best.epoch
+    for seed in range(own.seed, own.seed + seeds):
+        name = f"{trial.number:05d}-seed{seed}{'-full' * full}"
+        yield RunPlan(
+            experiment=_experiment(found, trial, {"seed": seed}),
+            folder=RunFolder(found.folder.winners / name),
+            metric=found.metric,
+            mode=found.direction,
+            epochs=epochs,
+            full=full,
+            threads=max(1, int(found.spec.search.resources.cpu)),
+        )
+
+
+def _experiment(found: Ranking, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
+    try:
+        return found.spec.experiment({**trial.config, **changes})
+    except ValidationError as error:
+        reason = error.errors(include_url=False)[0]["msg"]
+        raise UserError(f"trial {trial.number} cannot be trained: {reason}") from None
+
+
+def retrain(
+    found: Ranking, trials: Iterable[TrialRecord], seeds: int, root: Path, screen: Screen, *, full: bool
+) -> list[Winner]:
+    """Train winners; those that are finished are taken as they are, those that were interrupted go on.
+
+    Args:
+        found: The search.
+        trials: Which of its trials.
+        seeds: Runs per trial.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
+        full: Train on validation images too, for the trial's best number of epochs.
+
+    Raises:
+        UserError, WorkError, data.DataError, Interrupted: as `run` does.
+    """
+    todo = [(trial.number, list(plans(found, trial, seeds, full=full))) for trial in trials]
+    return [Winner(number, tuple(_run(plan, root, screen) for plan in own)) for number, own in todo]
+
+
+def _run(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
+    result = run(plan, root, screen, resume=plan.folder.exists)
+    if not result.trained:
+        screen.say(f"{plan.folder.path.name} is finished already: taken as it is")
+    if result.end is End.DIVERGED:
+        screen.say(f"{plan.folder.path.name} diverged: not counted below")
+    return result
