@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -209,7 +210,9 @@ def _cpu() -> str:
     return f"{names[0] if names else platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
+@cache
 def _commit() -> str:
+    """The commit as the measuring began."""
     here = Path(__file__).parent
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True, check=False
@@ -226,6 +229,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=("float32", "bfloat16"), default=("float32", "bfloat16"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    _commit()
     rows = []
     for row in compare(arguments.models, arguments.precisions, arguments.repeats, data_root(arguments.data_dir)):
         verdict = "" if row.ratio >= REQUIRED[row.model] else f"  BELOW the {REQUIRED[row.model]} required"
