@@ -22,6 +22,7 @@ from tune.search.retention import Retention
 from tune.search.sampler import Proposer
 from tune.search.scheduler import Asha
 from tune.spec.search import SearchSpec
+from tune.training import EpochMetrics
 
 LOSSES = 3  # how often a trial may lose its worker (a crash, a node gone) before it counts as failed
 
@@ -184,6 +185,8 @@ class Driver:
                 if self.record.metric in metrics.values:
                     self._proposer.report(number, metrics.epoch, metrics.values[self.record.metric])
                 self.observer.epoch(number, metrics)
+            if metrics is not report.epochs[-1]:
+                self._enter_rung(number, metrics)  # it trained on from there: that was decided before
         if report.end is not None:
             self._end_as_reported(number, report)
             return True
@@ -203,7 +206,7 @@ class Driver:
         if report.end in ENDS:
             status, reason = ENDS[report.end]
             if report.end in ("epochs", "early_stopping") and self.trials[number].epochs:
-                self._enter_rung(number)
+                self._enter_rung(number, self.trials[number].epochs[-1])
             self._end(number, status, reason or report.reason)
         elif report.end == "disk_full":
             self._rest(number, report.reason)
@@ -211,11 +214,10 @@ class Driver:
         else:
             self._failed(number, report.reason, report.detail)
 
-    def _enter_rung(self, number: int) -> None:
-        """A trial that ends by itself at a rung stands there for those who come after."""
-        last = self.trials[number].epochs[-1]
-        if self.asha is not None and self.record.metric in last.values:
-            self.asha.judge(number, last.epoch, last.values[self.record.metric])
+    def _enter_rung(self, number: int, metrics: EpochMetrics) -> None:
+        """Stand at the rung of an epoch without being judged, for those who come after."""
+        if self.asha is not None and self.record.metric in metrics.values:
+            self.asha.judge(number, metrics.epoch, metrics.values[self.record.metric])
 
     def _failed(self, number: int, reason: str, detail: str) -> None:
         """A bug, perhaps of the trial alone: tried again up to a set number, then FAILED with its last lines."""

@@ -1,0 +1,161 @@
+"""A search without Ray and without training: tabulated curves, workers that take turns, and kills where one likes.
+
+The driver, the record, the sampler, ASHA and retention are the real ones. A worker's checkpoint is a number of epochs
+that outlives a kill, as the file would.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from search_spaces import Config
+from tune.record.layout import SearchFolder
+from tune.record.study import Record, repair
+from tune.search.attempt import Report
+from tune.search.driver import Driver, Next
+from tune.search.events import Silent
+from tune.search.sampler import Proposer
+from tune.search.scheduler import Asha
+from tune.spec import SearchSpec, load_search
+from tune.training import EpochMetrics, save
+
+Curve = Callable[[int, Config, int], Report]
+"""(trial, config, epoch) -> what the worker says after that epoch."""
+
+SPACE = """
+experiment:
+  data: {name: digits}
+  model: {name: mnist_mlr}
+  training: {epochs: 9}
+space:
+  training.optimizer.lr: {float: [1e-4, 1e-1], log: true}
+  training.batch_size: {int: [8, 64], step: 8}
+search:
+  metric: val_loss
+  trials: 12
+  scheduler: {name: asha, max_t: 9, grace_period: 1, reduction_factor: 3}
+  retention: {best: 3}
+"""
+
+
+class KilledError(Exception):
+    """The driver's process dies here."""
+
+
+def spec_of(folder: Path, text: str = SPACE, *overrides: str) -> SearchSpec:
+    """A search from YAML text."""
+    path = folder / "space.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_search(str(path), overrides)
+
+
+def noise(*parts: Any) -> float:
+    """A number in [0, 1) that the parts determine."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def falling(trial: int, config: Config, epoch: int) -> Report:
+    """Losses that fall, faster for some learning rates; ends at epoch 9."""
+    quality = abs(torch.tensor(config["training.optimizer.lr"]).log10().item() + 2.5)
+    loss = 0.1 + quality + 2.0 / epoch + 0.05 * noise(sorted(config.items()), epoch)
+    return Report((metrics(epoch, loss),), "epochs" if epoch == 9 else None)
+
+
+def metrics(epoch: int, loss: float) -> EpochMetrics:
+    """An epoch with this validation loss."""
+    accuracy = max(0.0, 1 - loss / 10)
+    values = {"train_loss": loss, "train_accuracy": accuracy, "val_loss": loss, "val_accuracy": accuracy}
+    return EpochMetrics(epoch, values, 0.01, 0.5)
+
+
+class Listening(Silent):
+    """Keeps what is said."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+class Simulation:
+    """A search in a folder, driven as the runner drives it; a new one on the same folder is a resume."""
+
+    def __init__(
+        self,
+        spec: SearchSpec,
+        folder: Path,
+        curve: Curve = falling,
+        *,
+        trials: int | None = None,
+        facts: Mapping[str, Any] | None = None,
+        files: bool = False,
+    ) -> None:
+        self.folder = SearchFolder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.curve, self.files = curve, files
+        self.said: list[str] = []
+        observer = Listening(self.said)
+        settings = spec.search
+        repair(self.folder.journal, self.said.append)
+        begun = self.folder.journal.is_file() and self.folder.journal.stat().st_size > 0
+        if begun:
+            self.record = Record.open(self.folder.journal, "test", settings.metric)
+        else:
+            self.record = Record.create(self.folder.journal, "test", settings.metric, settings.direction)
+        asha = None
+        if settings.scheduler.name == "asha":
+            asha = Asha(settings.scheduler, spec.longest, settings.direction, spec.seed)
+        known = dict(facts or {"parameters": 10, "mult_adds": 10})
+        proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.direction, lambda config: known)
+        self.driver = Driver(spec, self.folder, self.record, proposer, asha, observer, trials=trials or settings.trials)
+
+    def run(self, workers: int = 1, checkpoints: dict[int, int] | None = None) -> None:
+        """Let workers take turns until the driver is done. `checkpoints`: trial -> epochs, which outlive a kill."""
+        done = {} if checkpoints is None else checkpoints
+        busy: dict[int, tuple[Config, bool]] = {}
+        while True:
+            while len(busy) < workers:
+                answer = self.driver.next()
+                if isinstance(answer, Next):
+                    break
+                busy[answer.trial] = (answer.config, answer.trial in done)
+            if not busy:
+                assert answer is Next.DONE
+                return
+            for number in list(busy):
+                config, resumed = busy[number]
+                report = self._history(number, config, done) if resumed else self._step(number, config, done)
+                busy[number] = (config, False)
+                if self.driver.report(number, report):
+                    del busy[number]
+                if self.driver.halt:
+                    self.driver.rest_all()
+                    return
+
+    def _step(self, number: int, config: Config, done: dict[int, int]) -> Report:
+        epoch = done.get(number, 0) + 1
+        report = self.curve(number, config, epoch)
+        if report.epochs:
+            done[number] = epoch
+            self._write(number)
+        return report
+
+    def _history(self, number: int, config: Config, done: dict[int, int]) -> Report:
+        """What a resumed worker says first: all epochs of its checkpoint."""
+        reports = [self.curve(number, config, epoch) for epoch in range(1, done[number] + 1)]
+        epochs = tuple(metrics for report in reports for metrics in report.epochs)
+        return dataclasses.replace(reports[-1], epochs=epochs)
+
+    def _write(self, number: int) -> None:
+        if self.files:
+            folder = self.folder.trial(number)
+            folder.mkdir(exist_ok=True)
+            save(folder / "last-x.pt", {"history": [], "best_weights": {"w": torch.zeros(3)}})

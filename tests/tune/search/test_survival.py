@@ -1,0 +1,206 @@
+"""Kills at every moment: the search goes on from its record as if nothing had happened.
+
+With one worker, the table of a search killed again and again equals that of one left alone, in every column.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search_spaces import Config
+from tests.tune.search.simulation import SPACE, KilledError, Simulation, falling, spec_of
+from tests.tune.search.test_driver import FIELDS, ends_at
+from tune.record.journal import DamagedRecordError, Journal, mend
+from tune.record.status import Status
+from tune.record.table import epochs_table, trials_table
+from tune.search.attempt import Report
+from tune.spec import SearchSpec
+
+ENDS = {2: (3, "diverged"), 4: (2, "out_of_memory"), 5: (4, "failed"), 7: (1, "infeasible")}
+
+
+def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
+    trials = simulation.record.trials()
+    return trials_table(trials, FIELDS, "val_loss", "min", simulation.folder), epochs_table(trials)
+
+
+@contextmanager
+def killed_at(append: int, how: str) -> Iterator[None]:
+    """The process dies at its n-th write to the journal: before it, after it, or with half of it on the disk."""
+    original = Journal._append
+    count = 0
+
+    def dying(self: Journal, text: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count < append:
+            return original(self, text)
+        if how == "after":
+            original(self, text)
+        if how == "half":
+            with open(self._path, "ab") as file:
+                file.write(text[: len(text) // 2])
+        raise KilledError
+
+    Journal._append = dying  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Journal._append = original  # type: ignore[method-assign]
+
+
+def survive(
+    spec: SearchSpec, folder: Path, kills: list[tuple[int, str]], workers: int = 1, **options: Any
+) -> Simulation:
+    """Run a search that dies at each of the kills in turn, then to its end."""
+    checkpoints: dict[int, int] = {}
+    for append, how in kills:
+        with killed_at(append, how):
+            try:
+                Simulation(spec, folder, ends_at(ENDS), **options).run(workers, checkpoints)
+            except KilledError:
+                continue
+            break
+    simulation = Simulation(spec, folder, ends_at(ENDS), **options)
+    simulation.run(workers, checkpoints)
+    return simulation
+
+
+@pytest.mark.parametrize("how", ["before", "after", "half"])
+def test_a_kill_at_every_write_changes_nothing(tmp_path: Path, how: str) -> None:
+    """Every line of the journal is a moment to die at; all of them are tried."""
+    spec = spec_of(tmp_path, SPACE, "search.trials=8")
+    quiet = survive(spec, tmp_path / "quiet", [])
+    total = len((tmp_path / "quiet" / "study.journal").read_bytes().splitlines())
+    assert total > 80
+    tried = 0
+    for append in range(2, total):
+        simulation = survive(spec, tmp_path / f"killed-{append}", [(append, how)])
+        for ours, theirs in zip(tables(simulation), tables(quiet), strict=True):
+            pd.testing.assert_frame_equal(ours, theirs)
+        tried += 1
+    assert tried == total - 2
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    kills=st.lists(st.tuples(st.integers(2, 60), st.sampled_from(["before", "after", "half"])), min_size=2, max_size=8)
+)
+def test_many_kills_change_nothing(tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, str]]) -> None:
+    folder = tmp_path_factory.mktemp("kills")
+    spec = spec_of(folder, SPACE, "search.trials=8")
+    quiet, killed = survive(spec, folder / "quiet", []), survive(spec, folder / "killed", kills)
+    for ours, theirs in zip(tables(killed), tables(quiet), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+@settings(max_examples=15, deadline=None)
+@given(kills=st.lists(st.tuples(st.integers(2, 60), st.sampled_from(["before", "after", "half"])), max_size=5))
+def test_with_several_workers_nothing_is_lost_or_doubled(
+    tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, str]]
+) -> None:
+    folder = tmp_path_factory.mktemp("kills")
+    spec = spec_of(folder)
+    simulation = survive(spec, folder / "s", kills, workers=3)
+    trials, epochs = tables(simulation)
+    assert (trials["status"] != "infeasible").sum() == 12
+    assert not set(trials["status"]) & {"running", "waiting"}
+    assert not epochs.duplicated(["trial", "epoch"]).any()
+    assert len(epochs) == trials["epochs"].sum()
+    assert not trials.duplicated([f"config.{field}" for field in FIELDS]).any()
+
+
+def test_an_extended_search_goes_on_as_one_that_was_longer_from_the_start(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path)
+    longer = Simulation(spec, tmp_path / "longer", trials=12)
+    longer.run()
+    extended = Simulation(spec, tmp_path / "extended", trials=5)
+    extended.run()
+    assert len(extended.driver.trials) == 5
+    extended = Simulation(spec, tmp_path / "extended", trials=12)
+    extended.run()
+    for ours, theirs in zip(tables(extended), tables(longer), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, SPACE, "search.trials=4")
+    quiet = Simulation(spec, tmp_path / "quiet", trials=4)
+    quiet.run()
+    journal = (tmp_path / "quiet" / "study.journal").read_bytes()
+    last = journal.splitlines(keepends=True)[-1]
+    checkpoints = {number: len(trial.epochs) for number, trial in quiet.driver.trials.items()}
+    for cut in range(1, len(last) + 1):
+        folder = tmp_path / f"cut-{cut}"
+        folder.mkdir()
+        (folder / "study.journal").write_bytes(journal[:-cut])
+        simulation = Simulation(spec, folder, trials=4)
+        mended = [line for line in simulation.said if "cut off" in line]
+        assert len(mended) == (0 if cut == len(last) else 1), cut
+        simulation.run(1, dict(checkpoints))
+        pd.testing.assert_frame_equal(tables(simulation)[0], tables(quiet)[0])
+    assert cut == len(last) > 50
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b"\0" * 100, b"\xff\xfe rubbish\n", b'{"op_code": 4', b"[]\n", b"{}\n{}\n", b"null\n\n\n"]
+)
+def test_rubbish_at_the_end_is_cut_off(tmp_path: Path, rubbish: bytes) -> None:
+    spec = spec_of(tmp_path, SPACE, "search.trials=3")
+    simulation = Simulation(spec, tmp_path / "s")
+    simulation.run()
+    journal = tmp_path / "s" / "study.journal"
+    whole = journal.read_bytes()
+    journal.write_bytes(whole + rubbish)
+    assert f"cut off {len(rubbish)} bytes" in str(mend(journal))
+    assert journal.read_bytes() == whole
+    assert mend(journal) is None
+
+
+def test_damage_before_whole_records_is_refused(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, SPACE, "search.trials=3")
+    Simulation(spec, tmp_path / "s").run()
+    journal = tmp_path / "s" / "study.journal"
+    lines = journal.read_bytes().splitlines(keepends=True)
+    lines[4] = b"rubbish\n"
+    journal.write_bytes(b"".join(lines))
+    with pytest.raises(DamagedRecordError, match=r"study\.journal: line 5 is damaged and whole records follow it"):
+        mend(journal)
+    assert journal.read_bytes() == b"".join(lines)
+
+
+@pytest.mark.parametrize("turn", range(1, 30, 4))
+def test_a_stop_in_order_loses_nothing(tmp_path: Path, turn: int) -> None:
+    """Live trials are put back to wait with their epochs, and the search goes on as if it had never stopped."""
+    spec = spec_of(tmp_path)
+    quiet = Simulation(spec, tmp_path / "quiet")
+    quiet.run()
+    stopped = Simulation(spec, tmp_path / "stopped")
+    turns = 0
+
+    def curve(trial: int, config: Config, epoch: int) -> Report:
+        nonlocal turns
+        turns += 1
+        if turns == turn:
+            stopped.driver.stop("interrupted by SIGTERM")
+        return falling(trial, config, epoch)
+
+    stopped.curve = curve
+    checkpoints: dict[int, int] = {}
+    stopped.run(1, checkpoints)
+    assert not stopped.driver.live
+    trials = stopped.record.trials()
+    assert all(trial.status is not Status.RUNNING for trial in trials)
+    assert sum(len(trial.epochs) for trial in trials) == turn
+    resumed = Simulation(spec, tmp_path / "stopped")
+    resumed.run(1, checkpoints)
+    for ours, theirs in zip(tables(resumed), tables(quiet), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
