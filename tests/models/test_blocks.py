@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.blocks import ACTIVATIONS, Activation, FractionalPool, dense, group_count, pool, region_starts
+from models.blocks import ACTIVATIONS, Activation, Dropout, FractionalPool, dense, group_count, pool, region_starts
 
 
 @st.composite
@@ -137,3 +137,23 @@ def test_dense_ends_in_logits() -> None:
         *("Linear", "GELU", "Dropout", "Linear", "GELU", "Dropout", "Linear"),
     ]
     assert [type(layer).__name__ for layer in dense((6, 3), activation="gelu", dropout=0.1)] == ["Linear"]
+
+
+def test_dropout_zeroes_a_share_p_and_scales_the_rest() -> None:
+    torch.manual_seed(0)
+    layer, x = Dropout(0.4), torch.ones(1000, 1000, requires_grad=True)
+    out = layer(x)
+    dropped = (out == 0).double().mean().item()
+    assert dropped == pytest.approx(0.4, abs=3e-3)  # 6 standard deviations of a million draws
+    assert set(out.detach().unique().tolist()) == {0.0, pytest.approx(1 / 0.6)}
+    out.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, out.detach())
+    assert layer.eval()(x) is x or torch.equal(layer(x), x)
+
+
+def test_dropout_keeps_the_dtype_and_does_not_round_p() -> None:
+    torch.manual_seed(0)
+    out = Dropout(0.05)(torch.ones(1000, 1000, dtype=torch.bfloat16))
+    assert out.dtype is torch.bfloat16
+    assert (out == 0).double().mean().item() == pytest.approx(0.05, abs=1.4e-3)
