@@ -27,7 +27,7 @@ def datasets(json: Json = False) -> None:
         ]
         print_json({"datasets": rows})
         return
-    columns = {"data set": "left", "image": "left", "classes": "right", "train": "right", "test": "right", "": "left"}
+    columns = {"name": "left", "image": "left", "classes": "right", "train": "right", "test": "right", "": "left"}
     print_table(
         columns,
         (

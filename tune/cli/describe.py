@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tune.cli.options import Json, Overrides
+from tune.cli.options import Json
 from tune.cli.output import print_json, shape
 from tune.errors import UserError
 
@@ -19,7 +19,9 @@ EXAMPLES = (
 
 def describe(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A name of `imagetune models`.")],
-    options: Overrides = None,
+    options: Annotated[
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="The model's own fields, such as dropout=0.2.")
+    ] = None,
     image: Annotated[
         str | None, typer.Option("--input", metavar="CxHxW", help="Image size. Default: as the model was published.")
     ] = None,

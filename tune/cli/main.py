@@ -6,6 +6,7 @@ in `COMMANDS`. Such a file imports nothing heavy at its top: `imagetune --help` 
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -35,6 +36,15 @@ class Commands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command by name; None if there is none."""
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments begin with; an unknown one is told the nearest."""
+        names = self.list_commands(ctx)
+        if args[0] not in names:
+            close = get_close_matches(args[0], names, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            ctx.fail(f"no command {args[0]!r}; {hint}legal: {', '.join(names)}")
+        return super().resolve_command(ctx, args)
 
 
 def load(name: str) -> Any:

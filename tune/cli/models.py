@@ -16,7 +16,7 @@ def models(json: Json = False) -> None:
     if json:
         print_json({"models": rows})
         return
-    columns = {"model": "left", "image": "left", "classes": "right", "parameters": "right", "": "left"}
+    columns = {"name": "left", "image": "left", "classes": "right", "parameters": "right", "": "left"}
     print_table(
         columns,
         (

@@ -24,7 +24,7 @@ Search = Annotated[str, typer.Argument(metavar="SEARCH", help="The folder of a s
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its name below --out.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[FIELD=VALUE]...", help="Fields to set, such as training.optimizer.lr=0.01."),
+    typer.Argument(metavar="FIELD=VALUE", help="Fields to set, such as training.optimizer.lr=0.01."),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=_folder, help="Where searches and runs are written.")]
 DataDir = Annotated[

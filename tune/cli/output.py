@@ -27,7 +27,7 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading, side in columns.items():
         # Numbers are kept whole; texts break where they must.
         table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=side == "right")

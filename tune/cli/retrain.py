@@ -58,9 +58,8 @@ def retrain(
     trials = winners.chosen(found, top or 1, trial)
     try:
         trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full)
-    except Interrupted as stop:
-        again = shlex.join(["imagetune", *sys.argv[1:]])
-        raise KeyboardInterrupt(f"{stop}; go on with: {again}") from None
+    except Interrupted:
+        raise KeyboardInterrupt(f"go on with: {shlex.join(['imagetune', *sys.argv[1:]])}") from None
     _report(trained, json)
 
 

@@ -13,6 +13,7 @@ from tune.cli.output import number, percent, print_json
 from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
+    from tune.record import RunFolder
     from tune.results.run import RunPlan, RunResult
 
 _FIELDS = (
@@ -52,8 +53,8 @@ def train(
     plan = _plan(experiment, overrides or [], name, resume, weights, out, data_dir)
     try:
         result = run(plan, data_root(data_dir), Screen(), resume=resume)
-    except Interrupted as stop:
-        raise KeyboardInterrupt(f"{stop}; go on with: {_resume_command(plan, out, data_dir)}") from None
+    except Interrupted:
+        raise KeyboardInterrupt(f"go on with: {_resume_command(plan, out, data_dir)}") from None
     _finish(result, json)
 
 
@@ -71,25 +72,46 @@ def _plan(
     Raises:
         UserError: all that is wrong with it.
     """
-    from tune.record.layout import RunFolder, check_new_name, locate, locate_run
+    from tune.record.layout import RunFolder, check_new_name, locate_run
     from tune.results.run import RunPlan
     from tune.spec import data_root, load_experiment
     from tune.spec.files import find
 
     if resume and weights is not None:
         raise UserError("--resume goes on with the run's own weights; legal: --resume or --weights")
-    folder = RunFolder(locate(argument, out))
-    if resume and name is None and folder.exists:
-        argument = str(folder.experiment)
+    if resume:
+        folder, argument = _begun(argument, name, out)
     else:
         name = name or find(argument).stem
         check_new_name(name)
-        folder = locate_run(name, out) if resume else RunFolder(out / name)
+        folder = RunFolder(out / name)
     return RunPlan(
         load_experiment(argument, overrides, data_root(data_dir)),
         folder,
         weights=None if weights is None else locate_run(weights, out),
     )
+
+
+def _begun(argument: str, name: str | None, out: Path) -> tuple[RunFolder, str]:
+    """The run to go on with, and the experiment it must be of: the argument is the run itself, or the experiment.
+
+    Raises:
+        UserError: there is no such run.
+    """
+    from tune.record.layout import RunFolder, locate, locate_run
+    from tune.spec import SpecError
+    from tune.spec.files import find
+
+    folder = RunFolder(locate(argument, out))
+    if folder.exists:
+        return folder if name is None else locate_run(name, out), str(folder.experiment)
+    if name is not None:
+        return locate_run(name, out), argument
+    try:
+        name = find(argument).stem
+    except SpecError:
+        name = argument
+    return locate_run(name, out), argument
 
 
 def _resume_command(plan: RunPlan, out: Path, data_dir: Path | None) -> str:

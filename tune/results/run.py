@@ -43,7 +43,7 @@ class Screen(Protocol):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM during a run; the text says what is saved."""
+    """Ctrl-C or SIGTERM while a run trained: what is saved was said, and its caller knows how to go on."""
 
 
 @dataclass(frozen=True)
@@ -192,15 +192,13 @@ def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
             with screen.watch(training, epochs):
                 return train(training, report)
         except KeyboardInterrupt:
-            saved = f"{folder.path}: interrupted; {len(training.history)} of {epochs} epochs are saved"
-            log.say(saved)
-            raise Interrupted(saved) from None
+            log.say(f"{folder.path}: interrupted; {len(training.history)} of {epochs} epochs are saved")
+            raise Interrupted from None
         except Exception as error:
             if not out_of_memory(error):
                 raise
             size = plan.experiment.training.batch_size
             message = f"{folder.path}: memory is spent at training.batch_size={size}; a smaller one needs less"
-            log.say(message)
             raise WorkError(message) from error
 
 
