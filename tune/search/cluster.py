@@ -14,6 +14,7 @@ from typing import Any
 
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search import ResourcesSpec
+from tune.training import MALLOC_ENVIRONMENT
 
 AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 
@@ -61,6 +62,7 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
     with _own_signals():
         ray.init(
             address=address or "local",
+            runtime_env={"env_vars": MALLOC_ENVIRONMENT},
             log_to_driver=False,
             logging_level=logging.ERROR,
             **{**local, **options},
