@@ -31,7 +31,7 @@ def translate(error: ValidationError, root: type[BaseModel], prefix: str = "", f
     problems = []
     for item in error.errors(include_url=False):
         path = [str(part) for part in item["loc"] if not _is_branch(part)]
-        model = path.pop(1) if path[0] == "model" and len(path) > 1 else None  # the tag of the union of models
+        model = path.pop(1) if path[:1] == ["model"] and len(path) > 1 else None  # the tag of the union of models
         path += ["name"] * (item["type"] == "union_tag_invalid")
         problems.append(
             Problem(".".join([*filter(None, [prefix]), *path]), _message(dict(item), root, path, model), file)
