@@ -82,10 +82,18 @@ class Lines:
 
     def say(self, text: str) -> None:
         """One line."""
-        print(f"[{clock_text(time.monotonic() - self._start):>7}] {text}", file=sys.stderr, flush=True)
+        print(f"[{clock_text(self.elapsed):>7}] {text}", file=sys.stderr, flush=True)
 
     def tick(self, driver: Driver) -> None:
         """Nothing: lines come with events."""
+
+    def over(self, driver: Driver) -> None:
+        """Nothing: the caller says how it ended."""
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the watching began."""
+        return time.monotonic() - self._start
 
 
 class Page(Lines):
@@ -106,19 +114,23 @@ class Page(Lines):
 
     def say(self, text: str) -> None:
         """A line among the latest events."""
-        self._messages.append(f"[{clock_text(time.monotonic() - self._start):>7}] {text}")
+        self._messages.append(f"[{clock_text(self.elapsed):>7}] {text}")
         if not self.live.is_started:
             self._console.print(Text(text, style="dim"))
 
     def tick(self, driver: Driver) -> None:
         """Draw, a few times a second."""
         if time.monotonic() - self._drawn >= REFRESH:
-            self._drawn = time.monotonic()
-            self.live.update(self.page(driver), refresh=True)
+            self.over(driver)
+
+    def over(self, driver: Driver) -> None:
+        """Draw it as it stands."""
+        self._drawn = time.monotonic()
+        self.live.update(self.page(driver), refresh=True)
 
     def page(self, driver: Driver) -> RenderableType:
         """All of the page."""
-        parts: list[RenderableType] = [_head(driver), _bar(driver), _statuses(driver)]
+        parts: list[RenderableType] = [_head(driver, self.elapsed), _bar(driver), _statuses(driver)]
         if driver.asha is not None:
             parts.append(_rungs(driver.asha.rungs))
         if (best := driver.best) is not None:
@@ -127,10 +139,10 @@ class Page(Lines):
         return Group(*parts)
 
 
-def _head(driver: Driver) -> Text:
+def _head(driver: Driver, elapsed: float) -> Text:
     left = driver.seconds_left()
     text = Text.assemble((driver.folder.name, "bold"), f"   {driver.record.metric} ({driver.record.direction})")
-    text.append(f"   elapsed {clock_text(driver.elapsed)}")
+    text.append(f"   elapsed {clock_text(elapsed)}")
     text.append(f"   about {clock_text(left)} left" if left is not None else "   estimating the time left")
     return text
 

@@ -45,6 +45,7 @@ def finish(driver: Driver) -> Outcome:
     """Put live trials back to wait, note in the record how the search ended, write the tables."""
     try:
         driver.rest_all()
+        driver.observer.over(driver)
         outcome = _outcome(driver)
         driver.record.note("state", {"state": outcome.state, "reason": outcome.reason})
         write_all_tables(driver.folder, list(driver.spec.space.domains), driver.record)

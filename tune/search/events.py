@@ -30,6 +30,9 @@ class Observer(Protocol):
     def tick(self, driver: Driver) -> None:
         """Called a few times a second while trials run."""
 
+    def over(self, driver: Driver) -> None:
+        """The search has ended, for now or for good."""
+
 
 class Silent:
     """Watches nothing."""
@@ -47,4 +50,7 @@ class Silent:
         """Nothing."""
 
     def tick(self, driver: Driver) -> None:
+        """Nothing."""
+
+    def over(self, driver: Driver) -> None:
         """Nothing."""
