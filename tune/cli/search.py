@@ -14,6 +14,7 @@ EXAMPLES = (
     "imagetune search cifar10_classifier --name first training.epochs=20 search.trials=30",
     "imagetune search first --resume",
     "imagetune search first --extend 20",
+    "imagetune search cifar10_classifier_wide --warm-start first",
 )
 
 
@@ -27,6 +28,9 @@ def search(
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials in all.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the record ends.")] = False,
     extend: Annotated[int | None, typer.Option("--extend", metavar="N", min=1, help="Add N trials.")] = None,
+    warm_start: Annotated[
+        str | None, typer.Option("--warm-start", metavar="SEARCH", help="Let the sampler learn from another search.")
+    ] = None,
     time_budget: Annotated[
         float | None, typer.Option("--time-budget", metavar="SECONDS", help="End in order after so many seconds.")
     ] = None,
@@ -56,6 +60,7 @@ def search(
         trials=trials,
         resume=resume,
         extend=extend,
+        warm_start=warm_start,
         time_budget=time_budget,
         address=address,
     )

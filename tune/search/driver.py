@@ -21,6 +21,7 @@ from tune.search.events import Observer
 from tune.search.retention import Retention
 from tune.search.sampler import Proposer
 from tune.search.scheduler import Asha
+from tune.search.warm import WARM, records
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
 
@@ -74,6 +75,8 @@ class Driver:
         self._restore()
 
     def _restore(self) -> None:
+        for other in records(self.record.facts.get(WARM, ()), self.record.metric):
+            self._proposer.see(other, self.record.metric, self.record.direction)
         resting = self.record.settle()
         for trial in self.record.trials():
             self.trials[trial.number] = trial

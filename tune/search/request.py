@@ -28,6 +28,7 @@ class Request:
     trials: int | None = None
     resume: bool = False
     extend: int | None = None
+    warm_start: str | None = None
     time_budget: float | None = None
     address: str | None = None
 

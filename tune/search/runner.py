@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tune.errors import UserError, WorkError
 from tune.record.journal import DamagedRecordError
-from tune.record.layout import SearchFolder, write_whole
+from tune.record.layout import SearchFolder, locate_search, write_whole
 from tune.record.lock import driving
 from tune.record.resolved import read_search, write_search
 from tune.record.study import Record, quiet_optuna, repair
@@ -23,6 +23,7 @@ from tune.search.feasible import Feasibility
 from tune.search.request import Request, resolve
 from tune.search.sampler import Proposer
 from tune.search.scheduler import Asha
+from tune.search.warm import WARM, warm_trials
 from tune.spec.search import SearchSpec
 from tune.training import last_lines, open_splits
 
@@ -38,6 +39,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         WorkError: the record is damaged beyond repair, or Ray broke down.
     """
     spec, folder = resolve(request)
+    warm = _warm(spec, request, observer)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)
     with connected(request.address), quiet_optuna():
         held = holding(spec.search.resources)
@@ -45,7 +47,19 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         folder.path.mkdir(parents=True, exist_ok=True)
         with driving(folder):
             record = _open(spec, folder, splits.split_hash, observer.say)
+            if warm:
+                record.note(WARM, [*record.facts.get(WARM, []), *warm])
             return _drive(_driver(spec, folder, record, request, observer), held, request, worker)
+
+
+def _warm(spec: SearchSpec, request: Request, observer: Observer) -> list[dict[str, Any]]:
+    """The trials of another search that fit this space."""
+    if request.warm_start is None:
+        return []
+    other = locate_search(request.warm_start, request.out)
+    rows = warm_trials(spec, other)
+    observer.say(f"warm start: {len(rows)} trials of {other.name} fit this space and are used")
+    return rows
 
 
 def _drive(driver: Driver, held: Holding, request: Request, worker: type[TrialWorker] | None) -> Outcome:
