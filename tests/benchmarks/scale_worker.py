@@ -1,0 +1,51 @@
+"""Trainables that do nothing, for the benchmark of scale; importable by the workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray import tune as ray_tune
+
+from tests.benchmarks.scale import loss
+from tune.search.attempt import Assignment, Job, Report, Steps
+from tune.search.on_ray import TrialWorker
+from tune.training import EpochMetrics
+
+
+class Nothing:
+    """Reports the tabulated loss."""
+
+    def __init__(self, job: Job, assignment: Assignment) -> None:
+        self._config, self._last, self._epoch = assignment.config, job.epochs, 0
+
+    def step(self) -> Report:
+        """An epoch of no work."""
+        self._epoch += 1
+        values = {"val_loss": loss(self._config, self._epoch)}
+        return Report((EpochMetrics(self._epoch, values, 0.1, 0.0),), "epochs" if self._epoch == self._last else None)
+
+
+class NothingWorker(TrialWorker):
+    """Ours."""
+
+    def attempt(self, job: Job, assignment: Assignment) -> Steps:
+        """Nothing in the attempt's place."""
+        return Nothing(job, assignment)
+
+
+class NothingTrainable(ray_tune.Trainable):
+    """Ray's."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Begin."""
+        self._config, self._epoch = {name: config[name] for name in ("lr", "weight_decay")}, 0
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin again."""
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, float]:
+        """An epoch of no work."""
+        self._epoch += 1
+        return {"val_loss": loss(self._config, self._epoch)}
