@@ -104,8 +104,8 @@ def render(name: str) -> str:
         return "Not measured yet.\n"
     columns = TABLES[name]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    for row in read_rows(name):
-        lines.append("| " + " | ".join(cell(row).replace("|", "\\|") for cell in columns.values()) + " |")
+    cells = ([cell(row).replace("|", "\\|") for cell in columns.values()] for row in read_rows(name))
+    lines += ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join(lines) + "\n"
 
 
