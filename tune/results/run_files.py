@@ -10,6 +10,7 @@ import errno
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import pandas as pd
 
@@ -19,7 +20,7 @@ from tune.record.layout import RunFolder, write_whole
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.record.table import epochs_table, to_parquet
-from tune.training import PARTIAL, EpochMetrics, Training, fingerprint, save, save_weights
+from tune.training import PARTIAL, EpochMetrics, Training, save, save_weights
 
 
 def refuse_taken(folder: RunFolder) -> None:
@@ -34,9 +35,12 @@ def refuse_taken(folder: RunFolder) -> None:
         raise UserError(f"{folder.path} exists and is not a folder; legal: another --name")
     if folder.exists:
         raise UserError(f"{folder.path} exists already; legal: --resume to go on with it, or another --name")
-    left = {folder.last.name, folder.log.name}
-    if any(entry.name not in left and not entry.name.startswith(".") for entry in folder.path.iterdir()):
+    if not all(_is_left_over(entry, folder) for entry in folder.path.iterdir()):
         raise UserError(f"{folder.path} exists already and is not a run; legal: another --name")
+
+
+def _is_left_over(path: Path, folder: RunFolder) -> bool:
+    return path in (folder.last, folder.log) or path.match(PARTIAL) or path.name.startswith(".")
 
 
 @contextmanager
@@ -77,7 +81,7 @@ def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> N
     if best is None or weights is None:
         return
     if best is training.history[-1] or not folder.weights.is_file():
-        facts = {"epoch": str(best.epoch), "experiment": fingerprint(training.experiment)}
+        facts = {"epoch": str(best.epoch)}  # one alone: the format orders several as it likes, and equal files differ
         patiently(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
     table = to_parquet(history_table(training.history))
     patiently(lambda: write_whole(folder.epochs_table, table), folder.path, say)

@@ -1,0 +1,110 @@
+"""datasets, models, spaces, describe, prepare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tune.cli.conftest import Command
+from tests.tune.results.folders import image_folder
+
+
+def test_datasets(imagetune: Command) -> None:
+    rows = {row["name"]: row for row in imagetune("datasets", "--json").document["datasets"]}
+    assert set(rows) == {"digits", "mnist", "fashion_mnist", "cifar10", "cifar100", "folder"}
+    assert rows["cifar100"]["classes"] == 100
+    assert rows["mnist"]["input_shape"] == [1, 28, 28]
+    assert rows["folder"]["classes"] is None
+    assert all(row["summary"] for row in rows.values())
+    assert "fashion_mnist" in imagetune("datasets").out
+
+
+def test_models(imagetune: Command) -> None:
+    rows = {row["name"]: row for row in imagetune("models", "--json").document["models"]}
+    assert rows["classifier"]["parameters"] == 875_592
+    assert rows["simple_cnn"]["parameters"] == 421_642
+    assert rows["simple_cnn"]["options"] == {"conv_channels": [32, 64], "hidden_dim": 128, "dropout": 0.5}
+    assert "875,592" in imagetune("models").out
+
+
+def test_spaces(imagetune: Command) -> None:
+    rows = {row["name"]: row for row in imagetune("spaces", "--json").document["spaces"]}
+    assert rows["digits"]["kind"] == "search"
+    assert rows["cifar10_classifier"]["free"] == 6
+    assert all((row["kind"] == "search") == (row["free"] > 0) for row in rows.values())
+    assert all(row["summary"] for row in rows.values())
+
+
+def test_describe_gives_the_published_numbers(imagetune: Command) -> None:
+    facts = imagetune("describe", "classifier", "--json").document
+    assert facts["parameters"] == 875_592
+    assert facts["mult_adds"] == pytest.approx(3.20e9, abs=5e6)
+    assert facts["forward_backward_mb"] == pytest.approx(158.98, abs=0.005)
+    assert facts["params_mb"] == pytest.approx(3.50, abs=0.005)
+    assert facts["channels"] == [3, 46, 62, 84, 114, 155, 210]
+    assert facts["sizes"] == [20, 13, 8, 5, 3, 2]
+    assert facts["widths"] == [840, 277, 92, 30, 10]
+    assert facts["channel_ratio"] == 1.3548533596918833
+
+
+def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> None:
+    words = ("describe", "simple_cnn", "conv_channels=[16,32]", "--input", "3x8x8", "--classes", "4", "--batch", "2")
+    facts = imagetune(*words, "--json").document
+    assert facts["options"]["conv_channels"] == [16, 32]
+    assert facts["parameters"] == (3 * 9 + 1) * 16 + (16 * 9 + 1) * 32 + (32 * 2 * 2 + 1) * 128 + (128 + 1) * 4
+    assert "channels" not in facts
+    assert "Total params" in imagetune(*words).out
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["clasifier"], "nearest: 'classifier'"),
+        (["classifier", "cnn_layer=5"], "nearest: 'cnn_layers'"),
+        (["classifier", "cnn_layers=12"], "cnn_layers"),
+        (["classifier", "cnn_layers"], "'cnn_layers' is not an override; legal: dotted.name=value"),
+        (["classifier", "cnn_layers=[1"], "not YAML"),
+        (["classifier", "cnn_layers=many"], "many"),
+        (["classifier", "--input", "32x32"], "--input: '32x32' is not an image size; legal: CxHxW"),
+        (["classifier", "--input", "3x32x0"], "legal: CxHxW"),
+    ],
+)
+def test_describe_refuses(imagetune: Command, words: list[str], line: str) -> None:
+    outcome = imagetune("describe", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert line in outcome.err
+
+
+def test_prepare_digits(imagetune: Command) -> None:
+    facts = imagetune("prepare", "digits", "--json").document
+    assert (facts["train_size"], facts["test_size"], len(facts["classes"])) == (1438, 359, 10)
+    assert facts["mean"] == [pytest.approx(0.3048, abs=1e-3)]
+    assert "train 1,438 images" in imagetune("prepare", "digits").out
+
+
+def test_prepare_a_folder(imagetune: Command, tmp_path: Path) -> None:
+    images = image_folder(tmp_path / "my images ü")
+    words = ("prepare", "folder", f"data.path={images}", "data.image_size=8", "--data-dir", tmp_path / "data")
+    facts = imagetune(*words, "--json").document
+    assert facts["input_shape"] == [3, 8, 8]
+    assert facts["classes"] == ["blue", "green", "red"]
+    assert (facts["train_size"], facts["test_size"]) == (29, 7)
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (["mnit"], ["did you mean 'mnist'"]),
+        (["folder"], ["needs both path and image_size"]),
+        (["folder", "data.path=/no/where", "data.image_size=8"], ["/no/where does not exist"]),
+        (
+            ["digits", "data.pth=1", "training.epochs=2"],
+            ["data.pth: unknown; did you mean path?", "training.epochs: is no field of the data"],
+        ),
+    ],
+)
+def test_prepare_refuses(imagetune: Command, words: list[str], lines: list[str]) -> None:
+    outcome = imagetune("prepare", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert all(line in outcome.err for line in lines)

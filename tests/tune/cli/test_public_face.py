@@ -1,0 +1,132 @@
+"""Names, options and help: what others rely on, and what `--help` costs."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tune.cli.conftest import Command
+from tests.tune.results.folders import image_folder, search_folder
+from tune.cli.main import COMMANDS, load
+
+COMMON = {"--out", "--data-dir", "--json"}
+ARGUMENTS = {
+    "datasets": [],
+    "models": [],
+    "spaces": [],
+    "prepare": ["DATASET", "FIELD=VALUE"],
+    "describe": ["MODEL", "FIELD=VALUE"],
+    "train": ["EXPERIMENT", "FIELD=VALUE"],
+    "results": ["SEARCH"],
+    "retrain": ["SEARCH"],
+    "evaluate": ["RUN"],
+}
+OPTIONS = {
+    "datasets": {"--json"},
+    "models": {"--json"},
+    "spaces": {"--json"},
+    "prepare": {"--json", "--data-dir"},
+    "describe": {"--json", "--input", "--classes", "--batch"},
+    "train": {*COMMON, "--name", "--resume", "--weights"},
+    "results": {"--json", "--out", "--top", "--sort", "--csv"},
+    "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full"},
+    "evaluate": {*COMMON, "--split", "--predictions"},
+}
+
+
+def parameters(name: str, kind: str) -> list[Any]:
+    return [parameter for parameter in load(name).params if parameter.param_type_name == kind]
+
+
+def test_every_command_of_the_main_job_is_there() -> None:
+    assert {*OPTIONS, "search", "status"} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_names_and_options_stay(name: str) -> None:
+    options = {word for option in parameters(name, "option") for word in option.opts} - {"--help"}
+    assert options == OPTIONS[name]
+    assert [argument.metavar for argument in parameters(name, "argument")] == ARGUMENTS[name]
+
+
+def test_defaults_stay() -> None:
+    defaults = {
+        (name, parameter.name): parameter.default
+        for name in OPTIONS
+        for parameter in parameters(name, "option")
+        if parameter.default not in (None, False) and parameter.name != "help"
+    }
+    assert {key: str(value) for key, value in defaults.items()} == {
+        ("describe", "batch"): "100",
+        ("train", "out"): "checkpoints",
+        ("results", "out"): "checkpoints",
+        ("retrain", "out"): "checkpoints",
+        ("retrain", "seeds"): "3",
+        ("evaluate", "out"): "checkpoints",
+        ("evaluate", "split"): "test",
+    }
+
+
+HELP = """
+import sys
+from typer.testing import CliRunner
+from tune.cli.main import COMMANDS, app
+for words in [[], *([name] for name in sys.argv[1:])]:
+    result = CliRunner().invoke(app, [*words, "--help"])
+    assert result.exit_code == 0 and "Examples" in result.output, result.output
+heavy = {"torch", "ray", "optuna", "pandas", "numpy", "sklearn", "matplotlib"}
+print(sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_help_of_every_command_imports_nothing_heavy() -> None:
+    words = [sys.executable, "-c", HELP, *OPTIONS]
+    found = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert found.stdout.strip() == "[]"
+
+
+def test_help_ends_in_examples(imagetune: Command) -> None:
+    for name in OPTIONS:
+        text = imagetune(name, "--help").out
+        shown = " ".join(text[text.index("Examples") :].split())
+        for example in import_module(f"tune.cli.{name}").EXAMPLES:
+            assert " ".join(example.split()) in shown
+
+
+def test_the_examples_run(imagetune: Command, tmp_path: Path) -> None:
+    search_folder(tmp_path / "checkpoints" / "digits")
+    images = image_folder(tmp_path / "images")
+    for name in ("datasets", "models", "spaces", "prepare", "describe", "train", "results", "retrain", "evaluate"):
+        for example in import_module(f"tune.cli.{name}").EXAMPLES:
+            program, *words = shlex.split(example)
+            assert program == "imagetune"
+            words = [word.replace("/path/to/images", str(images)) for word in words]
+            if "cifar10" in words or "--trial" in words:
+                continue  # needs the network; or a trial that this search does not have
+            assert imagetune(*words).code == 0, example
+
+
+def test_version(imagetune: Command) -> None:
+    assert imagetune("--version").out.startswith("imagetune 0.")
+
+
+def test_without_a_command_there_is_the_help(imagetune: Command) -> None:
+    assert "Commands" in imagetune().out
+
+
+@pytest.mark.parametrize(
+    "words", [["prepar"], ["train"], ["train", "x", "--nmae", "y"], ["describe", "x", "--batch", "0"]]
+)
+def test_usage_errors_exit_with_2(imagetune: Command, words: list[str]) -> None:
+    outcome = imagetune(*words)
+    assert (outcome.code, outcome.out) == (2, "")
+
+
+def test_a_mistyped_command_is_told_the_nearest(imagetune: Command) -> None:
+    assert "did you mean prepare?" in imagetune("prepar").err
