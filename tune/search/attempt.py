@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import gc
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 import data
 import models
 from search_spaces import Config
-from tune.record.disk import FullDiskError, patiently
+from tune.record.disk import PAUSE, is_full
 from tune.spec.dotted import with_values
 from tune.spec.experiment import DataSpec, Experiment
 from tune.training import (
@@ -62,25 +64,26 @@ class Assignment:
 class Report:
     """What a worker says after a step: epochs (after a resume, all of them), and the end if there is one.
 
-    `end`: epochs, early_stopping, diverged, out_of_memory, infeasible, failed, disk_full; None while the trial goes on.
-    `reason` is one line, `detail` the last lines of a traceback.
+    `end`: epochs, early_stopping, diverged, out_of_memory, infeasible, failed; None while the trial goes on.
+    `reason` is one line, `detail` the last lines of a traceback. `paused`: the epoch's checkpoint finds no room on the
+    disk; the next step tries again.
     """
 
     epochs: tuple[EpochMetrics, ...] = ()
     end: str | None = None
     reason: str = ""
     detail: str = ""
+    paused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values."""
-        epochs = [epoch.to_dict() for epoch in self.epochs]
-        return {"epochs": epochs, "end": self.end, "reason": self.reason, "detail": self.detail}
+        return {**dataclasses.asdict(self), "epochs": [epoch.to_dict() for epoch in self.epochs]}
 
     @classmethod
     def from_dict(cls, flat: Mapping[str, Any]) -> Report:
         """The inverse of `to_dict`."""
         epochs = tuple(EpochMetrics.from_dict(row) for row in flat["epochs"])
-        return cls(epochs, flat["end"], flat["reason"], flat["detail"])
+        return cls(**{**flat, "epochs": epochs})
 
 
 class Steps(Protocol):
@@ -98,13 +101,12 @@ class Attempt:
         self._job, self._assignment = job, assignment
         self._folder = Path(job.folder) / f"trial_{assignment.trial:05d}"
         self._training: Training | None = None
+        self._unsaved: EpochMetrics | None = None
 
     def step(self) -> Report:
         """The first step of a resumed trial reports the epochs of its checkpoint: it is judged before it trains on."""
         try:
             return self._step()
-        except FullDiskError as error:
-            return Report(end="disk_full", reason=str(error))
         except (models.ModelError, data.DataError, ValidationError) as error:
             return Report(end="infeasible", reason=_one_line(error))
         except Exception as error:
@@ -118,10 +120,11 @@ class Attempt:
                 self._training = training
                 return Report(tuple(training.history), training.end and str(training.end))
             self._training = training
-        metrics = self._training.run_epoch()
-        self._save(self._training)
-        end = self._training.end
-        return Report((metrics,), end and str(end))
+        if self._unsaved is None:
+            self._unsaved = self._training.run_epoch()
+        else:
+            time.sleep(PAUSE)
+        return self._save(self._training, self._unsaved)
 
     def _open(self) -> Training:
         job = self._job
@@ -163,9 +166,16 @@ class Attempt:
     def _last(self) -> Path:
         return self._folder / LAST.replace("*", self._assignment.token)
 
-    def _save(self, training: Training) -> None:
-        state = training.state()
-        patiently(lambda: save(self._last, state), self._folder)
+    def _save(self, training: Training, metrics: EpochMetrics) -> Report:
+        """Put the epoch on the disk, then report it: what is reported can be gone on from."""
+        try:
+            save(self._last, training.state())
+        except Exception as error:
+            if is_full(error):
+                return Report(reason=f"the disk of {self._folder} is full", paused=True)
+            raise
+        self._unsaved = None
+        return Report((metrics,), training.end and str(training.end))
 
 
 def sweep_partial(folder: Path) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 
-from tune.record.disk import FullDiskError
+from tune.record.disk import PATIENCE, FullDiskError
 from tune.record.layout import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord
@@ -72,6 +72,7 @@ class Driver:
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float] = {}  # number -> when it last gave a sign of life
         self._tokens: dict[int, str] = {}
+        self._full_since: float | None = None  # when a worker first found the disk full
         self._restore()
 
     def _restore(self) -> None:
@@ -180,6 +181,7 @@ class Driver:
         if number not in self.live:
             return True
         self.live[number] = self._clock()
+        self._heed_pause(report)
         for metrics in report.epochs:
             if metrics.epoch > len(self.trials[number].epochs):
                 trial = self.trials[number]
@@ -190,10 +192,23 @@ class Driver:
                 self.observer.epoch(number, metrics)
             if metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
+        if report.paused:
+            return False
         if report.end is not None:
             self._end_as_reported(number, report)
             return True
         return self._judge(number)
+
+    def _heed_pause(self, report: Report) -> None:
+        """Say when workers begin and cease to wait for room on the disk; stop in order when that takes too long."""
+        if report.paused and self._full_since is None:
+            self._full_since = self._clock()
+            self.observer.say(f"{report.reason}: paused for up to {PATIENCE:.0f} s; free some space and it goes on")
+        elif report.paused and self._full_since is not None and self._clock() - self._full_since > PATIENCE:
+            self.stop(f"failed: {report.reason} for more than {PATIENCE:.0f} s; free some space and resume")
+        elif report.epochs and self._full_since is not None:
+            self._full_since = None
+            self.observer.say("there is room on the disk again: going on")
 
     def _judge(self, number: int) -> bool:
         """Whether the scheduler stops the trial at its last epoch."""
@@ -211,9 +226,6 @@ class Driver:
             if report.end in ("epochs", "early_stopping") and self.trials[number].epochs:
                 self._enter_rung(number, self.trials[number].epochs[-1])
             self._end(number, status, reason or report.reason)
-        elif report.end == "disk_full":
-            self._rest(number, report.reason)
-            self.stop(f"failed: {report.reason}")
         else:
             self._failed(number, report.reason, report.detail)
 
