@@ -19,6 +19,7 @@ from tune.results.document import json_text
 from tune.results.run import best_device
 from tune.results.scores import Predictions, score
 from tune.results.weights import TrainedRun, open_run
+from tune.spec.experiment import DataSpec
 from tune.training import autocast, cpu_threads, open_splits
 
 SplitName = Literal["test", "validation", "train"]
@@ -92,18 +93,28 @@ def _images(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Res
     """
     spec, info = run.experiment.data, run.info
     normalization = data.Normalization(info.normalization.mean, info.normalization.std)
+    if split != "test" or _test_is_carved(spec):
+        splits = open_splits(spec, root, torch.device("cpu"), full=info.full, say=say)
+        _require_same("classes", info.classes, splits.classes, run)
+        _require_same("split", info.split_hash, splits.split_hash, run)
     if split == "test":
         test = data.load_test(spec.source, root, say=say)
         _require_same("classes", info.classes, test.classes, run)
         _require_same("image size", info.input_shape, tuple(test.images.shape[1:]), run)
         return data.Resident(test.images, test.labels, normalization=normalization)
-    splits = open_splits(spec, root, torch.device("cpu"), full=info.full, say=say)
-    _require_same("split", info.split_hash, splits.split_hash, run)
     part = splits.train if split == "train" else splits.validation
     if part is None:
         why = "it was trained on them" if info.full else "data.validation_fraction was 0"
         raise UserError(f"{run.folder.path} has no validation images: {why}; legal: --split test, --split train")
     return data.Resident(part.images, part.labels, part.index, normalization=normalization)
+
+
+def _test_is_carved(spec: DataSpec) -> bool:
+    """Whether the test part is drawn from the same images as the train part.
+
+    After a change of those, an image that was trained on may be in the test part.
+    """
+    return spec.path is not None and not all((Path(spec.path) / part).is_dir() for part in ("train", "test"))
 
 
 def _require_same(what: str, then: object, now: object, run: TrainedRun) -> None:

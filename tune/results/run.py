@@ -13,7 +13,7 @@ import torch
 
 from tune.errors import UserError, WorkError
 from tune.record.layout import RunFolder
-from tune.results.run_files import held, keep, refuse_taken
+from tune.results.run_files import held, is_level, keep, refuse_taken
 from tune.results.run_info import RunInfo, read_run, refuse_changes, write_run
 from tune.results.versions import versions
 from tune.results.weights import start_from
@@ -126,7 +126,8 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
         if resume:
             training.load(load(plan.folder.last))
         before = len(training.history)
-        keep(plan.folder, training, screen.say)
+        if not resume or not is_level(plan.folder, training):
+            keep(plan.folder, training, screen.say)
         if not resume:
             write_run(plan.folder, plan.experiment, _info(plan, training))
         end = training.end or _train(plan, training, screen)

@@ -20,7 +20,7 @@ from tune.record.layout import RunFolder, write_whole
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.record.table import epochs_table, to_parquet
-from tune.training import PARTIAL, EpochMetrics, Training, save, save_weights
+from tune.training import PARTIAL, CheckpointError, EpochMetrics, Training, load_weights, save, save_weights
 
 
 def refuse_taken(folder: RunFolder) -> None:
@@ -85,6 +85,18 @@ def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> N
         patiently(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
     table = to_parquet(history_table(training.history))
     patiently(lambda: write_whole(folder.epochs_table, table), folder.path, say)
+
+
+def is_level(folder: RunFolder, training: Training) -> bool:
+    """Whether the weights and the table are those of the checkpoint that the training stands at."""
+    if training.best is None:
+        return not training.history
+    try:
+        _, facts = load_weights(folder.weights)
+        rows = len(pd.read_parquet(folder.epochs_table))
+    except (CheckpointError, OSError, ValueError):  # pyarrow's error for a damaged file is a ValueError
+        return False
+    return facts.get("epoch") == str(training.best.epoch) and rows == len(training.history)
 
 
 def history_table(history: Sequence[EpochMetrics]) -> pd.DataFrame:

@@ -88,11 +88,21 @@ def test_images_that_changed_are_refused(tmp_path: Path) -> None:
     result = run(plan(tmp_path, source, "training.batch_size=8", "training.epochs=1"), tmp_path, Quiet())
     assert evaluate(result.folder, "validation", tmp_path, say).scores["n"] == 6
     (images / "red" / "0.png").unlink()
-    with pytest.raises(UserError, match="the split of folder changed since the training"):
-        evaluate(result.folder, "validation", tmp_path, say)
+    for split in ("validation", "test"):  # by another draw the test part may hold images that were trained on
+        with pytest.raises(UserError, match="the split of folder changed since the training"):
+            evaluate(result.folder, split, tmp_path, say)
     shutil.copytree(images / "red", images / "violet")
     with pytest.raises(UserError, match=r"the classes of folder changed since the training: .*violet"):
         evaluate(result.folder, "test", tmp_path, say)
+
+
+def test_a_test_folder_of_its_own_may_change(tmp_path: Path) -> None:
+    images = image_folder(tmp_path / "images" / "train").parent
+    shutil.copytree(images / "train", images / "test")
+    source = f"data={{name: folder, path: '{images}', image_size: 8, validation_fraction: 0.2}}"
+    result = run(plan(tmp_path, source, "training.batch_size=8", "training.epochs=1"), tmp_path, Quiet())
+    (images / "test" / "red" / "0.png").unlink()
+    assert evaluate(result.folder, "test", tmp_path, say).scores["n"] == 35
 
 
 def test_a_damaged_description_is_named(done: RunResult, tmp_path: Path) -> None:

@@ -109,6 +109,14 @@ def test_files_behind_the_checkpoint_are_brought_level(tmp_path: Path) -> None:
     assert open_run(result.folder, torch.device("cpu")).epoch == (result.best and result.best.epoch)
 
 
+def test_a_finished_run_is_not_written_again(tmp_path: Path) -> None:
+    result = trained(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in result.folder.path.iterdir()}
+    again = run(plan(tmp_path), tmp_path, Quiet(), resume=True)
+    assert (again.trained, again.end) == (0, End.EPOCHS)
+    assert {path: path.stat().st_mtime_ns for path in result.folder.path.iterdir()} == before
+
+
 def test_what_a_kill_left_before_the_run_began_is_no_run(tmp_path: Path) -> None:
     made = plan(tmp_path)
     made.folder.path.mkdir(parents=True)
