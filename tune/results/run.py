@@ -184,16 +184,19 @@ def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
     folder, epochs = plan.folder, plan.last_epoch
     with RunLog(folder.log, epochs, echo=screen.say) as log:
         log.say(_opening(plan, training))
+        saved = len(training.history)
 
         def report(metrics: EpochMetrics) -> None:
+            nonlocal saved
             keep(folder, training, log.say)
+            saved = metrics.epoch
             log(metrics)
 
         try:
             with screen.watch(training, epochs):
                 return train(training, report)
         except KeyboardInterrupt:
-            log.say(f"{folder.path}: interrupted; {len(training.history)} of {epochs} epochs are saved")
+            log.say(f"{folder.path}: interrupted; {saved} of {epochs} epochs are saved")
             raise Interrupted from None
         except Exception as error:
             if not out_of_memory(error):
