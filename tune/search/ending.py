@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-from tune.record.disk import FullDiskError, is_full
+from tune.record.disk import UnwritableError, is_full
 from tune.record.layout import SearchFolder
 from tune.record.status import Status
 from tune.record.study import TrialRecord
@@ -49,10 +49,10 @@ def finish(driver: Driver) -> Outcome:
         outcome = _outcome(driver)
         driver.record.note("state", {"state": outcome.state, "reason": outcome.reason})
         write_all_tables(driver.folder, list(driver.spec.space.domains), driver.record)
-    except (FullDiskError, OSError) as error:
-        if not is_full(error) and not isinstance(error, FullDiskError):
+    except (UnwritableError, OSError) as error:
+        if not is_full(error) and not isinstance(error, UnwritableError):
             raise
-        driver.observer.say("the disk is still full: the search is recorded up to there, its end is not")
+        driver.observer.say(f"{error}: the search is recorded up to there, its end is not")
         return _outcome(driver)
     return outcome
 
@@ -109,5 +109,5 @@ def _end_anyway(driver: Driver, over: threading.Event) -> None:
     saving.join(SAVING)
     saved = "everything is saved" if not saving.is_alive() else "the record stands as it was"
     print(f"{driver.folder.name}: {driver.halt} (Ray did not answer; {saved})", file=sys.stderr, flush=True)
-    print(f"go on with: imagetune search {driver.folder.path} --resume", file=sys.stderr, flush=True)
+    print(f"go on with: imagetune search {driver.folder.argument} --resume", file=sys.stderr, flush=True)
     os._exit(130)

@@ -10,6 +10,8 @@ from pathlib import Path
 from tune.errors import UserError
 from tune.record.layout import SearchFolder, check_new_name, locate
 from tune.record.resolved import FREE, check_same, read_search
+from tune.record.storage import check_new_study, noted_place
+from tune.record.url import study_url
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.load import load_search, parse_overrides
@@ -31,6 +33,7 @@ class Request:
     warm_start: str | None = None
     time_budget: float | None = None
     address: str | None = None
+    study: str | None = None
 
     @property
     def continues(self) -> bool:
@@ -50,21 +53,26 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
         overrides.append(f"search.trials={request.trials}")
     if request.time_budget is not None:
         overrides.append(f"search.time_budget={request.time_budget}")
-    existing = SearchFolder(locate(request.subject, request.out))
+    study = study_url(request.study)
+    existing = SearchFolder(locate(request.subject, request.out), study)
     if request.continues and request.name is None and existing.exists:
         _only_free(overrides)
+        noted_place(existing)
         spec = load_search(str(existing.spec), overrides, request.root)
         return dataclasses.replace(spec, name=existing.name), existing
     spec = load_search(request.subject, overrides, request.root)
     name = request.name or spec.name
     check_new_name(name)
-    spec, folder = pinned(dataclasses.replace(spec, name=name)), SearchFolder(request.out / name)
+    spec, folder = pinned(dataclasses.replace(spec, name=name)), SearchFolder(request.out / name, study)
     if request.continues:
         if not folder.exists:
             raise UserError(f"there is no search {name!r} below {request.out} to go on with; begin it without --resume")
         check_same(read_search(folder), spec, str(folder.spec))
+        noted_place(folder)
     elif folder.exists or (folder.path.is_dir() and any(folder.path.iterdir())):
         raise UserError(f"{folder.path} exists already; legal: --resume, --extend N, or another --name")
+    else:
+        check_new_study(folder)
     return spec, folder
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tune.errors import UserError, WorkError
-from tune.record.journal import DamagedRecordError
 from tune.record.layout import SearchFolder, locate_search, write_whole
+from tune.record.lease import leading, refuse_driven
 from tune.record.lock import driving
 from tune.record.resolved import read_search, write_search
+from tune.record.storage import begin_record, has_record, lying_in, open_record, place_of
 from tune.record.study import Record, quiet_optuna, repair
+from tune.record.url import study_url
 from tune.search.cluster import Holding, connected, holding
 from tune.search.driver import Driver
 from tune.search.ending import Outcome, ending_in_order, finish
@@ -47,16 +50,19 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         folder.path.mkdir(parents=True, exist_ok=True)
         with driving(folder):
             record = _open(spec, folder, splits.split_hash, observer.say)
-            if warm:
-                record.note(WARM, [*record.facts.get(WARM, []), *warm])
-            return _drive(_driver(spec, folder, record, request, observer), held, request, worker)
+            with closing(record), leading(folder, record) as lease:
+                if warm:
+                    record.note(WARM, [*record.facts.get(WARM, []), *warm])
+                driver = _driver(spec, folder, record, request, observer)
+                lease.lost = driver.stop
+                return _drive(driver, held, request, worker)
 
 
 def _warm(spec: SearchSpec, request: Request, observer: Observer) -> list[dict[str, Any]]:
     """The trials of another search that fit this space."""
     if request.warm_start is None:
         return []
-    other = locate_search(request.warm_start, request.out)
+    other = lying_in(locate_search(request.warm_start, request.out), study_url(request.study))
     rows = warm_trials(spec, other)
     observer.say(f"warm start: {len(rows)} trials of {other.name} fit this space and are used")
     return rows
@@ -86,13 +92,12 @@ def _open(spec: SearchSpec, folder: SearchFolder, split_hash: str, say: Callable
     """The record, begun where there is none; mended where a kill or a full disk cut it off."""
     metric = spec.search.metric
     if not folder.spec.is_file():
-        write_search(folder, spec, {"split": split_hash, **versions()})
+        write_search(folder, spec, {"split": split_hash, **versions(), **place_of(folder)})
+    refuse_driven(folder, metric)
     repair(folder.journal, say)
-    if not folder.journal.is_file() or folder.journal.stat().st_size == 0:
-        if any(folder.path.glob("trial_*")) or folder.trials_table.is_file():
-            raise DamagedRecordError(f"{folder.journal} is missing: it holds the search; restore it from a backup")
-        return Record.create(folder.journal, folder.name, metric, spec.search.direction, say=say)
-    return Record.open(folder.journal, folder.name, metric, say=say)
+    if not has_record(folder) and not any(folder.path.glob("trial_*")) and not folder.trials_table.is_file():
+        return begin_record(folder, metric, spec.search.direction, say)
+    return open_record(folder, metric, say)
 
 
 def _driver(spec: SearchSpec, folder: SearchFolder, record: Record, request: Request, observer: Observer) -> Driver:

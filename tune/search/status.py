@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 from tune.record.layout import SearchFolder
-from tune.record.lock import is_driven
+from tune.record.lease import is_driven
 from tune.record.resolved import read_search
 from tune.record.status import Status
+from tune.record.storage import open_record
 from tune.record.study import Record, TrialRecord, quiet_optuna
 from tune.record.table import trial_row
 
@@ -39,10 +41,9 @@ def standing(folder: SearchFolder) -> Standing:
         DamagedRecordError: the record cannot be read.
     """
     spec = read_search(folder)
-    driven = is_driven(folder)
-    with quiet_optuna():
-        record = Record.open(folder.journal, folder.name, spec.search.metric)
-    facts = record.facts
+    with quiet_optuna(), closing(open_record(folder, spec.search.metric)) as record:
+        driven = is_driven(folder, record)
+        facts, trials = record.facts, record.trials()
     noted = facts.get("state") or {"state": "interrupted", "reason": ""}
     if driven:
         state, reason = "running", ""
@@ -50,7 +51,6 @@ def standing(folder: SearchFolder) -> Standing:
         state, reason = "interrupted", "its driver died"
     else:
         state, reason = noted["state"], noted["reason"]
-    trials = record.trials()
     counts = Counter(_status(trial, driven) for trial in trials)
     best = best_row(folder, record, list(spec.space.domains), trials)
     target = int(facts.get("trials", spec.search.trials))

@@ -7,13 +7,15 @@ record when the search begins, so that a resume needs the other search no more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any
 
 from search_spaces import Config
 from tune.record.layout import SearchFolder
 from tune.record.resolved import read_search
 from tune.record.status import Status
-from tune.record.study import Record, TrialRecord
+from tune.record.storage import open_record
+from tune.record.study import TrialRecord
 from tune.spec.dotted import flatten, get_dotted
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search import SearchSpec
@@ -34,9 +36,10 @@ def warm_trials(spec: SearchSpec, other: SearchFolder) -> list[dict[str, Any]]:
     if theirs.search.metric != spec.search.metric:
         message = f"{other.name} was judged by {theirs.search.metric}, this search by {spec.search.metric}"
         raise SpecError([Problem("--warm-start", f"{message}; legal: a search by the same metric")])
-    record = Record.open(other.journal, other.name, theirs.search.metric)
+    with closing(open_record(other, theirs.search.metric)) as record:
+        trials = record.trials()
     rows = []
-    for trial in record.trials():
+    for trial in trials:
         config = fitting(spec, theirs, trial.config) if trial.status in USED else None
         if config is not None:
             rows.append(_row(trial, config, spec.search.metric))

@@ -162,8 +162,10 @@ def test_a_trial_without_an_epoch_for_too_long_hung(tmp_path: Path) -> None:
     simulation = Simulation(spec_of(tmp_path, SPACE, "search.epoch_timeout=10"), tmp_path / "s")
     now = itertools.count(0, 4)
     driver = simulation.driver
-    driver._clock = lambda: float(next(now))
+    driver.clock = lambda: float(next(now))
     assert driver.next().trial == 0  # type: ignore[union-attr]
+    assert [driver.turn() for _ in range(10)] == [[]] * 10  # no node has taken it yet
+    driver.heard(0)
     assert driver.turn() == []
     while not (hung := driver.turn()):
         pass

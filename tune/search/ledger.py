@@ -1,0 +1,132 @@
+"""What a search holds: its trials in memory, each change written to the record first and shown to the sampler."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+
+from tune.record.status import Status
+from tune.record.study import Record, TrialRecord
+from tune.search.sampler import Proposal, Proposer
+from tune.search.warm import WARM, records
+from tune.spec.search import SearchSpec
+from tune.training import EpochMetrics
+
+
+class Ledger:
+    """The trials of a search. `live`: those under way, and when they last gave a sign of life (None: not placed)."""
+
+    def __init__(
+        self, spec: SearchSpec, record: Record, proposer: Proposer, target: int, clock: Callable[[], float]
+    ) -> None:
+        self.spec, self.record, self.target = spec, record, target
+        self.proposer, self.clock = proposer, clock
+        self.began = clock()
+        self.trials: dict[int, TrialRecord] = {}
+        self.live: dict[int, float | None] = {}
+        for other in records(record.facts.get(WARM, ()), record.metric):
+            proposer.see(other, record.metric, record.direction)
+        self.resting = record.settle()
+        for trial in record.trials():
+            self.trials[trial.number] = trial
+            proposer.see(trial, record.metric, record.direction)
+        self._ended_before = sum(trial.status.ended for trial in self.trials.values())
+
+    # -- counts
+
+    @property
+    def counts(self) -> Counter[Status]:
+        """Trials by status."""
+        return Counter(trial.status for trial in self.trials.values())
+
+    @property
+    def left(self) -> int:
+        """Trials that are still to be drawn; infeasible ones do not count."""
+        return self.target - sum(trial.status is not Status.INFEASIBLE for trial in self.trials.values())
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The best trial so far, live ones included."""
+        metric, direction = self.record.metric, self.record.direction
+        sign = 1 if direction == "min" else -1
+        known = [
+            (best.values[metric] * sign, t.number) for t in self.trials.values() if (best := t.best(metric, direction))
+        ]
+        return self.trials[min(known)[1]] if known else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since this driver took the search up."""
+        return self.clock() - self.began
+
+    def seconds_left(self) -> float | None:
+        """An estimate: each trial left takes as long as those ended under this driver; None before one did."""
+        ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
+        if ended <= 0:
+            return None
+        waiting = self.counts[Status.WAITING]
+        return self.elapsed / ended * (max(self.left, 0) + waiting + len(self.live) / 2)
+
+    # -- changes
+
+    def add(self, proposal: Proposal) -> int:
+        """A new trial, waiting; returns its number."""
+        number = len(self.trials)
+        added = self.record.add(self.spec.space, proposal.config, proposal.facts)
+        assert added == number, (added, number)
+        self.trials[number] = TrialRecord(number, proposal.config, Status.WAITING, facts=proposal.facts)
+        self.proposer.enter(number, proposal.config)
+        return number
+
+    def start(self, number: int) -> TrialRecord:
+        """The trial is under way."""
+        self.record.start(number)
+        self.live[number] = None
+        return self._change(number, status=Status.RUNNING)
+
+    def heard(self, number: int) -> None:
+        """The trial gave a sign of life: it was placed on a node, or reported."""
+        if number in self.live:
+            self.live[number] = self.clock()
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> bool:
+        """Enter an epoch; False where it stands in the record already."""
+        trial = self.trials[number]
+        if metrics.epoch <= len(trial.epochs):
+            return False
+        self.record.epoch(number, metrics)
+        self._change(number, epochs=(*trial.epochs, metrics))
+        if self.record.metric in metrics.values:
+            self.proposer.report(number, metrics.epoch, metrics.values[self.record.metric])
+        return True
+
+    def fact(self, number: int, key: str, value: object) -> None:
+        """Note something about a trial."""
+        self.record.fact(number, key, value)
+        self._change(number, facts={**self.trials[number].facts, key: value})
+
+    def count(self, number: int, key: str) -> int:
+        """Count something that happened to a trial; returns how often it did."""
+        times = int(self.trials[number].facts.get(key, 0)) + 1
+        self.fact(number, key, times)
+        return times
+
+    def put_back(self, number: int) -> None:
+        """The trial waits, its epochs kept."""
+        self.live.pop(number, None)
+        self.record.rest(number)
+        self._change(number, status=Status.WAITING)
+
+    def close(self, number: int, status: Status, reason: str) -> TrialRecord:
+        """The trial has ended."""
+        self.live.pop(number, None)
+        self.record.end(number, status, reason)
+        trial = self._change(number, status=status, reason=reason)
+        best = trial.best(self.record.metric, self.record.direction)
+        self.proposer.end(number, status, best.values[self.record.metric] if best else None)
+        return trial
+
+    def _change(self, number: int, **changes: object) -> TrialRecord:
+        self.trials[number] = dataclasses.replace(self.trials[number], **changes)  # type: ignore[arg-type]
+        return self.trials[number]
