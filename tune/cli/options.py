@@ -21,6 +21,15 @@ Experiment = Annotated[
     str, typer.Argument(metavar="EXPERIMENT", help="A shipped name (`imagetune spaces`) or a YAML file.")
 ]
 Search = Annotated[str, typer.Argument(metavar="SEARCH", help="The folder of a search, or its name below --out.")]
+Study = Annotated[
+    str | None,
+    typer.Option(
+        "--study",
+        metavar="URL",
+        help="The database that holds the record, such as postgresql://user@host/name; its password in $PGPASSWORD "
+        "or $IMAGETUNE_STUDY_PASSWORD. Default: a file in the search's folder.",
+    ),
+]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The folder of a run, or its name below --out.")]
 Overrides = Annotated[
     list[str] | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, Json, Out, Search
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import count, number, percent, print_json, say
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def results(
         str | None, typer.Option("--sort", metavar="COLUMN", help="Rank by this. Default: the search's metric.")
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the rows as CSV.")] = None,
+    study: Study = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
@@ -39,7 +40,7 @@ def results(
     from tune.record import locate_search
     from tune.results.ranking import read_ranking, rows, write_csv
 
-    found = read_ranking(locate_search(search, out))
+    found = read_ranking(locate_search(search, out, study))
     table = (found.table if sort is None else found.sorted_by(sort)).head(top or len(found.table))
     _write(found)
     if csv is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search, Study
 from tune.cli.output import number, percent, print_json, print_table
 from tune.cli.train import run_row
 from tune.errors import UserError, WorkError
@@ -37,6 +37,7 @@ def retrain(
     full: Annotated[
         bool, typer.Option("--full", help="Train on train + validation for the trial's best number of epochs.")
     ] = False,
+    study: Study = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
@@ -54,7 +55,7 @@ def retrain(
     from tune.training import keep_freed_memory
 
     keep_freed_memory()
-    found = read_ranking(locate_search(search, out))
+    found = read_ranking(locate_search(search, out, study))
     trials = winners.chosen(found, top or 1, trial)
     try:
         trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Study
 from tune.cli.output import print_json, say
 
 EXAMPLES = (
@@ -40,6 +40,7 @@ def search(
             "--address", metavar="A", help="A Ray cluster. Default: $RAY_ADDRESS, else a Ray on this machine."
         ),
     ] = None,
+    study: Study = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
@@ -63,6 +64,7 @@ def search(
         warm_start=warm_start,
         time_budget=time_budget,
         address=address,
+        study=study,
     )
     with watching() as observer:
         outcome = run_search(request, observer)
@@ -74,5 +76,5 @@ def search(
         show(outcome.folder, top=5)
     say(f"{outcome.folder.name}: {outcome.state}{f': {outcome.reason}' if outcome.reason else ''}")
     if outcome.state == "interrupted":
-        say(f"go on with: imagetune search {outcome.folder.path} --resume")
+        say(f"go on with: imagetune search {outcome.folder.argument} --resume")
     raise typer.Exit(outcome.exit_code)

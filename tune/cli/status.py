@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from tune.cli.options import DEFAULT_OUT, Json, Out, Search
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import number, percent, print_json
 
 EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
 
 
-def status(search: Search, out: Out = DEFAULT_OUT, json: Json = False) -> None:
+def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Json = False) -> None:
     """Say whether a search is running, finished, stopped, interrupted or failed, and what is best so far."""
     from tune.record import locate_search
     from tune.search.status import standing
 
-    found = standing(locate_search(search, out))
+    found = standing(locate_search(search, out, study))
     if json:
         print_json(found.to_dict())
         return

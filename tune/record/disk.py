@@ -14,7 +14,11 @@ PATIENCE = 600.0  # seconds to wait for room before giving up
 PAUSE = 2.0  # seconds between two attempts
 
 
-class FullDiskError(WorkError):
+class UnwritableError(WorkError):
+    """The record takes no more: the search ends in order, recorded up to there."""
+
+
+class FullDiskError(UnwritableError):
     """The disk stayed full for longer than `PATIENCE`."""
 
 

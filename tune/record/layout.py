@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune.errors import UserError
+from tune.record.url import study_url
 
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """The files of one search."""
+    """The files of one search. `study`: the URL of the database that holds its record, where no journal does."""
 
     path: Path
+    study: str | None = None
 
     @property
     def name(self) -> str:
         """The search's name: its folder's."""
         return self.path.name
+
+    @property
+    def argument(self) -> str:
+        """The search on a command line."""
+        return shlex.join([str(self.path), *(["--study", self.study] if self.study else [])])
 
     @property
     def spec(self) -> Path:
@@ -123,13 +131,13 @@ def locate(name_or_path: str, out: Path) -> Path:
     return path if path.is_dir() else out / name_or_path
 
 
-def locate_search(name_or_path: str, out: Path) -> SearchFolder:
-    """The folder of a search that exists.
+def locate_search(name_or_path: str, out: Path, study: str | None = None) -> SearchFolder:
+    """The folder of a search that exists; `study` as the user gives it.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or `study` is no URL of a database.
     """
-    folder = SearchFolder(locate(name_or_path, out))
+    folder = SearchFolder(locate(name_or_path, out), study_url(study))
     if not folder.exists:
         raise UserError(f"{name_or_path!r} is not a search; {_legal(out, 'search.yaml')}")
     return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 
 from tune.errors import UserError
 from tune.record.layout import SearchFolder
+
+UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 
 
 @contextmanager
@@ -40,6 +43,10 @@ def _acquired(descriptor: int) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(0.05)
+        except OSError as error:
+            if error.errno not in UNSUPPORTED:
+                raise
+            return True  # a file system without locks: the lease in the study is what holds there
         else:
             return True
     return False
@@ -54,6 +61,9 @@ def is_driven(folder: SearchFolder) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)
     return False

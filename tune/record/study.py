@@ -57,13 +57,15 @@ class Record:
     """One search's study: read and written here and nowhere else."""
 
     def __init__(self, storage: BaseStorage, name: str, metric: str) -> None:
-        self._storage = storage
+        self._storage, self.name = storage, name
         self._study = storage.get_study_id_from_name(name)
         self.metric = metric
         self.direction: Direction = (
             "min" if storage.get_study_directions(self._study)[0] == StudyDirection.MINIMIZE else "max"
         )
         self._ids: dict[int, int] = {}
+        self.guard: Callable[[], None] = lambda: None
+        """Asked before each write; raises where the search has become another driver's."""
 
     @classmethod
     def create(cls, journal: Path, name: str, metric: str, direction: Direction, **options: Any) -> Record:
@@ -94,6 +96,21 @@ class Record:
             raise DamagedRecordError(f"{journal} holds no study; restore it from a backup")
         return cls(storage, name, metric)
 
+    @property
+    def _writable(self) -> BaseStorage:
+        self.guard()
+        return self._storage
+
+    def close(self) -> None:
+        """Give back what the storage holds: a database's connection."""
+        if close := getattr(self._storage, "close", None):
+            close()
+
+    @property
+    def engine(self) -> Any:
+        """SQLAlchemy's engine of a database, None for a journal."""
+        return getattr(self._storage, "engine", None)
+
     # -- reading
 
     def trials(self) -> list[TrialRecord]:
@@ -113,7 +130,16 @@ class Record:
 
     def note(self, key: str, value: Any) -> None:
         """Note something about the search as a whole (JSON values)."""
-        self._storage.set_study_user_attr(self._study, key, value)
+        self._writable.set_study_user_attr(self._study, key, value)
+
+    def exchange(self, key: str, old: Any, new: Any) -> bool:
+        """Replace a note if it is still `old` (None: not there); whether it was. Asks no guard."""
+        if exchange := getattr(self._storage, "exchange", None):
+            return bool(exchange(self._study, key, old, new))
+        if self.facts.get(key) != old:
+            return False
+        self._storage.set_study_user_attr(self._study, key, new)
+        return bool(self.facts.get(key) == new)
 
     def add(self, space: Space, config: Config, facts: Mapping[str, Any]) -> int:
         """A new trial, WAITING, in one line of the journal; returns its number."""
@@ -124,47 +150,49 @@ class Record:
             distributions=distributions,
             user_attrs={"config": config, **facts},
         )
-        identity = self._storage.create_new_trial(self._study, template_trial=trial)
+        identity = self._writable.create_new_trial(self._study, template_trial=trial)
         number = self._storage.get_trial(identity).number
         self._ids[number] = identity
         return number
 
     def start(self, number: int) -> None:
         """The trial runs."""
-        self._storage.set_trial_state_values(self._id(number), TrialState.RUNNING)
+        self._writable.set_trial_state_values(self._id(number), TrialState.RUNNING)
 
     def rest(self, number: int) -> None:
         """Put a running trial back to WAITING, its epochs kept."""
-        self._storage.set_trial_state_values(self._id(number), TrialState.WAITING)
+        self._writable.set_trial_state_values(self._id(number), TrialState.WAITING)
 
     def fact(self, number: int, key: str, value: Any) -> None:
         """Note something about a trial that has not ended (JSON values)."""
-        self._storage.set_trial_user_attr(self._id(number), key, value)
+        self._writable.set_trial_user_attr(self._id(number), key, value)
 
     def epoch(self, number: int, metrics: EpochMetrics) -> None:
         """Add an epoch of a running trial; doing so again changes nothing."""
         identity = self._id(number)
-        self._storage.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
+        self._writable.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
         value = metrics.values.get(self.metric, math.nan)
-        self._storage.set_trial_intermediate_value(identity, metrics.epoch, value)
+        self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
 
     def end(self, number: int, status: Status, reason: str = "") -> None:
-        """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED.
+        """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED; once.
 
         A bad configuration is PRUNED with a violated constraint: as plain PRUNED, a late divergence would rank above
         an early stop.
         """
         assert status.ended
-        identity = self._id(number)
-        self._storage.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
+        trial, identity = self.trial(number), self._id(number)
+        if trial.status.ended:
+            return
+        self._writable.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
         if status.bad:
-            self._storage.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
-        best = self.trial(number).best(self.metric, self.direction)
+            self._writable.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
+        best = trial.best(self.metric, self.direction)
         values = [best.values[self.metric]] if status is Status.COMPLETED and best is not None else None
         state = STATES.get(status, TrialState.PRUNED)
         if state is TrialState.COMPLETE and values is None:
             state = TrialState.FAIL  # Optuna knows no COMPLETE without a value; the outcome says what happened
-        self._storage.set_trial_state_values(identity, state, values)
+        self._writable.set_trial_state_values(identity, state, values)
 
     def settle(self) -> list[int]:
         """After a driver died: finish what it began to end, put its running trials back to WAITING; returns those."""

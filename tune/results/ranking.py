@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import pandas as pd
 
 from tune.errors import UserError
 from tune.record.layout import SearchFolder, write_whole
-from tune.record.lock import is_driven
+from tune.record.lease import is_driven
 from tune.record.resolved import read_search
 from tune.record.status import Status
-from tune.record.study import Direction, Record, TrialRecord, quiet_optuna
+from tune.record.storage import open_record
+from tune.record.study import Direction, TrialRecord, quiet_optuna
 from tune.record.table import epochs_table, ranked, trials_table, write_tables
 from tune.spec import SearchSpec
 from tune.spec.errors import nearest
@@ -70,10 +72,10 @@ def read_ranking(folder: SearchFolder) -> Ranking:
         DamagedRecordError: the record is.
     """
     spec = read_search(folder)
-    with quiet_optuna():
-        record = Record.open(folder.journal, folder.name, spec.search.metric)
+    with quiet_optuna(), closing(open_record(folder, spec.search.metric)) as record:
+        driven = is_driven(folder, record)
         trials = record.trials()
-    if not is_driven(folder):
+    if not driven:
         trials = [_at_rest(trial) for trial in trials]
     table = trials_table(trials, list(spec.space.domains), spec.search.metric, record.direction, folder)
     table = ranked(table, spec.search.metric, record.direction)

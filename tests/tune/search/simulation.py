@@ -16,6 +16,8 @@ import torch
 
 from search_spaces import Config
 from tune.record.layout import SearchFolder
+from tune.record.resolved import write_search
+from tune.record.storage import begin_record, has_record, open_record, place_of
 from tune.record.study import Record, repair
 from tune.search.attempt import Report
 from tune.search.driver import Driver, Next
@@ -97,8 +99,9 @@ class Simulation:
         trials: int | None = None,
         facts: Mapping[str, Any] | None = None,
         files: bool = False,
+        study: str | None = None,
     ) -> None:
-        self.folder = SearchFolder(folder)
+        self.folder = SearchFolder(folder, study)
         folder.mkdir(parents=True, exist_ok=True)
         self.curve, self.files = curve, files
         self.said: list[str] = []
@@ -106,7 +109,9 @@ class Simulation:
         settings = spec.search
         repair(self.folder.journal, self.said.append)
         begun = self.folder.journal.is_file() and self.folder.journal.stat().st_size > 0
-        if begun:
+        if study is not None:
+            self.record = self._in_database(spec)
+        elif begun:
             self.record = Record.open(self.folder.journal, "test", settings.metric)
         else:
             self.record = Record.create(self.folder.journal, "test", settings.metric, settings.direction)
@@ -116,6 +121,13 @@ class Simulation:
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
         proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.direction, lambda config: known)
         self.driver = Driver(spec, self.folder, self.record, proposer, asha, observer, trials=trials or settings.trials)
+
+    def _in_database(self, spec: SearchSpec) -> Record:
+        if not self.folder.spec.is_file():
+            write_search(self.folder, spec, place_of(self.folder))
+        if has_record(self.folder):
+            return open_record(self.folder, spec.search.metric, self.said.append)
+        return begin_record(self.folder, spec.search.metric, spec.search.direction, self.said.append)
 
     def run(self, workers: int = 1, checkpoints: dict[int, int] | None = None) -> None:
         """Let workers take turns until the driver is done. `checkpoints`: trial -> epochs, which outlive a kill."""
