@@ -96,7 +96,7 @@ def test_prepare_a_folder(imagetune: Command, tmp_path: Path) -> None:
     ("words", "lines"),
     [
         (["mnit"], ["did you mean 'mnist'"]),
-        (["folder"], ["needs both path and image_size"]),
+        (["folder"], ["image_size"]),
         (["folder", "data.path=/no/where", "data.image_size=8"], ["/no/where does not exist"]),
         (
             ["digits", "data.pth=1", "training.epochs=2"],

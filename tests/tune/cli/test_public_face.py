@@ -34,8 +34,8 @@ OPTIONS = {
     "prepare": {"--json", "--data-dir"},
     "describe": {"--json", "--input", "--classes", "--batch"},
     "train": {*COMMON, "--name", "--resume", "--weights"},
-    "results": {"--json", "--out", "--top", "--sort", "--csv"},
-    "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full"},
+    "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
+    "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions"},
 }
 
