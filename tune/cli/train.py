@@ -115,8 +115,9 @@ def _begun(argument: str, name: str | None, out: Path) -> tuple[RunFolder, str]:
 
 
 def _resume_command(plan: RunPlan, out: Path, data_dir: Path | None) -> str:
-    words = ["imagetune", "train", plan.folder.path.name, "--resume"]
-    words += [] if out == DEFAULT_OUT else ["--out", str(out)]
+    below_out = plan.folder.path == out / plan.folder.path.name
+    words = ["imagetune", "train", plan.folder.path.name if below_out else str(plan.folder.path), "--resume"]
+    words += ["--out", str(out)] if below_out and out != DEFAULT_OUT else []
     words += [] if data_dir is None else ["--data-dir", str(data_dir)]
     return shlex.join(words)
 
