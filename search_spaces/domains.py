@@ -1,13 +1,7 @@
-"""Domains: what one free field of an experiment may be.
+"""Domains: what one free field of an experiment may be. Bounds are inclusive.
 
-As written in YAML:
-
-    training.optimizer.lr: {float: [1e-4, 1e-2], log: true}
-    model.starting_channels: {int: [32, 48], step: 2}
-    training.optimizer.name: {choice: [adam, sgd]}
-    training.optimizer.momentum: {float: [0.8, 0.99], when: {training.optimizer.name: sgd}}
-
-Bounds are inclusive. A domain knows nothing of the sampler that draws from it.
+A domain knows nothing of the sampler that draws from it, nor of the field it is for. `search_spaces.notation` says how
+domains are written in YAML.
 """
 
 from __future__ import annotations
@@ -16,11 +10,13 @@ import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
-from search_spaces.errors import SpaceError
+from search_spaces.errors import shown
 
 SIGNIFICANT_DIGITS = 6  # of a drawn float: readable in a table, finer than any training can tell apart
+MOST_DIGITS = 15  # that every double has
 
 Condition = tuple[tuple[str, tuple[Any, ...]], ...]
 """Pairs (dotted field, values): the domain is in play when every field has one of its values."""
@@ -28,12 +24,31 @@ Condition = tuple[tuple[str, tuple[Any, ...]], ...]
 
 def same(left: Any, right: Any) -> bool:
     """Whether two YAML values are equal, where `true` is not 1 (Python has True == 1) but 1 is 1.0."""
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
+def among(value: Any, values: tuple[Any, ...]) -> bool:
+    """Whether a YAML value is one of the values."""
+    return any(same(value, other) for other in values)
+
+
 def is_number(value: Any) -> bool:
-    """Whether a YAML value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a YAML value is a number that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def exact(value: float) -> Fraction:
+    """The number as it is written: 0.1 is a tenth, not the nearest double to it."""
+    return Fraction(repr(value))
 
 
 @dataclass(frozen=True)
@@ -51,28 +66,44 @@ class Float:
         """How many values there are; None where they cannot be counted."""
         if self.low == self.high:
             return 1
-        return None if self.step is None else round((self.high - self.low) / self.step) + 1
+        return None if self.step is None else int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
 
     @property
     def first(self) -> float:
         """A value that stands for the domain where any will do."""
-        return self.low
+        return self.canonical(self.low)
 
     @property
     def ends(self) -> tuple[Any, ...]:
         """The values to try a field's own limits with."""
         return (self.low, self.high)
 
+    @property
+    def legal(self) -> str:
+        """What is in the domain, in words."""
+        steps = "" if self.step is None else f" in steps of {self.step:g}"
+        return f"{self.low:g} to {self.high:g}{steps}"
+
     def values(self) -> tuple[Any, ...]:
         """Every value, in order; only where `size` is known."""
-        return tuple(self.canonical(self.low + index * (self.step or 0.0)) for index in range(self.size or 0))
+        return tuple(self._at(index) for index in range(self.size or 0))
+
+    def _at(self, index: int) -> float:
+        return float(exact(self.low) + index * exact(self.step or 0.0))
+
+    @property
+    def _digits(self) -> int:
+        """Significant digits of a value: six of those in which the bounds differ."""
+        width = self.high - self.low
+        shared = math.floor(math.log10(max(abs(self.low), abs(self.high)) / width)) if width else 0
+        return min(SIGNIFICANT_DIGITS + max(shared, 0), MOST_DIGITS)
 
     def canonical(self, value: Any) -> float:
-        """The value rounded to its step or to six significant digits, so that equal configurations look equal."""
+        """The value on its step, or rounded, so that equal configurations look equal."""
         if self.step is not None:
-            value = self.low + round((value - self.low) / self.step) * self.step
-        rounded = float(f"{value:.{12 if self.step else SIGNIFICANT_DIGITS}g}")
-        return min(max(rounded, self.low), self.high)
+            index = round((value - self.low) / self.step)
+            return self._at(min(max(index, 0), (self.size or 1) - 1))
+        return min(max(float(f"{value:.{self._digits}g}"), self.low), self.high)
 
     def contains(self, value: Any) -> bool:
         """Whether the value may be drawn."""
@@ -83,7 +114,7 @@ class Float:
     def draw(self, source: random.Random) -> float:
         """One value at random."""
         if (size := self.size) is not None:
-            return self.canonical(self.low + source.randrange(size) * (self.step or 0.0))
+            return self._at(source.randrange(size))
         if self.log:
             return self.canonical(math.exp(source.uniform(math.log(self.low), math.log(self.high))))
         return self.canonical(source.uniform(self.low, self.high))
@@ -114,6 +145,12 @@ class Int:
         """The values to try a field's own limits with."""
         return (self.low, self.high)
 
+    @property
+    def legal(self) -> str:
+        """What is in the domain, in words."""
+        steps = "" if self.step == 1 else f" in steps of {self.step}"
+        return f"whole numbers from {self.low} to {self.high}{steps}"
+
     def values(self) -> tuple[Any, ...]:
         """Every value, in order."""
         return tuple(range(self.low, self.high + 1, self.step))
@@ -129,9 +166,11 @@ class Int:
 
     def draw(self, source: random.Random) -> int:
         """One value at random."""
-        if self.log:
-            return round(math.exp(source.uniform(math.log(self.low), math.log(self.high))))
-        return source.randrange(self.low, self.high + 1, self.step)
+        if not self.log:
+            return source.randrange(self.low, self.high + 1, self.step)
+        # From half below to half above, as Optuna does, so that the ends have their whole share.
+        drawn = math.exp(source.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5)))
+        return min(max(round(drawn), self.low), self.high)
 
 
 @dataclass(frozen=True)
@@ -140,9 +179,6 @@ class Choice:
 
     options: tuple[Any, ...]
     when: Condition = ()
-
-    def __hash__(self) -> int:
-        return hash((repr(self.options), self.when))
 
     @property
     def size(self) -> int:
@@ -159,6 +195,11 @@ class Choice:
         """The values to try a field's own limits with: all of them."""
         return self.options
 
+    @property
+    def legal(self) -> str:
+        """What is in the domain, in words."""
+        return ", ".join(map(shown, self.options))
+
     def values(self) -> tuple[Any, ...]:
         """Every value, in order."""
         return self.options
@@ -169,7 +210,7 @@ class Choice:
 
     def contains(self, value: Any) -> bool:
         """Whether the value is listed."""
-        return any(same(option, value) for option in self.options)
+        return among(value, self.options)
 
     def draw(self, source: random.Random) -> Any:
         """One value at random."""
@@ -177,77 +218,3 @@ class Choice:
 
 
 Domain = Float | Int | Choice
-_KINDS = {"float": {"log", "step", "when"}, "int": {"log", "step", "when"}, "choice": {"when"}}
-
-
-def parse(raw: Any) -> Domain:
-    """A domain from its YAML form.
-
-    Raises:
-        SpaceError: it is not a domain, or an impossible one; the text says what would be legal.
-    """
-    if not isinstance(raw, Mapping):
-        raise SpaceError(f"{raw!r} is not a domain; legal: a mapping with one of float, int, choice")
-    kinds = [kind for kind in _KINDS if kind in raw]
-    if len(kinds) != 1:
-        found = " and ".join(kinds) if kinds else ", ".join(map(str, raw)) or "nothing"
-        raise SpaceError(f"has {found}; legal: exactly one of float, int, choice")
-    kind = kinds[0]
-    if unknown := [str(key) for key in raw if key != kind and key not in _KINDS[kind]]:
-        raise SpaceError(f"unknown {', '.join(unknown)}; legal beside {kind}: {', '.join(sorted(_KINDS[kind]))}")
-    when = _parse_when(raw.get("when"))
-    if kind == "choice":
-        return _parse_choice(raw["choice"], when)
-    return _parse_range(kind, raw, when)
-
-
-def _parse_when(raw: Any) -> Condition:
-    if raw is None:
-        return ()
-    if not isinstance(raw, Mapping) or not raw:
-        raise SpaceError(f"when: {raw!r} is not a condition; legal: a mapping of field: value, or field: [values]")
-    return tuple((str(field), tuple(value) if isinstance(value, list) else (value,)) for field, value in raw.items())
-
-
-def _parse_choice(raw: Any, when: Condition) -> Choice:
-    if not isinstance(raw, list) or not raw:
-        raise SpaceError(f"choice: {raw!r} is not a list of at least one value")
-    for index, value in enumerate(raw):
-        if any(same(value, earlier) for earlier in raw[:index]):
-            raise SpaceError(f"choice: {value!r} is listed twice")
-    return Choice(tuple(raw), when)
-
-
-def _parse_range(kind: str, raw: Mapping[str, Any], when: Condition) -> Float | Int:
-    bounds, log, step = raw[kind], raw.get("log", False), raw.get("step")
-    whole = kind == "int"
-    legal = "whole numbers" if whole else "numbers"
-
-    def fits(value: Any) -> bool:
-        return is_number(value) and (not whole or isinstance(value, int))
-
-    if not isinstance(bounds, list) or len(bounds) != 2 or not all(fits(bound) for bound in bounds):
-        raise SpaceError(f"{kind}: {bounds!r} is not a pair [low, high] of {legal}")
-    low, high = bounds
-    if low > high:
-        raise SpaceError(f"{kind}: low {low} is above high {high}; legal: low <= high")
-    if not isinstance(log, bool):
-        raise SpaceError(f"log: {log!r} is not true or false")
-    if log and low <= 0:
-        raise SpaceError(f"{kind}: low {low} has no logarithm; legal with log: low > 0")
-    if step is not None:
-        if log:
-            raise SpaceError("log and step exclude each other; legal: one of them")
-        _check_step(step, low, high, fits(step) and step > 0)
-    if whole:
-        return Int(low, high, log, 1 if step is None else step, when)
-    return Float(float(low), float(high), log, None if step is None else float(step), when)
-
-
-def _check_step(step: Any, low: float, high: float, positive: bool) -> None:
-    if not positive:
-        raise SpaceError(f"step: {step!r} is not a positive number of the domain's kind")
-    count = (high - low) / step
-    if not math.isclose(count, round(count), abs_tol=1e-9):
-        reachable = low + math.floor(count) * step
-        raise SpaceError(f"step: {step} does not lead from {low} to {high}; legal: high {reachable:.12g}")

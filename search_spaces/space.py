@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search_spaces.domains import Domain, parse, same
-from search_spaces.errors import SpaceError
+from search_spaces.domains import Condition, Domain, among
+from search_spaces.errors import SpaceError, closest, nearest, shown
+from search_spaces.notation import parse
 
 Config = dict[str, Any]
 """Dotted field -> value, for the fields in play."""
@@ -22,7 +23,7 @@ Config = dict[str, Any]
 class Space:
     """The free fields, parents before the fields whose `when` names them.
 
-    `fixed` holds the values of fields that conditions name and that are not searched.
+    `fixed` holds the values of fields that are not searched, so that conditions may name them.
     """
 
     domains: Mapping[str, Domain]
@@ -33,8 +34,7 @@ class Space:
         for parent, values in self.domains[field].when:
             if parent in self.domains and parent not in config:
                 return False
-            value = config.get(parent, self.fixed.get(parent))
-            if not any(same(value, wanted) for wanted in values):
+            if not among(config.get(parent, self.fixed.get(parent)), values):
                 return False
         return True
 
@@ -48,18 +48,22 @@ class Space:
 
     def problems(self, config: Mapping[str, Any]) -> list[tuple[str, str]]:
         """Why a configuration named by hand is not one of this space: pairs (field, what is wrong)."""
-        found = [(field, "is not a field of this space") for field in config if field not in self.domains]
+        found = [
+            (str(field), f"is not a field of this space; {nearest(str(field), self.domains)}")
+            for field in config
+            if field not in self.domains
+        ]
         known: Config = {}
         for field, domain in self.domains.items():
             if not self.in_play(field, known):
                 if field in config:
-                    found.append((field, f"{config[field]!r} is given, but its `when` does not hold"))
+                    found.append((field, f"{shown(config[field])} is given, but its `when` does not hold"))
                 continue
             if field not in config:
-                found.append((field, "is missing"))
+                found.append((field, f"is missing; legal: {domain.legal}"))
             elif not domain.contains(config[field]):
-                found.append((field, f"{config[field]!r} is outside of its domain"))
-            known[field] = config.get(field, domain.first)
+                found.append((field, f"{shown(config[field])} is outside of its domain; legal: {domain.legal}"))
+            known[field] = domain.canonical(config[field]) if domain.contains(config.get(field)) else domain.first
         return found
 
     def draw(self, source: random.Random) -> Config:
@@ -69,6 +73,34 @@ class Space:
             if self.in_play(field, config):
                 config[field] = domain.draw(source)
         return config
+
+    def fill(self, chosen: Mapping[str, Any]) -> Config:
+        """The configuration with the chosen values where their fields are in play, and else each domain's first."""
+        config: Config = {}
+        for field, domain in self.domains.items():
+            if self.in_play(field, config):
+                config[field] = chosen.get(field, domain.first)
+        return config
+
+    def premises(self, field: str) -> dict[str, tuple[Any, ...]]:
+        """What must hold for `field` to be in play: its own conditions, and those of the fields that they name.
+
+        Conditions on one field are joined to the values that meet all of them; where there are none, `field` never is.
+        """
+        needed: dict[str, tuple[Any, ...]] = {}
+        for parent, values in self.domains[field].when:
+            above = self.premises(parent) if parent in self.domains else {}
+            for name, legal in [(parent, values), *above.items()]:
+                needed[name] = tuple(value for value in needed.get(name, legal) if among(value, legal))
+        return needed
+
+    def blocker(self, field: str) -> str | None:
+        """The field whose value keeps `field` out of play in every configuration; None where there is none."""
+        for parent, values in self.premises(field).items():
+            possible = values if parent in self.domains else [v for v in values if among(v, (self.fixed.get(parent),))]
+            if not possible:
+                return parent
+        return None
 
     @property
     def size_limit(self) -> int | None:
@@ -98,7 +130,7 @@ def parse_space(raw: Any, fixed: Mapping[str, Any]) -> tuple[Space, list[tuple[s
     `fixed` maps the dotted fields that are not searched to their values, so that a `when` may name them.
     """
     if not isinstance(raw, Mapping):
-        return Space({}, fixed), [("", f"{raw!r} is not a mapping of dotted field names to domains")]
+        return Space({}, fixed), [("", f"{shown(raw)} is not a mapping of dotted field names to domains")]
     domains: dict[str, Domain] = {}
     found: list[tuple[str, str]] = []
     for field, value in raw.items():
@@ -106,35 +138,47 @@ def parse_space(raw: Any, fixed: Mapping[str, Any]) -> tuple[Space, list[tuple[s
             domains[str(field)] = parse(value)
         except SpaceError as error:
             found.append((str(field), str(error)))
+    faulty = {field for field, _ in found}
     for field, domain in domains.items():
-        for parent, values in domain.when:
-            if parent in raw and parent not in domains:
-                continue  # the parent's own domain is wrong, and said
-            found += [(field, f"when: {problem}") for problem in _condition_problems(parent, values, domains, fixed)]
-    ordered, in_circle = _parents_first(domains)
-    found += [(field, "its `when` conditions lead back to itself") for field in in_circle]
+        named = tuple((parent, values) for parent, values in domain.when if parent not in faulty)
+        found += [(field, f"when: {problem}") for problem in _condition_problems(named, domains, fixed)]
+    ordered, stuck = _parents_first(domains)
+    found += [(field, "its `when` conditions lead back to itself") for field in stuck if _leads_back(field, stuck)]
     return Space(ordered, fixed), found
 
 
-def _condition_problems(
-    parent: str, values: tuple[Any, ...], domains: Mapping[str, Domain], fixed: Mapping[str, Any]
-) -> list[str]:
-    if parent in domains:
-        legal = domains[parent]
-        return [f"{parent} can never be {value!r}" for value in values if not legal.contains(value)]
-    return [] if parent in fixed else [f"there is no field {parent}"]
+def _condition_problems(when: Condition, domains: Mapping[str, Domain], fixed: Mapping[str, Any]) -> Iterator[str]:
+    for parent, values in when:
+        if parent in domains:
+            legal = domains[parent]
+            if legal.size is None:
+                yield f"{parent} is drawn from a continuum and hits a value by chance only; legal: give it a step"
+                continue
+            for value in values:
+                if not legal.contains(value) or not among(legal.canonical(value), (value,)):
+                    yield f"{parent} can never be {shown(value)}; legal: {legal.legal}"
+        elif parent not in fixed:
+            yield f"there is no field {parent}; {closest(parent, [*domains, *fixed])}legal: a field of the experiment"
 
 
-def _parents_first(domains: Mapping[str, Domain]) -> tuple[dict[str, Domain], list[str]]:
-    """The domains in an order in which each field follows those its conditions name; and the fields in a circle."""
+def _parents_first(domains: Mapping[str, Domain]) -> tuple[dict[str, Domain], dict[str, Domain]]:
+    """The domains in an order in which each field follows those its conditions name; and those a circle keeps back."""
     ordered: dict[str, Domain] = {}
     left = dict(domains)
-    while left:
-        ready = [field for field, domain in left.items() if not any(parent in left for parent, _ in domain.when)]
-        if not ready:
-            return ordered, list(left)
+    while ready := [field for field, domain in left.items() if not any(parent in left for parent, _ in domain.when)]:
         ordered.update((field, left.pop(field)) for field in ready)
-    return ordered, []
+    return ordered, left
+
+
+def _leads_back(field: str, domains: Mapping[str, Domain]) -> bool:
+    """Whether a field's conditions, and theirs, name the field itself."""
+    reached: set[str] = set()
+    ahead = [field]
+    while ahead:
+        parents = {parent for parent, _ in domains[ahead.pop()].when if parent in domains} - reached
+        reached |= parents
+        ahead += parents
+    return field in reached
 
 
 def shipped() -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 Tree = dict[str, Any]
@@ -20,11 +20,22 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
     return flat
 
 
+def within(field: str, sections: Iterable[str]) -> bool:
+    """Whether a dotted name is one of the names, or lies below one of them."""
+    return any(field == section or field.startswith(f"{section}.") for section in sections)
+
+
 def set_dotted(tree: Tree, name: str, value: Any) -> None:
-    """Put a value at a dotted name, in place; what stands in the way and is no mapping is replaced."""
+    """Put a value at a dotted name, in place; what stands in the way and is no mapping is replaced.
+
+    A list of names in the way, as `data.augment: [flip, crop]`, is the mapping of these names to null.
+    """
     *path, last = name.split(".")
     for key in path:
-        if not isinstance(tree.get(key), dict):
+        below = tree.get(key)
+        if isinstance(below, list) and all(isinstance(item, str) for item in below):
+            tree[key] = dict.fromkeys(below)
+        elif not isinstance(below, dict):
             tree[key] = {}
         tree = tree[key]
     tree[last] = value
@@ -38,6 +49,9 @@ def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> Tree:
     return result
 
 
+_ABSENT = object()
+
+
 def get_dotted(tree: Mapping[str, Any], name: str, default: Any = None) -> Any:
     """The value at a dotted name, or the default."""
     value: Any = tree
@@ -46,3 +60,16 @@ def get_dotted(tree: Mapping[str, Any], name: str, default: Any = None) -> Any:
             return default
         value = value[key]
     return value
+
+
+def has_dotted(tree: Mapping[str, Any], name: str) -> bool:
+    """Whether there is anything at a dotted name, null included."""
+    return get_dotted(tree, name, _ABSENT) is not _ABSENT
+
+
+def remove_dotted(tree: Tree, name: str) -> None:
+    """Take away what is at a dotted name, if anything is, in place."""
+    path, _, last = name.rpartition(".")
+    parent = get_dotted(tree, path) if path else tree
+    if isinstance(parent, dict):
+        parent.pop(last, None)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from search_spaces import closest, nearest, shown
 from tune.errors import UserError
+
+__all__ = ["OVERRIDE", "Problem", "SpecError", "closest", "nearest", "shown"]
+
+OVERRIDE = "override"
+"""What stands in the place of the file where a value came from the command line."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,9 @@ class Problem:
     file: str = ""
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.file, self.field, self.message) if part)
+        line = ": ".join(part for part in (self.file, self.field, self.message) if part)
+        # A key, a path or a message of a library may hold line breaks, escape sequences, or bytes that were no text.
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 class SpecError(UserError):
@@ -27,11 +34,3 @@ class SpecError(UserError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
-
-
-def nearest(name: str, legal: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest legal one if any, and all of them."""
-    names = sorted(legal)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}legal: {', '.join(names)}"

@@ -3,115 +3,27 @@
 from __future__ import annotations
 
 import functools
-import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    PlainSerializer,
-    create_model,
-    field_validator,
-    model_validator,
-)
+from pydantic import Discriminator, ValidationInfo, create_model, field_validator
 
-import data
 import models
-from data import registry as datasets
-from tune.spec.errors import nearest
+from tune.spec.frozen import FROM_LIST, Fraction, Frozen
+from tune.spec.images import DataSpec, Normalization
 
-Fraction = Annotated[float, Ge(0), Lt(1)]
-
-
-def _tuple_from_list(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-PerChannel = Annotated[tuple[float, ...], BeforeValidator(_tuple_from_list)]
-
-
-class Frozen(BaseModel):
-    """The ground of every specification: unknown keys are refused, and `"10"` is not a number."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Normalization(Frozen):
-    """Per channel: (pixel / 255 - mean) / std."""
-
-    mean: PerChannel
-    std: PerChannel
-
-    @model_validator(mode="after")
-    def _same_length(self) -> Normalization:
-        if len(self.mean) != len(self.std) or not self.mean or min(self.std) <= 0:
-            raise ValueError(
-                f"mean {list(self.mean)} and std {list(self.std)} do not fit; legal: as many of each, std > 0"
-            )
-        return self
-
-
-def _parse_augment(raw: Any) -> Any:
-    """Pairs (name, options as JSON), from a list of names or a mapping name -> options (null for the defaults)."""
-    if isinstance(raw, str) or not isinstance(raw, list | dict):
-        return raw
-    table = raw if isinstance(raw, dict) else dict.fromkeys(raw)
-    data.build_augment(table)  # refuses unknown names and options
-    return tuple((name, json.dumps(options or {}, sort_keys=True)) for name, options in table.items())
-
-
-def _augment_table(steps: tuple[tuple[str, str], ...]) -> dict[str, dict[str, Any]]:
-    return {name: json.loads(options) for name, options in steps}
-
-
-Augment = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_parse_augment), PlainSerializer(_augment_table)]
-"""Augmentations in the order in which they are applied; hashable, and a mapping again in YAML."""
-
-
-class DataSpec(Frozen):
-    """Which images, how they are split, and what is done to them before the model sees them."""
-
-    name: str
-    path: str | None = None
-    image_size: Annotated[int, Ge(1)] | None = None
-    validation_fraction: Fraction = 0.1
-    test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
-    split_seed: Annotated[int, Ge(0)] = 42
-    train_limit: Annotated[int, Ge(1)] | None = None
-    skip_unreadable: bool = False
-    normalize: Literal["half", "dataset", "none"] | Normalization = "half"
-    augment: Augment = ()
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in datasets.names():
-            raise ValueError(f"{name!r} is not a data set; {nearest(name, datasets.names())}")
-        return name
-
-    @model_validator(mode="after")
-    def _only_folders_have_paths(self) -> DataSpec:
-        given = [key for key in ("path", "image_size") if getattr(self, key) is not None]
-        if self.name == "folder" and len(given) < 2:
-            raise ValueError("the data set `folder` needs both path and image_size")
-        if self.name != "folder" and given:
-            raise ValueError(f"{' and '.join(given)} go with the data set `folder`, not with {self.name}")
-        return self
-
-    @property
-    def source(self) -> data.Source:
-        """What the data package needs to read the images."""
-        return data.Source(
-            name=self.name,
-            path=self.path,
-            image_size=self.image_size,
-            test_fraction=self.test_fraction,
-            split_seed=self.split_seed,
-            skip_unreadable=self.skip_unreadable,
-        )
+__all__ = [
+    "DataSpec",
+    "EarlyStoppingSpec",
+    "Experiment",
+    "Frozen",
+    "ModelSpec",
+    "Normalization",
+    "OptimizerSpec",
+    "ScheduleSpec",
+    "TrainingSpec",
+    "model_spec_class",
+]
 
 
 class ModelSpec(Frozen):
@@ -128,7 +40,7 @@ class ModelSpec(Frozen):
 def model_spec_class(name: str) -> type[ModelSpec]:
     """The specification of one registered model: its options with their types, limits and defaults."""
     fields: dict[str, Any] = {
-        option.name: (Annotated[option.annotation, BeforeValidator(_tuple_from_list)], option.default)
+        option.name: (Annotated[option.annotation, FROM_LIST], option.default)
         for option in models.options(name).values()
     }
     fields["name"] = (Literal[name], name)
@@ -151,16 +63,26 @@ class OptimizerSpec(Frozen):
     nesterov: bool = False
     amsgrad: bool = False
 
-    @model_validator(mode="after")
-    def _belongs(self) -> OptimizerSpec:
-        sgd = self.name == "sgd"
-        foreign = ["amsgrad"] * (sgd and self.amsgrad)
-        foreign += ["momentum"] * (not sgd and self.momentum is not None) + ["nesterov"] * (not sgd and self.nesterov)
-        if foreign:
-            raise ValueError(f"{self.name} has no {' and no '.join(foreign)}; legal: leave it out, or another name")
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs momentum; legal: momentum > 0")
-        return self
+    @field_validator("momentum", "nesterov")
+    @classmethod
+    def _of_sgd(cls, value: Any, info: ValidationInfo) -> Any:
+        if value not in (None, False) and info.data.get("name") in ("adam", "adamw"):
+            raise ValueError(f"{info.data['name']} has no {info.field_name}; legal: leave it out, or the name sgd")
+        return value
+
+    @field_validator("nesterov")
+    @classmethod
+    def _needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
+        if nesterov and info.data.get("name") == "sgd" and not info.data.get("momentum", True):
+            raise ValueError("needs momentum; legal: momentum > 0, or leave it out")
+        return nesterov
+
+    @field_validator("amsgrad")
+    @classmethod
+    def _of_adam(cls, amsgrad: bool, info: ValidationInfo) -> bool:
+        if amsgrad and info.data.get("name") == "sgd":
+            raise ValueError("sgd has no amsgrad; legal: leave it out, or the name adam or adamw")
+        return amsgrad
 
 
 class ScheduleSpec(Frozen):

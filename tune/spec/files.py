@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from search_spaces import shipped
-from tune.spec.errors import Problem, SpecError, nearest
+from tune.spec.errors import Problem, SpecError, nearest, shown
+
+
+class _Constructor(SafeConstructor):
+    """Values of plain types: YAML 1.2 has no dates, and `2026-01-31` is a text."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda constructor, node: node.value)
 
 
 def _yaml() -> YAML:
     yaml = YAML(typ="safe", pure=True)  # the pure one: libyaml's parser is YAML 1.1
+    yaml.Constructor = _Constructor
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of fields
     yaml.width = 120
@@ -28,13 +39,19 @@ def parse_yaml(text: str, file: str, field: str = "") -> Any:
         SpecError: not YAML, or a key given twice; the problem names `file`, line and column.
     """
     try:
-        return _yaml().load(text)
+        value = _yaml().load(text)
+        json.dumps(value, default=str, skipkeys=True)  # a value that contains itself, by way of an alias, is refused
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise SpecError([Problem(field, f"not YAML: {error.problem or error.context}{where}", file)]) from None
     except (YAMLError, ValueError) as error:
         raise SpecError([Problem(field, f"not YAML: {str(error).splitlines()[0]}", file)]) from None
+    except (LookupError, TypeError, AttributeError):  # of ruamel, at values that are not what their tag says
+        raise SpecError([Problem(field, "not YAML: a value does not fit its tag", file)]) from None
+    except RecursionError:
+        raise SpecError([Problem(field, "not readable: nested too deeply", file)]) from None
+    return value
 
 
 def dump_yaml(tree: Any) -> str:
@@ -45,21 +62,22 @@ def dump_yaml(tree: Any) -> str:
 
 
 def find(name_or_path: str) -> Path:
-    """The file of a shipped name or a path.
+    """The file of a shipped name or a path. A file that is called like a shipped one is reached as `./name`.
 
     Raises:
         SpecError: there is neither.
     """
-    path = Path(name_or_path)
-    if path.suffix in {".yaml", ".yml"} or path.is_file():
-        if path.is_file():
-            return path
-        raise SpecError([Problem("", f"{name_or_path!r} is not a file")])
     if (found := shipped().get(name_or_path)) is not None:
         return found
-    raise SpecError(
-        [Problem("", f"{name_or_path!r} is neither a file nor shipped; {nearest(name_or_path, shipped())}")]
-    )
+    if os.path.isfile(name_or_path):  # which says no, where Path.is_file would raise, to a name too long to be one
+        return Path(name_or_path)
+    if os.path.isdir(name_or_path):
+        message = f"{shown(name_or_path)} is a folder; legal: a YAML file, or one of {', '.join(sorted(shipped()))}"
+    elif name_or_path.endswith((".yaml", ".yml")):
+        message = f"{shown(name_or_path)} is not a file"
+    else:
+        message = f"{shown(name_or_path)} is neither a file nor shipped; {nearest(name_or_path, shipped())}"
+    raise SpecError([Problem("", message)])
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -69,11 +87,15 @@ def read_tree(path: Path) -> dict[str, Any]:
         SpecError: the file cannot be read, is not YAML, or is not a mapping.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise SpecError([Problem("", f"cannot be read: {reason}", str(path))]) from None
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SpecError([Problem("", f"cannot be read: {error.strerror}", str(path))]) from None
+    except UnicodeDecodeError as error:
+        raise SpecError([Problem("", f"cannot be read: byte {error.start + 1} is not UTF-8 text", str(path))]) from None
     tree = parse_yaml(text, str(path))
-    if not isinstance(tree, dict) or not all(isinstance(key, str) for key in tree):
-        raise SpecError([Problem("", "is not a mapping of names to values", str(path))])
+    if not isinstance(tree, dict):
+        found = "is empty" if tree is None else f"holds {shown(tree)}"
+        raise SpecError([Problem("", f"{found}; legal: a mapping of names to values", str(path))])
+    if odd := [key for key in tree if not isinstance(key, str)]:
+        raise SpecError([Problem(shown(key), "is not a name; legal: text", str(path)) for key in odd])
     return tree

@@ -8,14 +8,21 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import model_validator
+from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
 
-from search_spaces import Config, Space
+from search_spaces import Config, Space, write
 from tune.spec.dotted import with_values
-from tune.spec.experiment import Experiment, Frozen
+from tune.spec.errors import shown
+from tune.spec.experiment import Experiment
+from tune.spec.frozen import Frozen
 
 Metric = Literal["val_loss", "val_accuracy", "train_loss", "train_accuracy"]
+Mode = Literal["min", "max"]
 Count = Annotated[int, Ge(1)]
+
+
+def _natural(metric: str) -> Mode:
+    return "min" if metric.endswith("loss") else "max"
 
 
 class SchedulerSpec(Frozen):
@@ -35,11 +42,23 @@ class SamplerSpec(Frozen):
     startup_trials: Annotated[int, Ge(0)] = 10
 
 
+LEAST_SHARE = 1e-4  # of a CPU or GPU: Ray counts no finer
+
+
+def _check_gpu(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "auto" or (number and (value == 0 or LEAST_SHARE <= value <= 1)):
+        return value
+    if number and 1 < value < float("inf") and value == int(value):
+        return value
+    raise ValueError(f"{shown(value)} is no share of a GPU; legal: auto, 0 to 1 (from {LEAST_SHARE}), a whole number")
+
+
 class ResourcesSpec(Frozen):
     """What each trial reserves. `gpu: auto` is half a GPU where there is one, else 0."""
 
-    cpu: Annotated[float, Gt(0)] = 1
-    gpu: Annotated[float, Ge(0)] | Literal["auto"] = "auto"
+    cpu: Annotated[float, Ge(LEAST_SHARE)] = 1
+    gpu: Annotated[float | Literal["auto"], BeforeValidator(_check_gpu)] = "auto"
 
 
 class RetentionSpec(Frozen):
@@ -61,13 +80,25 @@ class Bound(Frozen):
     min: Annotated[float, Ge(0)] | None = None
     max: Annotated[float, Ge(0)] | None = None
 
+    @field_validator("max")
+    @classmethod
+    def _above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
+        least = info.data.get("min")
+        if most is not None and least is not None and least > most:
+            raise ValueError(f"{most:g} is below min {least:g}; legal: >= {least:g}")
+        return most
+
     @model_validator(mode="after")
-    def _bounds(self) -> Bound:
+    def _bounds_something(self) -> Bound:
         if self.min is None and self.max is None:
             raise ValueError("bounds nothing; legal: min, max, or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         return self
+
+    @property
+    def legal(self) -> str:
+        """The limits, in words."""
+        limits = [f">= {self.min:g}"] * (self.min is not None) + [f"<= {self.max:g}"] * (self.max is not None)
+        return " and ".join(limits)
 
     def holds(self, value: float) -> bool:
         """Whether the value lies within."""
@@ -85,7 +116,7 @@ class SearchSettings(Frozen):
     """How to search. `concurrent` None: as many trials at once as the resources hold."""
 
     metric: Metric = "val_loss"
-    mode: Literal["min", "max"] | None = None
+    mode: Mode | None = None
     trials: Count = 50
     concurrent: Count | None = None
     seed: Annotated[int, Ge(0)] | None = None
@@ -98,16 +129,17 @@ class SearchSettings(Frozen):
     time_budget: Annotated[float, Gt(0)] | None = None
 
     @property
-    def direction(self) -> Literal["min", "max"]:
+    def direction(self) -> Mode:
         """The mode, by default what the metric's name says."""
-        return self.mode or ("min" if self.metric.endswith("loss") else "max")
+        return self.mode or _natural(self.metric)
 
-    @model_validator(mode="after")
-    def _together(self) -> SearchSettings:
-        natural = "min" if self.metric.endswith("loss") else "max"
-        if self.direction != natural:
-            raise ValueError(f"mode {self.mode} seeks the worst {self.metric}; legal: {natural}")
-        return self
+    @field_validator("mode")
+    @classmethod
+    def _seeks_the_best(cls, mode: Mode | None, info: ValidationInfo) -> Mode | None:
+        metric = info.data.get("metric")
+        if mode is not None and metric is not None and mode != _natural(metric):
+            raise ValueError(f"{mode} seeks the worst {metric}; legal: {_natural(metric)}")
+        return mode
 
 
 @dataclass(frozen=True)
@@ -159,21 +191,8 @@ class SearchSpec:
         """The YAML form, from which `tune.spec.load` makes the same search again."""
         return {
             "experiment": dict(self.base),
-            "space": {field: domain_tree(domain) for field, domain in self.space.domains.items()},
+            "space": {field: write(domain) for field, domain in self.space.domains.items()},
             "constraints": self.constraints.model_dump(mode="json", exclude_none=True),
             "first": [dict(config) for config in self.first],
             "search": self.search.model_dump(mode="json"),
         }
-
-
-def domain_tree(domain: Any) -> dict[str, Any]:
-    """A domain as it is written in YAML."""
-    kind = type(domain).__name__.lower()
-    tree: dict[str, Any] = {kind: list(domain.options) if kind == "choice" else [domain.low, domain.high]}
-    if getattr(domain, "log", False):
-        tree["log"] = True
-    elif getattr(domain, "step", None) is not None and (kind, domain.step) != ("int", 1):
-        tree["step"] = domain.step
-    if domain.when:
-        tree["when"] = {field: list(values) for field, values in domain.when}
-    return tree

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from typing import Any
+import re
+from collections.abc import Iterable
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 import models
-from tune.spec.errors import Problem, nearest
-from tune.spec.experiment import ModelSpec, model_spec_class
+from data import registry as datasets
+from tune.spec.errors import Problem, nearest, shown
+from tune.spec.experiment import model_spec_class
+from tune.spec.frozen import FaultsBelowError
+from tune.spec.schema import fields_at
 
+M = TypeVar("M", bound=BaseModel)
+
+_A_MAPPING = "a mapping of names to values"
 _LEGAL = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -19,83 +25,89 @@ _LEGAL = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "a text",
+    "string_unicode": "a text",
     "tuple_type": "a list",
-    "model_type": "a mapping of names to values",
-    "model_attributes_type": "a mapping of names to values",
+    "model_type": _A_MAPPING,
+    "model_attributes_type": _A_MAPPING,
+    "dict_type": _A_MAPPING,
 }
 _LIMITS = {"greater_than": ">", "greater_than_equal": ">=", "less_than": "<", "less_than_equal": "<="}
+_TAGS = {"a name", "a mapping"}  # of the union in data.normalize
+
+
+def validated(kind: type[M], tree: Any, prefix: str = "") -> tuple[M | None, list[Problem]]:
+    """The specification in a tree, or all that is wrong with it."""
+    try:
+        return kind.model_validate(tree), []
+    except ValidationError as error:
+        return None, translate(error, kind, prefix)
 
 
 def translate(error: ValidationError, root: type[BaseModel], prefix: str = "", file: str = "") -> list[Problem]:
     """One problem per error, named by its dotted field below `prefix`. `root` is the model that was validated."""
-    problems = []
+    problems: list[Problem] = []
     for item in error.errors(include_url=False):
-        path = [str(part) for part in item["loc"] if not _is_branch(part)]
-        model = path.pop(1) if path[:1] == ["model"] and len(path) > 1 else None  # the tag of the union of models
-        path += ["name"] * (item["type"] == "union_tag_invalid")
-        problems.append(
-            Problem(".".join([*filter(None, [prefix]), *path]), _message(dict(item), root, path, model), file)
-        )
-    return _without_union_echoes(problems)
+        model, path = _without_tags(item["loc"])
+        if item["type"] in ("union_tag_invalid", "union_tag_not_found"):
+            path.append("name")
+        field = ".".join([*filter(None, [prefix]), *path])
+        fault = item.get("ctx", {}).get("error")
+        if isinstance(fault, FaultsBelowError):
+            problems += translate(fault.error, fault.kind, field, file)
+            continue
+        siblings = fields_at(model_spec_class(model), []) if model else fields_at(root, path[:-1])
+        problems.append(Problem(field, _message(dict(item), path, siblings), file))
+    return problems
 
 
-def _is_branch(part: Any) -> bool:
-    """Whether a part of pydantic's location names a member of a union rather than a field."""
-    text = str(part)
-    return text.startswith(("literal[", "constrained-", "function-")) or text in {"float", "int", "Normalization"}
+def _without_tags(location: Iterable[int | str]) -> tuple[str | None, list[str]]:
+    """Which member of the union of models an error is in, if any; and where, without the tags of unions."""
+    path = [str(part) for part in location if part not in _TAGS]
+    model = path.pop(1) if path[:1] == ["model"] and len(path) > 1 else None
+    return model, path
 
 
-def _without_union_echoes(problems: list[Problem]) -> list[Problem]:
-    """A value that fits no member of a union is reported once per member: joined to one problem per field."""
-    merged: dict[str, Problem] = {}
-    for problem in problems:
-        earlier = merged.get(problem.field)
-        if earlier is None:
-            merged[problem.field] = problem
-        elif problem.message != earlier.message:
-            extra = problem.message.split("legal: ", 1)[-1]
-            merged[problem.field] = Problem(problem.field, f"{earlier.message}, or {extra}", problem.file)
-    return list(merged.values())
-
-
-def _message(item: dict[str, Any], root: type[BaseModel], path: list[str], model: str | None) -> str:
-    kind, value, context = item["type"], item.get("input"), item.get("ctx", {})
-    if kind == "extra_forbidden":
-        return f"unknown; {nearest(path[-1], _fields_at(model_spec_class(model) if model else root, path[:-1]))}"
-    if kind == "union_tag_invalid":
-        return f"{context['tag']!r} is unknown; {nearest(context['tag'], models.names())}"
-    if kind == "union_tag_not_found":
-        return f"names no model; legal: a mapping with name, one of {', '.join(models.names())}"
-    if kind == "missing":
-        return "is missing"
-    if kind == "literal_error":
-        options = [text.strip("'") for text in context["expected"].replace(" or ", ", ").split(", ")]
-        return f"{value!r} is unknown; {nearest(str(value), options)}"
+def _message(item: dict[str, Any], path: list[str], siblings: list[str]) -> str:
+    """What is wrong, in our words. `siblings` are the names that are legal beside the path's last."""
+    kind, value, context = item["type"], item["input"], item.get("ctx", {})
+    if kind in _LEGAL:
+        return f"{shown(value)} is of the wrong type; legal: {_LEGAL[kind]}"
     if kind in _LIMITS:
         (limit,) = context.values()
-        return f"{value!r} is out of range; legal: {_LIMITS[kind]} {limit:g}"
-    if kind == "value_error":
-        return str(context["error"])
-    if kind in _LEGAL:
-        return f"{value!r} is of the wrong type; legal: {_LEGAL[kind]}"
-    return f"{value!r}: {item['msg']}"
+        return f"{shown(value)} is out of range; legal: {_LIMITS[kind]} {limit:g}"
+    match kind:
+        case "extra_forbidden":
+            return f"unknown; {nearest(path[-1], siblings)}"
+        case "invalid_key":
+            return f"unknown; legal: {', '.join(siblings)}"
+        case "missing" | "union_tag_not_found":
+            legal = _legal_where_missing(path)
+            return f"is missing; legal: {legal}" if legal else "is missing"
+        case "union_tag_invalid":
+            return _unknown(value["name"], models.names())
+        case "literal_error":
+            return _unknown(value, re.findall("'([^']*)'", context["expected"]))
+        case "too_short":
+            return f"{shown(value)} is too short; legal: a list of at least {context['min_length']}"
+        case "form":
+            return f"{shown(value)} is of the wrong type; legal: {item['msg']}"
+        case "value_error":
+            return str(context["error"])
+    return f"{shown(value)} is not legal here ({kind})"
 
 
-def _fields_at(root: type[BaseModel], path: list[str]) -> list[str]:
-    """The names that are legal at a dotted place of the specification."""
-    if issubclass(root, ModelSpec):
-        return list(root.model_fields)
-    model: type[BaseModel] | None = root
-    for part in path:
-        field = model.model_fields.get(part) if model else None
-        model = _model_in(field.annotation) if field else None
-    return list(model.model_fields) if model else []
+def _unknown(value: Any, legal: Iterable[str]) -> str:
+    return f"{shown(value)} is unknown; {nearest(str(value), legal)}"
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic model inside an annotation such as `X | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return next((found for part in typing.get_args(annotation) if (found := _model_in(part))), None)
-    return None
+def _legal_where_missing(path: list[str]) -> str:
+    match path:
+        case [*_, "model"] | [*_, "data"]:
+            return "a mapping with a name"
+        case [*_, "model", "name"]:
+            return ", ".join(models.names())
+        case [*_, "name"]:
+            return ", ".join(datasets.names())
+        case [*_, "mean" | "std"]:
+            return "a number per channel, or one for all"
+    return ""

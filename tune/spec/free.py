@@ -1,0 +1,129 @@
+"""The free fields of a search: whether they are fields of its experiment, and which of them an override took away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import models
+from search_spaces import Choice, Config, Space, parse_space
+from tune.spec.checks import Look, check_constraints, check_tree
+from tune.spec.dotted import Tree, get_dotted, has_dotted, remove_dotted, with_values, within
+from tune.spec.errors import Problem, shown
+from tune.spec.experiment import Experiment
+from tune.spec.schema import complete, every_name, unknown_field
+from tune.spec.search import ConstraintsSpec
+from tune.spec.sections import Loaded
+
+_SECTIONS = tuple(name for name in Experiment.model_fields if name != "seed")
+
+
+@dataclass(frozen=True)
+class FreeFields:
+    """The space of a search as far as it is sound.
+
+    Attributes:
+        tree: The experiment that the fields are free in.
+        base: The same with every default spelled out, without the searched fields.
+        space: The sound domains that can come into play.
+        faulty: Fields whose domains are not sound.
+        problems: What is wrong with those.
+    """
+
+    tree: Tree
+    base: Tree
+    space: Space
+    faulty: frozenset[str]
+    problems: tuple[Problem, ...]
+
+    def concerned(self, field: str) -> bool:
+        """Whether a fault of this field may come from a faulty domain being left out."""
+        return within(field, self.faulty) or any(within(faulty, [field]) for faulty in self.faulty)
+
+
+def free_fields(loaded: Loaded) -> FreeFields:
+    """The free fields of a file, less those that overrides fixed or keep out of play."""
+    raw = {str(field): domain for field, domain in loaded.sections["space"].items()}
+    base = _base(loaded.experiment, raw)
+    fixed = {name: value for name, value in every_name(base).items() if name not in raw}
+    space, found = parse_space(raw, fixed)
+    found += _name_problems(raw, _model_names(loaded.experiment, raw, space))
+    idle = {field: blocker for field in space.domains if (blocker := space.blocker(field)) is not None}
+    found += [
+        (field, _never(space, blocker))
+        for field, blocker in idle.items()
+        if not within(blocker, loaded.overridden) and not dict(found).keys() & {field, blocker}
+    ]
+    faulty = frozenset(field for field, _ in found)
+    sound = {field: domain for field, domain in space.domains.items() if field not in faulty | idle.keys()}
+    problems = tuple(Problem(f"space.{field}", message) for field, message in found)
+    return FreeFields(loaded.experiment, base, Space(sound, fixed), faulty, problems)
+
+
+def _base(tree: Tree, searched: Iterable[str]) -> Tree:
+    """The tree with every default spelled out, without the searched fields.
+
+    A value that the file gives to a searched field stays: it holds where a `when` keeps the field out of play. Where
+    the model itself is searched its options keep to what the file says, since models differ in theirs.
+    """
+    whole = complete(tree)
+    if "model.name" in searched and isinstance(tree.get("model"), Mapping):
+        whole["model"] = dict(tree["model"])
+    for field in searched:
+        if not has_dotted(tree, field):
+            remove_dotted(whole, field)
+    return whole
+
+
+def _model_names(tree: Tree, searched: Iterable[str], space: Space) -> list[str]:
+    """The models that may be drawn; all there are where that cannot be told."""
+    domain = space.domains.get("model.name")
+    named = domain.options if isinstance(domain, Choice) else [get_dotted(tree, "model.name")]
+    known = [name for name in models.names() if name in named]
+    return models.names() if not known or (domain is None and "model.name" in searched) else known
+
+
+def _name_problems(searched: Iterable[str], model_names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for field in searched:
+        if field in _SECTIONS:
+            yield field, "is a section; legal: its fields, such as training.batch_size"
+        elif (message := unknown_field(field, model_names)) is not None:
+            yield field, message
+        for around in searched:
+            if around != field and within(field, [around]):
+                yield field, f"lies within {around}, which is searched too; legal: one of the two"
+
+
+def _never(space: Space, blocker: str) -> str:
+    if blocker in space.domains:
+        return f"when: asks for several values of {blocker} at once, and never holds; legal: conditions that agree"
+    value = shown(space.fixed.get(blocker))
+    return f"when: {blocker} is {value} and not searched, so that this never holds; legal: search it, or no condition"
+
+
+def first_configs(
+    loaded: Loaded, free: FreeFields, constraints: ConstraintsSpec | None, look: Look | None
+) -> tuple[tuple[Config, ...], list[Problem]]:
+    """The known good configurations, and what is wrong with them; fields that overrides took away are passed over."""
+    configs: list[Config] = []
+    problems: list[Problem] = []
+    gone = [*loaded.overridden, *(field for field in loaded.sections["space"] if field not in free.space.domains)]
+    for index, given in enumerate(loaded.sections["first"]):
+        place = f"first.{index}"
+        if not isinstance(given, Mapping):
+            message = f"{shown(given)} is of the wrong type; legal: a mapping of dotted fields to values"
+            problems.append(Problem(place, message))
+            continue
+        named = {field: value for field, value in given.items() if not within(str(field), gone)}
+        found = [Problem(f"{place}.{field}", message) for field, message in free.space.problems(named)]
+        configs.append(free.space.canonical(named))
+        problems += found or [Problem(place, reason) for reason in _reasons(free, configs[-1], constraints, look)]
+    return tuple(configs), problems
+
+
+def _reasons(free: FreeFields, config: Config, constraints: ConstraintsSpec | None, look: Look | None) -> Iterator[str]:
+    """Why a configuration of the space is not possible, or not wanted."""
+    experiment, problems = check_tree(with_values(free.tree, config), look)
+    yield from (f"{problem.field}: {problem.message}" for problem in problems)
+    if experiment and not problems and constraints and look:
+        yield from check_constraints(constraints, experiment, look(experiment.data))

@@ -1,0 +1,118 @@
+"""What the specification says about names: which fields there are at a place, and their defaults spelled out."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+import models
+from data import augment as augmentations
+from tune.spec.dotted import Tree
+from tune.spec.errors import closest
+from tune.spec.experiment import Experiment, model_spec_class
+from tune.spec.images import Augmentations, augment_class
+
+Kind = type[BaseModel]
+
+
+def kind_in(annotation: Any) -> Kind | None:
+    """The specification inside an annotation such as `X | None`; the first of several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
+        return next((found for part in typing.get_args(annotation) if (found := kind_in(part))), None)
+    return None
+
+
+def fields_at(root: Kind, path: Iterable[str]) -> list[str]:
+    """The names that are legal at a dotted place of a specification."""
+    kind: Kind | None = root
+    for part in path:
+        field = kind.model_fields.get(part) if kind else None
+        kind = kind_in(field.annotation) if field else None
+    return list(kind.model_fields) if kind else []
+
+
+def complete(tree: Mapping[str, Any], kind: Kind = Experiment) -> Tree:
+    """A copy of the tree with every default spelled out, in the specification's order; faults stay as they are.
+
+    A model without a known name keeps to the options that are given.
+    """
+    whole = kind.model_construct().model_dump(mode="json") | dict(tree)
+    whole |= {name: _complete_below(kind, name, value) for name, value in tree.items() if name in kind.model_fields}
+    order = [name for name in kind.model_fields if name in whole]
+    return {name: whole[name] for name in [*order, *whole]}
+
+
+def _complete_below(kind: Kind, name: str, value: Any) -> Any:
+    if name == "augment":
+        return _complete_augment(value)
+    if not isinstance(value, Mapping):
+        return value
+    inner = _model_kind(value) if name == "model" else kind_in(kind.model_fields[name].annotation)
+    return complete(value, inner) if inner else value
+
+
+def _model_kind(tree: Mapping[str, Any]) -> Kind | None:
+    name = tree.get("name")
+    return model_spec_class(name) if isinstance(name, str) and name in models.names() else None
+
+
+def _complete_augment(raw: Any) -> Any:
+    """Augmentations, written as a list of names or as a mapping, as a mapping with all options."""
+    if isinstance(raw, list) and all(isinstance(step, str) for step in raw) and len(set(raw)) == len(raw):
+        raw = dict.fromkeys(raw)
+    if not isinstance(raw, Mapping):
+        return raw
+    return {
+        step: complete(options or {}, augment_class(step))
+        if step in augmentations.names() and isinstance(options, Mapping | None)
+        else options
+        for step, options in raw.items()
+    }
+
+
+def unknown_field(name: str, model_names: Iterable[str]) -> str | None:
+    """What is wrong with a dotted name that no field of an experiment has; None for one that there is.
+
+    The model may be any of those named, and has the options of them all.
+    """
+    legal = tree = field_tree(model_names)
+    known: list[str] = []
+    for part in name.split("."):
+        if part not in legal:
+            where = f"{'.'.join(known)} has no {part}" if known else f"there is no {part}"
+            return f"{where}; {closest(name, every_name(tree))}legal: {', '.join(sorted(legal)) or 'no name below it'}"
+        known.append(part)
+        legal = legal[part]
+    return None
+
+
+def field_tree(model_names: Iterable[str]) -> Tree:
+    """The names of an experiment's fields, each with those below it."""
+    tree = _names(Experiment) | {"model": {"name": {}}}
+    for model in model_names:
+        tree["model"] |= _names(model_spec_class(model))
+    tree["data"]["augment"] = _names(Augmentations)
+    return tree
+
+
+def _names(kind: Kind) -> dict[str, Any]:
+    """The names of a specification's fields, each with those of the fields below it."""
+    return {
+        name: _names(inner) if (inner := kind_in(field.annotation)) else {} for name, field in kind.model_fields.items()
+    }
+
+
+def every_name(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """All values of a tree by dotted name, those of sections among them."""
+    named: Tree = {}
+    for key, value in tree.items():
+        named[f"{prefix}{key}"] = value
+        if isinstance(value, Mapping):
+            named |= every_name(value, f"{prefix}{key}.")
+    return named
