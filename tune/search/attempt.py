@@ -35,6 +35,7 @@ from tune.training import (
     save,
 )
 
+TEMPORARY = ".*.tmp"  # what `write_whole` writes before it renames
 LAST = "last-*.pt"  # each attempt under its own name, so that a worker left over from a dead driver harms nobody
 
 
@@ -102,6 +103,7 @@ class Attempt:
         self._folder = Path(job.folder) / f"trial_{assignment.trial:05d}"
         self._training: Training | None = None
         self._unsaved: EpochMetrics | None = None
+        self._saved = False  # whether there is a checkpoint under this attempt's name
 
     def step(self) -> Report:
         """The first step of a resumed trial reports the epochs of its checkpoint: it is judged before it trains on."""
@@ -147,9 +149,7 @@ class Attempt:
         """The state of the furthest whole checkpoint, which takes this attempt's name; all others go."""
         found: list[tuple[int, Path, dict[str, Any]]] = []
         for path in self._folder.glob(LAST):
-            try:
-                state = load(path)
-            except CheckpointError:
+            if (state := whole_state(path)) is None:
                 path.unlink(missing_ok=True)  # half-written or damaged: the epochs are trained again
             else:
                 found.append((len(state["history"]), path, state))
@@ -157,6 +157,7 @@ class Attempt:
             return None
         _, furthest, state = max(found, key=lambda item: item[0])
         furthest.replace(self._last)
+        self._saved = True
         for _, path, _ in found:
             if path != furthest and path != self._last:
                 path.unlink(missing_ok=True)
@@ -168,19 +169,30 @@ class Attempt:
 
     def _save(self, training: Training, metrics: EpochMetrics) -> Report:
         """Put the epoch on the disk, then report it: what is reported can be gone on from."""
+        if self._saved and not self._last.is_file():
+            return Report(end="failed", reason="another attempt has taken its checkpoint over")  # our driver is dead
         try:
             save(self._last, training.state())
         except Exception as error:
             if is_full(error):
                 return Report(reason=f"the disk of {self._folder} is full", paused=True)
             raise
-        self._unsaved = None
+        self._unsaved, self._saved = None, True
         return Report((metrics,), training.end and str(training.end))
 
 
+def whole_state(path: Path) -> dict[str, Any] | None:
+    """What a trial's checkpoint holds; None where it is damaged, something else, or gone."""
+    try:
+        state = load(path)
+    except CheckpointError:
+        return None
+    return state if isinstance(state.get("history"), list) and "best_weights" in state else None
+
+
 def sweep_partial(folder: Path) -> None:
-    """Delete what killed workers left half-written."""
-    for path in folder.rglob(PARTIAL):
+    """Delete what killed processes left half-written: checkpoints, tables, `search.yaml`."""
+    for path in [*folder.rglob(PARTIAL), *folder.glob(TEMPORARY)]:
         path.unlink(missing_ok=True)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import Enum
 
 from tune.record.disk import PATIENCE, UnwritableError
@@ -62,10 +63,11 @@ class Driver(Ledger):
         self.folder, self.asha, self.observer = folder, asha, observer
         self.halt = ""
         self.exhausted = False
+        self._resumed: set[int] = set()  # live trials that had epochs and have not reported yet
         self._full_since: float | None = None  # when a worker first found the disk full
         if asha is not None:
             asha.replay(self.trials.values(), record.metric)
-        self._retention = Retention(folder, spec.search.retention.best, record.metric, record.direction)
+        self._retention = Retention(folder, spec.search.retention.best, record.metric, record.direction, observer.say)
         self._retention.restore(self.trials.values())
         if self.resting:
             observer.say(f"{len(self.resting)} trials were running when the search ended: they go on")
@@ -74,11 +76,9 @@ class Driver(Ledger):
 
     def next(self) -> Assignment | Next:
         """The next trial to start: one that waits, by number, else a new one."""
-        try:
+        with self._stopping_when_unwritable():
             return Next.DONE if self.halt else self._next()
-        except UnwritableError as error:
-            self.stop(f"failed: {error}")
-            return Next.DONE
+        return Next.DONE
 
     def _next(self) -> Assignment | Next:
         waiting = [number for number, trial in self.trials.items() if trial.status is Status.WAITING]
@@ -101,6 +101,8 @@ class Driver(Ledger):
 
     def _start(self, number: int) -> Assignment:
         trial = self.start(number)
+        if trial.epochs:
+            self._resumed.add(number)
         self.observer.started(number, trial.config, len(trial.epochs))
         return Assignment(number, uuid.uuid4().hex[:8], trial.config)
 
@@ -108,11 +110,17 @@ class Driver(Ledger):
 
     def report(self, number: int, report: Report) -> bool:
         """Enter what a worker says; whether the trial is over for it."""
-        try:
+        with self._stopping_when_unwritable():
             return self._enter(number, report)
+        return True
+
+    @contextmanager
+    def _stopping_when_unwritable(self) -> Iterator[None]:
+        """A record that takes no more ends the search in order, whatever was to be written."""
+        try:
+            yield
         except UnwritableError as error:
             self.stop(f"failed: {error}")
-            return True
 
     def _enter(self, number: int, report: Report) -> bool:
         if number not in self.live:
@@ -129,7 +137,18 @@ class Driver(Ledger):
         if report.end is not None:
             self._end_as_reported(number, report)
             return True
-        return self._judge(number)
+        return not self._behind(number, report) and self._judge(number)
+
+    def _behind(self, number: int, report: Report) -> bool:
+        """Whether a trial is at epochs that it reported before: it was judged there, and its best may be yet to come.
+
+        Its checkpoint was missing or damaged, or older than the record.
+        """
+        reached, had = max((metrics.epoch for metrics in report.epochs), default=0), len(self.trials[number].epochs)
+        if number in self._resumed and reached < had:
+            self.observer.say(f"trial {number}: its checkpoint was missing or damaged; it trains to epoch {had} again")
+        self._resumed.discard(number)
+        return reached < had
 
     def _heed_pause(self, report: Report) -> None:
         """Say when workers begin and cease to wait for room on the disk; stop in order when that takes too long."""
@@ -184,8 +203,11 @@ class Driver(Ledger):
 
     def lost(self, number: int, reason: str, *, out_of_memory: bool = False) -> None:
         """A worker died under a trial: put it back, unless that happened too often or memory was the cause."""
-        if number not in self.live:
-            return
+        with self._stopping_when_unwritable():
+            if number in self.live:
+                self._lost(number, reason, out_of_memory=out_of_memory)
+
+    def _lost(self, number: int, reason: str, *, out_of_memory: bool) -> None:
         if out_of_memory:
             self._end(number, Status.OUT_OF_MEMORY, reason)
             return
@@ -202,7 +224,9 @@ class Driver(Ledger):
         budget = self.spec.search.time_budget
         if budget is not None and self.elapsed > budget:
             self.stop(f"the time budget of {budget:g} s is spent")
-        return self._hung()
+        with self._stopping_when_unwritable():
+            return self._hung()
+        return []
 
     def _hung(self) -> list[int]:
         """Live trials without an epoch for longer than `search.epoch_timeout`: ended here; the caller stops them."""

@@ -69,7 +69,7 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
             raise UserError(f"there is no search {name!r} below {request.out} to go on with; begin it without --resume")
         check_same(read_search(folder), spec, str(folder.spec))
         noted_place(folder)
-    elif folder.exists or (folder.path.is_dir() and any(folder.path.iterdir())):
+    elif folder.exists or any(not path.name.startswith(".") for path in folder.path.glob("*")):
         raise UserError(f"{folder.path} exists already; legal: --resume, --extend N, or another --name")
     else:
         check_new_study(folder)

@@ -6,14 +6,17 @@ At every moment there are at most K best checkpoints and one per live trial, and
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from torch import Tensor
 
 from tune.record.disk import patiently
 from tune.record.layout import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Direction, TrialRecord
-from tune.search.attempt import LAST, sweep_partial
-from tune.training import CheckpointError, load, save_weights
+from tune.search.attempt import LAST, sweep_partial, whole_state
+from tune.training import save_weights
 
 KEPT = (Status.COMPLETED, Status.STOPPED)  # the others are no candidates for winning
 
@@ -21,7 +24,15 @@ KEPT = (Status.COMPLETED, Status.STOPPED)  # the others are no candidates for wi
 class Retention:
     """Keeps the bound as trials end, and after a kill."""
 
-    def __init__(self, folder: SearchFolder, best: int, metric: str, direction: Direction) -> None:
+    def __init__(
+        self,
+        folder: SearchFolder,
+        best: int,
+        metric: str,
+        direction: Direction,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self._say = say
         self._folder, self._best, self._metric, self._direction = folder, best, metric, direction
         self._ranking: list[tuple[float, int]] = []
 
@@ -60,17 +71,20 @@ class Retention:
         """Take the best epoch's weights out of the trial's last checkpoint, then let that go."""
         target = self._folder.best(trial.number)
         found = list(target.parent.glob(LAST))
-        for path in [] if target.is_file() else found:
-            try:
-                weights = load(path)["best_weights"]
-            except CheckpointError:
-                continue
-            if weights is not None:
-                best = trial.best(self._metric, self._direction)
-                facts = {"trial": str(trial.number), "epoch": str(best.epoch if best else ""), "metric": self._metric}
-                patiently(lambda weights=weights, facts=facts: save_weights(target, weights, facts), target.parent)  # type: ignore[misc]
+        best = trial.best(self._metric, self._direction)
+        weights = None if target.is_file() or best is None else _best_weights(found, best.epoch)
+        if weights is not None and best is not None:
+            facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._metric}
+            patiently(lambda: save_weights(target, weights, facts), target.parent, self._say)
         for path in found:
             path.unlink(missing_ok=True)
 
     def _drop(self, number: int) -> None:
         shutil.rmtree(self._folder.trial(number), ignore_errors=True)
+
+
+def _best_weights(paths: Iterable[Path], epoch: int) -> dict[str, Tensor] | None:
+    """The best weights by the furthest checkpoint, if it knows the best epoch: a stale worker's may end before it."""
+    states = [state for path in paths if (state := whole_state(path)) is not None]
+    furthest = max(states, key=lambda state: len(state["history"]), default=None)
+    return None if furthest is None or len(furthest["history"]) < epoch else furthest["best_weights"]

@@ -157,7 +157,7 @@ class Simulation:
         report = self.curve(number, config, epoch)
         if report.epochs:
             done[number] = epoch
-            self._write(number)
+            self._write(number, epoch)
         return report
 
     def _history(self, number: int, config: Config, done: dict[int, int]) -> Report:
@@ -166,8 +166,8 @@ class Simulation:
         epochs = tuple(metrics for report in reports for metrics in report.epochs)
         return dataclasses.replace(reports[-1], epochs=epochs)
 
-    def _write(self, number: int) -> None:
+    def _write(self, number: int, epochs: int) -> None:
         if self.files:
             folder = self.folder.trial(number)
             folder.mkdir(exist_ok=True)
-            save(folder / "last-x.pt", {"history": [], "best_weights": {"w": torch.zeros(3)}})
+            save(folder / "last-x.pt", {"history": [{}] * epochs, "best_weights": {"w": torch.zeros(3)}})
