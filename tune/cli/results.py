@@ -72,6 +72,8 @@ def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None 
     """The ranked trials, two lines each: figures, then the values of the searched fields."""
     print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.metric}\n")
     print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {'val_accuracy':>12} {'best epoch':>10} {'parameters':>12}")
+    from tune.spec.dotted import short_names
+
     names = short_names(list(found.spec.space.domains))
     for row in shown:
         epoch = f"{count(row['best_epoch'])} of {row['epochs']}"
@@ -84,12 +86,6 @@ def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None 
         print(textwrap.fill(_values_text(values), WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7))
         if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:
             print(textwrap.shorten(f"       {row['reason']}", WIDTH))
-
-
-def short_names(fields: list[str]) -> dict[str, str]:
-    """Dotted names by their last part where that is clear: training.optimizer.lr is lr."""
-    last = [name.rpartition(".")[2] for name in fields]
-    return {name: tail if last.count(tail) == 1 else name for name, tail in zip(fields, last, strict=True)}
 
 
 def _values_text(values: Mapping[str, Any]) -> str:

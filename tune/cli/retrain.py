@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search, Study
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Search, Study
 from tune.cli.output import number, percent, print_json, print_table
 from tune.cli.train import run_row
 from tune.errors import UserError, WorkError
@@ -20,11 +20,13 @@ EXAMPLES = (
     "imagetune retrain digits",
     "imagetune retrain digits --top 3 --seeds 5",
     "imagetune retrain digits --trial 7 --full --seeds 1",
+    "imagetune retrain digits --seeds 1 training.epochs=30",
 )
 
 
 def retrain(
     search: Search,
+    overrides: Overrides = None,
     top: Annotated[
         int | None, typer.Option("--top", metavar="K", min=1, help="The best K trials.  [default: 1]")
     ] = None,
@@ -51,14 +53,18 @@ def retrain(
     from tune.results import retrain as winners
     from tune.results.ranking import read_ranking
     from tune.results.run import Interrupted
-    from tune.spec import data_root
+    from tune.spec import SpecError, data_root
+    from tune.spec.overrides import parse_overrides
     from tune.training import keep_freed_memory
 
     keep_freed_memory()
     found = read_ranking(locate_search(search, out, study))
+    changes, problems = parse_overrides(overrides or [])
+    if problems:
+        raise SpecError(problems)
     trials = winners.chosen(found, top or 1, trial)
     try:
-        trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full)
+        trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full, changes=changes)
     except Interrupted:
         raise KeyboardInterrupt(f"go on with: {shlex.join(['imagetune', *sys.argv[1:]])}") from None
     _report(trained, json)

@@ -45,6 +45,7 @@ def patiently(
     """
     patience = PATIENCE if patience is None else patience
     start = time.monotonic()
+    told = False
     while True:
         try:
             return write()
@@ -54,5 +55,7 @@ def patiently(
             if time.monotonic() - start >= patience:
                 message = f"{folder}: the disk stayed full for {patience:.0f} s; free some space and resume"
                 raise FullDiskError(message) from None
-            say(f"the disk of {folder} is full: paused for up to {patience:.0f} s; free some space and it goes on")
+            if not told:
+                say(f"the disk of {folder} is full: paused for up to {patience:.0f} s; free some space and it goes on")
+                told = True
             time.sleep(PAUSE)

@@ -38,17 +38,26 @@ def made_with(folder: SearchFolder) -> dict[str, Any]:
     return dict(read_tree(folder.spec).get("made_with") or {})
 
 
-def check_same(before: SearchSpec, now: SearchSpec, file: str) -> None:
-    """Refuse to resume a search under another description.
+def refuse_changes(
+    what: str, before: Mapping[str, Any], now: Mapping[str, Any], file: str, free: tuple[str, ...] = ()
+) -> None:
+    """Refuse to go on with a search or a run under another description.
+
+    Args:
+        what: search or run, for the message.
+        before: Its tree when it was begun.
+        now: The tree asked for.
+        file: Where the first is written.
+        free: Dotted names, or beginnings of them, that may differ.
 
     Raises:
         SpecError: names every field that differs, with both values.
     """
-    old, new = flatten(before.to_tree()), flatten(now.to_tree())
+    old, new = flatten(before), flatten(now)
     problems = [
-        Problem(field, f"{new.get(field)!r}, but the search was begun with {old.get(field)!r}; legal: the latter", file)
+        Problem(field, f"{new.get(field)!r}, but the {what} was begun with {old.get(field)!r}; legal: the latter", file)
         for field in {**old, **new}
-        if old.get(field) != new.get(field) and not field.startswith(FREE)
+        if old.get(field) != new.get(field) and not field.startswith(free)
     ]
     if problems:
         raise SpecError(problems)

@@ -181,13 +181,13 @@ class Record:
         an early stop.
         """
         assert status.ended
-        trial, identity = self.trial(number), self._id(number)
-        if trial.status.ended:
+        identity = self._id(number)
+        if self._storage.get_trial(identity).state.is_finished():
             return
         self._writable.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
         if status.bad:
             self._writable.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
-        best = trial.best(self.metric, self.direction)
+        best = self.trial(number).best(self.metric, self.direction)
         values = [best.values[self.metric]] if status is Status.COMPLETED and best is not None else None
         state = STATES.get(status, TrialState.PRUNED)
         if state is TrialState.COMPLETE and values is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.results.ranking import Ranking
 from tune.results.run import RunPlan, RunResult, Screen, run
-from tune.spec import Experiment
+from tune.spec import Experiment, SpecError
+from tune.spec.translate import translate
 from tune.training import End
 
 
@@ -78,8 +81,13 @@ def _may_win(found: Ranking, trial: TrialRecord) -> bool:
     )
 
 
-def plans(found: Ranking, trial: TrialRecord, seeds: int, *, full: bool) -> Iterator[RunPlan]:
+def plans(
+    found: Ranking, trial: TrialRecord, seeds: int, *, full: bool, changes: Mapping[str, Any] | None = None
+) -> Iterator[RunPlan]:
     """How to train a trial again on its experiment's seed, seed + 1, ...
+
+    `changes` are fields set otherwise than in the trial, by dotted name; with other epochs the search's own limit
+    counts no more.
 
     With the first seed and without `full` a trial that ended by itself comes to the same metrics again (on the same CPU
     and versions); one that the scheduler stopped is trained to the end.
@@ -87,17 +95,18 @@ def plans(found: Ranking, trial: TrialRecord, seeds: int, *, full: bool) -> Iter
     Raises:
         UserError: the trial's experiment is impossible, or its best number of epochs is not known.
     """
-    own = _experiment(found, trial, {})
-    epochs = found.spec.epochs
+    changes = dict(changes or {})
+    own = _experiment(found, trial, changes)
+    epochs = None if "training.epochs" in changes else found.spec.epochs
     if full:
         best = trial.best(found.metric, found.direction)
         if best is None:
             raise UserError(f"trial {trial.number} has no best epoch; legal: a trial with a {found.metric}")
         epochs = best.epoch
     for seed in range(own.seed, own.seed + seeds):
-        name = f"{trial.number:05d}-seed{seed}{'-full' * full}"
+        name = f"{trial.number:05d}-seed{seed}{'-full' * full}{_mark(changes)}"
         yield RunPlan(
-            experiment=_experiment(found, trial, {"seed": seed}),
+            experiment=_experiment(found, trial, {**changes, "seed": seed}),
             folder=RunFolder(found.folder.winners / name),
             metric=found.metric,
             mode=found.direction,
@@ -107,16 +116,28 @@ def plans(found: Ranking, trial: TrialRecord, seeds: int, *, full: bool) -> Iter
         )
 
 
+def _mark(changes: Mapping[str, Any]) -> str:
+    """What sets the folder of a changed experiment apart from the trial's own; `experiment.yaml` tells the changes."""
+    text = json.dumps(dict(changes), sort_keys=True, default=str)
+    return f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if changes else ""
+
+
 def _experiment(found: Ranking, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
     try:
         return found.spec.experiment({**trial.config, **changes})
     except ValidationError as error:
-        reason = error.errors(include_url=False)[0]["msg"]
-        raise UserError(f"trial {trial.number} cannot be trained: {reason}") from None
+        raise SpecError(translate(error, Experiment, file=f"trial {trial.number} changed")) from None
 
 
 def retrain(
-    found: Ranking, trials: Iterable[TrialRecord], seeds: int, root: Path, screen: Screen, *, full: bool
+    found: Ranking,
+    trials: Iterable[TrialRecord],
+    seeds: int,
+    root: Path,
+    screen: Screen,
+    *,
+    full: bool,
+    changes: Mapping[str, Any] | None = None,
 ) -> list[Winner]:
     """Train winners; those that are finished are taken as they are, those that were interrupted go on.
 
@@ -127,11 +148,12 @@ def retrain(
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
         full: Train on validation images too, for the trial's best number of epochs.
+        changes: Fields set otherwise than in the trials, by dotted name.
 
     Raises:
         UserError, WorkError, data.DataError, Interrupted: as `run` does.
     """
-    todo = [(trial.number, list(plans(found, trial, seeds, full=full))) for trial in trials]
+    todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
     return [Winner(number, tuple(_run(plan, root, screen) for plan in own)) for number, own in todo]
 
 

@@ -13,8 +13,9 @@ import torch
 
 from tune.errors import UserError, WorkError
 from tune.record.layout import RunFolder
+from tune.record.resolved import refuse_changes
 from tune.results.run_files import held, is_level, keep, refuse_taken
-from tune.results.run_info import RunInfo, read_run, refuse_changes, write_run
+from tune.results.run_info import RunInfo, read_run, write_run
 from tune.results.versions import versions
 from tune.results.weights import start_from
 from tune.spec import Experiment
@@ -171,7 +172,7 @@ def _continued(plan: RunPlan) -> RunPlan:
     before, info = read_run(plan.folder)
     # Threads that nobody asks for stay those of the beginning.
     now = resolved(plan.experiment, before.training.threads or plan.threads)
-    refuse_changes(before, now, str(plan.folder.experiment))
+    refuse_changes("run", before.to_tree(), now.to_tree(), str(plan.folder.experiment))
     if (info.epochs, info.full) != (plan.epochs, plan.full):
         raise UserError(
             f"{plan.folder.path}: begun for {info.epochs} epochs (full: {info.full}), "

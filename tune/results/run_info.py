@@ -8,8 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tune.record.layout import RunFolder, write_whole
-from tune.spec import Experiment, Problem, SpecError, dump_yaml
-from tune.spec.dotted import flatten
+from tune.spec import Experiment, SpecError, dump_yaml
 from tune.spec.experiment import Frozen, Normalization
 from tune.spec.files import read_tree
 from tune.spec.translate import translate
@@ -77,19 +76,3 @@ def _section(kind: type[M], tree: dict[str, Any], name: str, prefix: str, file: 
         return kind.model_validate_json(json.dumps(tree.get(name)))
     except ValidationError as error:
         raise SpecError(translate(error, kind, prefix, file)) from None
-
-
-def refuse_changes(before: Experiment, now: Experiment, file: str) -> None:
-    """Refuse to go on with a run under another description.
-
-    Raises:
-        SpecError: names every field that differs, with both values.
-    """
-    old, new = flatten(before.to_tree()), flatten(now.to_tree())
-    problems = [
-        Problem(field, f"{new.get(field)!r}, but the run was begun with {old.get(field)!r}; legal: the latter", file)
-        for field in {**old, **new}
-        if old.get(field) != new.get(field)
-    ]
-    if problems:
-        raise SpecError(problems)

@@ -20,6 +20,7 @@ from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.driver import Driver
 from tune.search.events import Observer
+from tune.spec.dotted import short_names
 from tune.training import EpochMetrics
 
 REFRESH = 0.25  # seconds between two drawings of the live page
@@ -43,9 +44,7 @@ def clock_text(seconds: float) -> str:
 
 def config_text(config: Mapping[str, Any]) -> str:
     """A configuration in a line, by the last part of each name where that is clear."""
-    last = [name.rpartition(".")[2] for name in config]
-    short = [tail if last.count(tail) == 1 else name for name, tail in zip(config, last, strict=True)]
-    return " ".join(f"{name}={value}" for name, value in zip(short, config.values(), strict=True))
+    return " ".join(f"{name}={config[field]}" for field, name in short_names(config).items())
 
 
 def metrics_text(metrics: EpochMetrics) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune.errors import UserError
 from tune.record.layout import SearchFolder, check_new_name, locate
-from tune.record.resolved import FREE, check_same, read_search
+from tune.record.resolved import FREE, read_search, refuse_changes
 from tune.record.storage import check_new_study, noted_place
 from tune.record.url import study_url
 from tune.spec.dotted import with_values
@@ -67,7 +67,7 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
     if request.continues:
         if not folder.exists:
             raise UserError(f"there is no search {name!r} below {request.out} to go on with; begin it without --resume")
-        check_same(read_search(folder), spec, str(folder.spec))
+        refuse_changes("search", read_search(folder).to_tree(), spec.to_tree(), str(folder.spec), FREE)
         noted_place(folder)
     elif folder.exists or any(not path.name.startswith(".") for path in folder.path.glob("*")):
         raise UserError(f"{folder.path} exists already; legal: --resume, --extend N, or another --name")

@@ -73,3 +73,10 @@ def remove_dotted(tree: Tree, name: str) -> None:
     parent = get_dotted(tree, path) if path else tree
     if isinstance(parent, dict):
         parent.pop(last, None)
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Dotted names by their last part where that is clear: training.optimizer.lr is lr."""
+    names = list(names)
+    last = [name.rpartition(".")[2] for name in names]
+    return {name: tail if last.count(tail) == 1 else name for name, tail in zip(names, last, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -137,7 +138,8 @@ class DataSpec(Frozen):
             raise ValueError(f"is missing, and the data set folder needs it; legal: {legal}")
         if name not in (None, "folder") and value is not None:
             raise ValueError(f"{shown(value)} goes with the data set folder, not with {name}; legal: leave it out")
-        return value
+        # Absolute from here on: workers have another working directory, and a resume may start from anywhere.
+        return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
 
     @property
     def source(self) -> data.Source:

@@ -24,7 +24,7 @@ ARGUMENTS = {
     "describe": ["MODEL", "FIELD=VALUE"],
     "train": ["EXPERIMENT", "FIELD=VALUE"],
     "results": ["SEARCH"],
-    "retrain": ["SEARCH"],
+    "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN"],
 }
 OPTIONS = {

@@ -11,6 +11,7 @@ from tune.errors import UserError
 from tune.results.ranking import read_ranking
 from tune.results.retrain import chosen, plans, retrain, spread
 from tune.results.run import Interrupted
+from tune.spec import SpecError
 
 
 def test_the_best_that_neither_failed_nor_diverged(tmp_path: Path) -> None:
@@ -59,3 +60,15 @@ def test_an_interrupted_winner_goes_on(tmp_path: Path) -> None:
 def test_spread() -> None:
     assert spread([1.0, 3.0]) == {"n": 2, "mean": 2.0, "std": pytest.approx(2**0.5), "min": 1.0, "max": 3.0}
     assert spread([1.0])["std"] is None
+
+
+def test_changed_fields_make_a_folder_of_their_own(tmp_path: Path) -> None:
+    found = read_ranking(search_folder(tmp_path / "s"))
+    (trial,) = chosen(found, 1, None)
+    (own,) = plans(found, trial, 1, full=False)
+    (longer,) = plans(found, trial, 1, full=False, changes={"training.epochs": 30, "training.batch_size": 16})
+    assert longer.folder.path.name.startswith(f"{own.folder.path.name}-")
+    assert (longer.experiment.training.epochs, longer.experiment.training.batch_size) == (30, 16)
+    assert longer.epochs is None  # the search's limit counts no more
+    with pytest.raises(SpecError, match=r"training\.epochs: 0 is out of range; legal: >= 1"):
+        list(plans(found, trial, 1, full=False, changes={"training.epochs": 0}))

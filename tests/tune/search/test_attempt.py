@@ -88,6 +88,7 @@ def test_the_checkpoint_of_another_experiment_is_not_gone_on_from(tmp_path: Path
 def test_a_full_disk_pauses_and_nothing_is_trained_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE", 0.0)
     full = True
+
     def failing(path: Path, state: dict[str, Any]) -> None:
         if full:
             raise OSError(errno.ENOSPC, "No space left on device")
