@@ -14,7 +14,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lock_obj`, not re-exported
 
 from tune.errors import WorkError
-from tune.record.disk import PATIENCE, FullDiskError, patiently
+from tune.record import disk
+from tune.record.disk import FullDiskError, patiently
 
 
 class DamagedRecordError(WorkError):
@@ -52,7 +53,7 @@ class Journal(JournalFileBackend):
         super().__init__(str(path), lock_obj=FlockLock(path.with_name(f".{path.name}.lock")))
         self._path = path
         self._say = say
-        self._patience = PATIENCE
+        self._patience = disk.PATIENCE
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.

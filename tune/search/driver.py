@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 
-from tune.record.disk import PATIENCE, UnwritableError
+from tune.record import disk
+from tune.record.disk import UnwritableError
 from tune.record.layout import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record
@@ -154,9 +155,11 @@ class Driver(Ledger):
         """Say when workers begin and cease to wait for room on the disk; stop in order when that takes too long."""
         if report.paused and self._full_since is None:
             self._full_since = self.clock()
-            self.observer.say(f"{report.reason}: paused for up to {PATIENCE:.0f} s; free some space and it goes on")
-        elif report.paused and self._full_since is not None and self.clock() - self._full_since > PATIENCE:
-            self.stop(f"failed: {report.reason} for more than {PATIENCE:.0f} s; free some space and resume")
+            self.observer.say(
+                f"{report.reason}: paused for up to {disk.PATIENCE:.0f} s; free some space and it goes on"
+            )
+        elif report.paused and self._full_since is not None and self.clock() - self._full_since > disk.PATIENCE:
+            self.stop(f"failed: {report.reason} for more than {disk.PATIENCE:.0f} s; free some space and resume")
         elif report.epochs and self._full_since is not None:
             self._full_since = None
             self.observer.say("there is room on the disk again: going on")

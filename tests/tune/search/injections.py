@@ -1,0 +1,149 @@
+"""A search with a fault put in: `python -m tests.tune.search.injections FAULT search ...`.
+
+FAULT is `POINT:N` (the N-th time the driver passes that point, it kills itself with SIGKILL), `worker:NAME` (a worker of
+faulty_workers.py trains), or `patience:SECONDS` (a full disk is waited for so long); several with commas.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.trial import TrialState
+
+from tune.record.study import Record
+from tune.search.driver import Driver
+
+Patch = Callable[[Callable[[], None]], None]
+"""Puts the call that may kill in its place."""
+
+
+def die() -> None:
+    """Now, and without a word."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def before(owner: Any, name: str, when: Callable[..., bool] = lambda *args, **options: True) -> Patch:
+    """Pass the point just before a call of a function, those calls for which `when` holds."""
+
+    def patch(passing: Callable[[], None]) -> None:
+        original = getattr(owner, name)
+
+        def patched(*args: Any, **options: Any) -> Any:
+            if when(*args, **options):
+                passing()
+            return original(*args, **options)
+
+        setattr(owner, name, patched)
+
+    return patch
+
+
+def after(owner: Any, name: str) -> Patch:
+    """Pass the point just after a call of a function."""
+
+    def patch(passing: Callable[[], None]) -> None:
+        original = getattr(owner, name)
+
+        def patched(*args: Any, **options: Any) -> Any:
+            result = original(*args, **options)
+            passing()
+            return result
+
+        setattr(owner, name, patched)
+
+    return patch
+
+
+def half_written(passing: Callable[[], None]) -> None:
+    """While the lock is held, with half of a record on the disk."""
+    from tune.record import journal
+
+    original = journal._write_all
+
+    def patched(descriptor: int, text: bytes) -> None:
+        original(descriptor, text[: len(text) // 2])
+        passing()
+        original(descriptor, text[len(text) // 2 :])
+
+    journal._write_all = patched
+
+
+def _stops(driver: Driver, number: int, status: str, reason: str) -> bool:
+    return str(status) == "stopped"
+
+
+def _ends(storage: object, trial: int, state: TrialState, values: object = None) -> bool:
+    return state.is_finished()
+
+
+def points() -> dict[str, Patch]:
+    """Every point by name."""
+    from tune.record import journal
+    from tune.search import ending, runner, sampler
+    from tune.search.retention import Retention
+
+    return {
+        "lock": before(journal, "_write_all"),
+        "half": half_written,
+        "suggestion": before(sampler, "suggest"),
+        "drawn": before(Record, "add"),
+        "added": after(Record, "add"),
+        "unreported": before(Driver, "_enter"),
+        "epoch": after(Record, "epoch"),
+        "undecided": before(Driver, "_end", _stops),
+        "outcome": before(JournalStorage, "set_trial_state_values", _ends),
+        "ended": before(Retention, "ended"),
+        "dropping": before(Retention, "_drop"),
+        "begin": before(runner, "write_search"),
+        "begun": after(runner, "write_search"),
+        "settling": before(Record, "settle"),
+        "tables": before(ending, "write_all_tables"),
+    }
+
+
+def kill_at(point: str, number: int) -> None:
+    """Arrange for the kill."""
+    count = 0
+
+    def passing() -> None:
+        nonlocal count
+        count += 1
+        if count == number:
+            die()
+
+    points()[point](passing)
+
+
+def inject(fault: str) -> None:
+    """Put one fault in."""
+    name, _, value = fault.partition(":")
+    if name == "worker":
+        from tests.tune.search.faulty_workers import WORKERS
+        from tune.search import on_ray
+
+        on_ray.TrialWorker = WORKERS[value]  # type: ignore[misc]
+    elif name == "patience":
+        from tune.record import disk
+
+        disk.PATIENCE = float(value)
+        disk.PAUSE = 0.2
+    else:
+        kill_at(name, int(value))
+
+
+def main() -> None:
+    """See above."""
+    for fault in sys.argv.pop(1).split(","):
+        inject(fault)
+    from tune.cli.main import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()
