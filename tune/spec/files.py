@@ -40,18 +40,19 @@ def parse_yaml(text: str, file: str, field: str = "") -> Any:
     """
     try:
         value = _yaml().load(text)
-        json.dumps(value, default=str, skipkeys=True)  # a value that contains itself, by way of an alias, is refused
+        json.dumps(value, default=str, skipkeys=True)  # refuses a value that contains itself, by way of an alias
+        return value
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        raise SpecError([Problem(field, f"not YAML: {error.problem or error.context}{where}", file)]) from None
+        reason = f"not YAML: {error.problem or error.context}{where}"
     except (YAMLError, ValueError) as error:
-        raise SpecError([Problem(field, f"not YAML: {str(error).splitlines()[0]}", file)]) from None
-    except (LookupError, TypeError, AttributeError):  # of ruamel, at values that are not what their tag says
-        raise SpecError([Problem(field, "not YAML: a value does not fit its tag", file)]) from None
+        reason = f"not YAML: {str(error).partition(chr(10))[0]}"
+    except (LookupError, TypeError, AttributeError):  # which ruamel raises at such keys and values
+        reason = "not YAML: a key that is no text, or a value that is not what its tag says"
     except RecursionError:
-        raise SpecError([Problem(field, "not readable: nested too deeply", file)]) from None
-    return value
+        reason = "not readable: nested too deeply"
+    raise SpecError([Problem(field, reason, file)])
 
 
 def dump_yaml(tree: Any) -> str:

@@ -68,7 +68,7 @@ def _refusal(name: str, space: Iterable[object]) -> str | None:
         return "cannot be overridden; legal: field=value, which fixes a searched field, or another file"
     if head not in legal:
         known = [*every_name(field_tree(models.names())), *legal]
-        return f"unknown; {closest(name, known)}legal: {', '.join(sorted(legal))}"
+        return f"unknown; {closest(name, known) or closest(head, legal)}legal: {', '.join(sorted(legal))}"
     if around := [str(field) for field in space if field != name and within(name, [str(field)])]:
         return f"lies within {around[0]}, which is searched; legal: {around[0]}=value, which fixes it whole"
     return None

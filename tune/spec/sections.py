@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune.spec.dotted import Tree, has_dotted, within
+from tune.spec.dotted import Tree, get_dotted, within
 from tune.spec.errors import OVERRIDE, Problem, nearest, shown
 from tune.spec.experiment import Experiment
 from tune.spec.files import find, read_tree
@@ -49,8 +49,8 @@ class Loaded:
     def _origin(self, field: str) -> str:
         if within(field, self.overridden):
             return OVERRIDE
-        made = any(within(name, [field]) for name in self.overridden) and not has_dotted(self.written, field)
-        return OVERRIDE if made else str(self.path)
+        below = any(within(name, [field]) for name in self.overridden)
+        return OVERRIDE if below and not isinstance(get_dotted(self.written, field), dict) else str(self.path)
 
 
 def read(name_or_path: str, overrides: Iterable[str] = ()) -> Loaded:

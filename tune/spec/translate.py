@@ -74,7 +74,8 @@ def _message(item: dict[str, Any], path: list[str], siblings: list[str]) -> str:
         return f"{shown(value)} is of the wrong type; legal: {_LEGAL[kind]}"
     if kind in _LIMITS:
         (limit,) = context.values()
-        return f"{shown(value)} is out of range; legal: {_LIMITS[kind]} {limit:g}"
+        legal = str(limit) if isinstance(limit, int) else f"{limit:g}"
+        return f"{shown(value)} is out of range; legal: {_LIMITS[kind]} {legal}"
     match kind:
         case "extra_forbidden":
             return f"unknown; {nearest(path[-1], siblings)}"
