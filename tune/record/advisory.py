@@ -16,11 +16,13 @@ from typing import Any
 
 from sqlalchemy import Engine, event, text
 
+from tune.record.connection import AwayError
+from tune.record.database import DatabaseAwayError
 from tune.record.holder import DRIVER, LostSearchError, held, myself, named
 from tune.record.study import Record
 
 DYING = 2.0  # seconds for the server to notice that a killed holder's connection is closed
-_WHERE = "locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = {key}::bigint"
+_WHERE = "locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = CAST({key} AS bigint)"
 _HERE = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 _END_MINE = f"""
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -34,10 +36,17 @@ def lock_key(name: str) -> int:
 
 
 def is_locked(engine: Engine, name: str) -> bool:
-    """Whether a living connection holds a study."""
+    """Whether a living connection holds a study.
+
+    Raises:
+        DatabaseAwayError: it cannot be asked.
+    """
     query = text(f"SELECT count(*) FROM pg_locks WHERE {_WHERE.format(key=':key')} AND {_HERE} AND granted")
-    with engine.connect() as connection:
-        return bool(connection.execute(query, {"key": lock_key(name)}).scalar())
+    try:
+        with engine.connect() as connection:
+            return bool(connection.execute(query, {"key": lock_key(name)}).scalar())
+    except AwayError as error:
+        raise DatabaseAwayError(f"the database is away ({error})") from None
 
 
 class AdvisoryLock:

@@ -20,7 +20,7 @@ from sqlalchemy import event, text
 
 from tune.record import disk
 from tune.record.connection import AwayError, arguments, has_tables, raise_away, set_up, template
-from tune.record.storage import IDENTITY, Say, silent, taken
+from tune.record.storage import IDENTITY, Say, taken
 from tune.record.study import Direction
 from tune.record.url import shown
 
@@ -35,17 +35,18 @@ class DatabaseAwayError(disk.UnwritableError):
 
 
 class Database(RDBStorage):
-    """The studies of one database. Every call waits while the database is away, up to `disk.PATIENCE` seconds."""
+    """The studies of one database. For whoever listens, every call waits for it up to `disk.PATIENCE` seconds."""
 
-    def __init__(self, url: str, say: Say = silent) -> None:
+    def __init__(self, url: str, say: Say | None = None) -> None:
         # The checks were made by `set_up`.
         super().__init__(template(url), arguments(url), skip_compatibility_check=True, skip_table_creation=True)
-        self.place, self._full_url, self._say, self._patience = shown(url), url, say, disk.PATIENCE
-        self._away = False
+        self.place, self._full_url, self._away = shown(url), url, False
+        self._say = say or (lambda text: None)
+        self._patience = disk.PATIENCE if say is not None else 0.0
         event.listen(self.engine, "handle_error", raise_away)
 
     @classmethod
-    def connect(cls, url: str, say: Say = silent, *, create: bool = False) -> Database | None:
+    def connect(cls, url: str, say: Say | None = None, *, create: bool = False) -> Database | None:
         """Open a database; None where it holds no studies and is not to be set up for them.
 
         Raises:
@@ -76,8 +77,8 @@ class Database(RDBStorage):
             except AwayError as error:
                 if time.monotonic() - start >= self._patience:
                     patience, self._patience = self._patience, 0.0  # whoever ends the search shall not wait again
-                    message = f"the database {self.place} stayed away for {patience:.0f} s ({error})"
-                    raise DatabaseAwayError(f"{message}; resume when it is back") from None
+                    waited = f"stayed away for {patience:.0f} s" if patience else "is away"
+                    raise DatabaseAwayError(f"the database {self.place} {waited} ({error})") from None
                 if not self._away:
                     self._away = True
                     self._say(f"the database {self.place} is away: paused for up to {self._patience:.0f} s ({error})")

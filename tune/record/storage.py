@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -17,10 +18,7 @@ from tune.record.url import shown
 IDENTITY = "identity"  # the note in the record, equal to that in search.yaml
 
 Say = Callable[[str], None]
-
-
-def silent(text: str) -> None:
-    """Say nothing."""
+"""Where a wait for the database is told; where nothing is to be told, nothing is waited for."""
 
 
 # -- search.yaml remembers where the record lies
@@ -58,7 +56,7 @@ def lying_in(folder: SearchFolder, study: str | None) -> SearchFolder:
 # -- records
 
 
-def open_record(folder: SearchFolder, metric: str, say: Say = silent) -> Record:
+def open_record(folder: SearchFolder, metric: str, say: Say | None = None) -> Record:
     """The record of a search that exists. Close it after use.
 
     Raises:
@@ -67,24 +65,26 @@ def open_record(folder: SearchFolder, metric: str, say: Say = silent) -> Record:
     """
     place = noted_place(folder)
     if place is None:
-        return Record.open(folder.journal, folder.name, metric, say=say)
+        return Record.open(folder.journal, folder.name, metric, **_said(say))
     from tune.record.database import Database
 
     assert folder.study is not None
-    storage = Database.connect(folder.study, say)
-    if storage is None or storage.identity(place["name"]) is None:
+    with ExitStack() as opening:
+        storage = Database.connect(folder.study, say)
         if storage is not None:
-            storage.close()
-        raise DamagedRecordError(
-            f"{shown(folder.study)} holds no study {place['name']!r}, which is the record of {folder.path}; "
-            f"restore it from a backup"
-        )
-    record = Record(storage, place["name"], metric)
-    _check_identity(record, place, folder)
+            opening.callback(storage.close)
+        if storage is None or storage.identity(place["name"]) is None:
+            raise DamagedRecordError(
+                f"{shown(folder.study)} holds no study {place['name']!r}, which is the record of {folder.path}; "
+                f"restore it from a backup"
+            )
+        record = Record(storage, place["name"], metric)
+        _check_identity(record, place, folder)
+        opening.pop_all()
     return record
 
 
-def begin_record(folder: SearchFolder, metric: str, direction: Direction, say: Say = silent) -> Record:
+def begin_record(folder: SearchFolder, metric: str, direction: Direction, say: Say | None = None) -> Record:
     """Begin the record of a new search, whose `search.yaml` is written already. Close it after use.
 
     Raises:
@@ -92,18 +92,25 @@ def begin_record(folder: SearchFolder, metric: str, direction: Direction, say: S
     """
     place = noted_place(folder)
     if place is None:
-        return Record.create(folder.journal, folder.name, metric, direction, say=say)
+        return Record.create(folder.journal, folder.name, metric, direction, **_said(say))
     from tune.record.database import Database
 
     assert folder.study is not None
     storage = Database.connect(folder.study, say, create=True)
     assert storage is not None
-    storage.begin(place["name"], direction)
-    record = Record(storage, place["name"], metric)
-    if not record.trials():
-        record.exchange(IDENTITY, None, place[IDENTITY])
-    _check_identity(record, place, folder)
+    with ExitStack() as opening:
+        opening.callback(storage.close)
+        storage.begin(place["name"], direction)
+        record = Record(storage, place["name"], metric)
+        if not record.trials():
+            record.exchange(IDENTITY, None, place[IDENTITY])
+        _check_identity(record, place, folder)
+        opening.pop_all()
     return record
+
+
+def _said(say: Say | None) -> dict[str, Say]:
+    return {"say": say} if say is not None else {}
 
 
 def has_record(folder: SearchFolder) -> bool:
@@ -153,7 +160,6 @@ def taken(url: str, name: str) -> UserError:
 def _check_identity(record: Record, place: Mapping[str, Any], folder: SearchFolder) -> None:
     if record.facts.get(IDENTITY) == place[IDENTITY]:
         return
-    record.close()
     assert folder.study is not None
     raise UserError(
         f"the study {place['name']!r} in {shown(folder.study)} is the record of another search than {folder.path}"

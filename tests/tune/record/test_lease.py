@@ -1,0 +1,236 @@
+"""One driver per search, on each kind of storage: contended, killed, cut off, taken over."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tune.record.places import CONFIG, Place, Server
+from tune.errors import UserError
+from tune.record import holder, lease
+from tune.record.advisory import AdvisoryLock
+from tune.record.holder import DRIVER, LostSearchError, lives, myself
+from tune.record.lease import Heartbeat, Unshared, is_driven, leading, on_network
+from tune.search.status import standing
+
+
+def elsewhere(until: float) -> dict[str, Any]:
+    """A holder on another machine."""
+    return {"host": "far", "pid": 7, "machine": "another", "started": "1", "token": "t", "until": until}
+
+
+@pytest.mark.parametrize("place", ["network", "sqlite", "postgresql"], indirect=True)
+def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_killed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "on_network", lambda folder: True)
+    record = place.begin()
+    record.note("state", {"state": "running", "reason": ""})
+    process = place.holder()
+    try:
+        assert is_driven(place.folder, record)
+        assert standing(place.folder).status == "running"
+        with pytest.raises(UserError, match=rf"driven by another search that lives \(host .*, pid {process.pid}\)"):
+            leading(place.folder, place.open()).__enter__()
+    finally:
+        process.kill()
+        process.communicate()
+    start = time.monotonic()
+    with leading(place.folder, place.open()):
+        assert time.monotonic() - start < 3
+        assert standing(place.folder).status == "running"
+    assert standing(place.folder).status == "interrupted"
+
+
+def test_two_drivers_in_turn(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, each writes; while one leads, the other may not."""
+    monkeypatch.setattr(lease, "on_network", lambda folder: True)
+    place.begin()
+    for turn in range(2):
+        record = place.open()
+        with leading(place.folder, record) as held:
+            held.check()
+            record.add(place.spec.space, {**CONFIG, "training.optimizer.lr": 0.01 + turn / 1000}, {})
+            other = place.open()
+            assert is_driven(place.folder, other)
+            with pytest.raises(UserError, match="is driven by another search that lives"):
+                leading(place.folder, other).__enter__()
+            record.start(turn)
+        assert not is_driven(place.folder, place.open())
+    assert len(place.open().trials()) == 2
+
+
+def test_which_kind_holds_where(place: Place) -> None:
+    record = place.begin()
+    with leading(place.folder, record) as held:
+        kinds = {None: Unshared, "sqlite": Heartbeat, "postgresql+psycopg": AdvisoryLock}
+        assert type(held) is kinds[place.study.partition(":")[0] if place.study else None]
+
+
+# -- PostgreSQL
+
+
+@pytest.fixture
+def in_postgresql(postgresql: Server, tmp_path: Path) -> Any:
+    """A search's folder whose record lies in PostgreSQL."""
+    place = Place(tmp_path, postgresql.new_database())
+    place.begin()
+    yield place
+    place.close()
+
+
+CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'imagetune %'"
+
+
+def test_a_cut_connection_takes_its_lock_again(
+    in_postgresql: Place, postgresql: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tune.record.disk.PAUSE", 0.01)
+    record = in_postgresql.open()
+    with leading(in_postgresql.folder, record):
+        for _ in range(2):
+            assert len(postgresql.sql(CUT)) == 1
+            record.note("a", 1)
+            assert is_driven(in_postgresql.folder, in_postgresql.open())
+    assert not is_driven(in_postgresql.folder, in_postgresql.open())
+
+
+@pytest.mark.parametrize("stays", [True, False], ids=["the other lives", "the other has gone"])
+def test_a_driver_that_was_cut_off_does_not_write_once_another_was_there(
+    in_postgresql: Place, postgresql: Server, monkeypatch: pytest.MonkeyPatch, stays: bool
+) -> None:
+    monkeypatch.setattr("tune.record.disk.PAUSE", 0.01)
+    monkeypatch.setattr("tune.record.advisory.DYING", 0.3)
+    first, told = in_postgresql.open(), list[str]()
+    with leading(in_postgresql.folder, first) as held:
+        held.lost = told.append
+        postgresql.sql(CUT)
+        other = leading(in_postgresql.folder, in_postgresql.open())
+        other.__enter__()
+        if not stays:
+            other.__exit__(None, None, None)
+        for _ in range(2):
+            with pytest.raises(LostSearchError, match=r"took the search over|was taken over by"):
+                first.note("a", "written by the first")
+        if stays:
+            other.__exit__(None, None, None)
+        with pytest.raises(LostSearchError):
+            first.note("a", "written by the first")
+    assert len(told) == 1
+    assert told[0].startswith("failed: the search was taken over")
+    assert "a" not in in_postgresql.open().facts
+
+
+# -- leases
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of tenths of a second."""
+    for name, seconds in {"LIFE": 0.6, "BEAT": 0.1, "WATCH": 0.3}.items():
+        monkeypatch.setattr(lease, name, seconds)
+
+
+@pytest.fixture(params=["sqlite", "network"])
+def leased(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A search that a lease holds: in SQLite, and as a journal on a network file system."""
+    monkeypatch.setattr(lease, "on_network", lambda folder: True)
+    place = Place(tmp_path, f"sqlite:///{tmp_path}/studies.db" if request.param == "sqlite" else None)
+    place.begin()
+    yield place
+    place.close()
+
+
+def test_a_lease_of_another_machine_is_respected_until_it_has_run_out(leased: Place, quick: None) -> None:
+    record = leased.open()
+    record.note(DRIVER, elsewhere(time.time() + 0.5))
+    assert is_driven(leased.folder, record)
+    with pytest.raises(UserError, match=r"is driven by another search that lives \(host far, pid 7\)"):
+        leading(leased.folder, record).__enter__()
+    time.sleep(0.6)
+    assert not is_driven(leased.folder, record)
+    with leading(leased.folder, record):
+        assert record.facts[DRIVER]["pid"] == myself()["pid"]
+
+
+def test_a_lease_whose_holder_has_a_late_clock_is_seen_to_be_renewed(
+    leased: Place, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, other = leased.open(), leased.open()
+    record.note(DRIVER, elsewhere(time.time() - 100))
+    monkeypatch.setattr(time, "sleep", lambda _: other.note(DRIVER, elsewhere(time.time() - 90)))
+    with pytest.raises(UserError, match=r"host far, pid 7"):
+        leading(leased.folder, record).__enter__()
+
+
+def test_a_lease_is_renewed_while_its_driver_lives(leased: Place, quick: None) -> None:
+    record, other = leased.open(), leased.open()
+    with leading(leased.folder, record):
+        first = other.facts[DRIVER]["until"]
+        time.sleep(0.8)
+        assert other.facts[DRIVER]["until"] > first + 0.4
+    assert other.facts[DRIVER]["until"] == 0
+
+
+def test_a_driver_whose_lease_was_taken_writes_no_more(leased: Place, quick: None) -> None:
+    record, told = leased.open(), list[str]()
+    with leading(leased.folder, record) as held:
+        held.lost = told.append
+        leased.open().note(DRIVER, elsewhere(time.time() + 60))
+        time.sleep(0.4)
+        assert told == ["failed: the search was taken over by host far, pid 7"]
+        with pytest.raises(LostSearchError, match="host far, pid 7; this driver writes no more"):
+            record.note("a", 1)
+    assert leased.open().facts[DRIVER]["host"] == "far"
+
+
+def test_a_lease_that_ran_out_unrenewed_is_looked_at_before_a_write(
+    leased: Place, quick: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a laptop's sleep: the thread has not yet run when the driver wants to write."""
+    monkeypatch.setattr(lease, "BEAT", 60.0)
+    record = leased.open()
+    with leading(leased.folder, record):
+        time.sleep(0.7)
+        record.note("a", 1)
+        time.sleep(0.7)
+        leased.open().note(DRIVER, elsewhere(time.time() + 60))
+        with pytest.raises(LostSearchError):
+            record.note("a", 2)
+    assert leased.open().facts["a"] == 1
+
+
+# -- who lives
+
+
+def test_a_holder_here_lives_as_long_as_its_process() -> None:
+    mine = {**myself(), "until": 1.0}  # its time does not matter here
+    assert lives(mine)
+    assert not lives({**mine, "until": 0.0})
+    assert not lives({**mine, "started": "1"})  # the number was given to another process
+    assert not lives({**mine, "pid": 2**22 + 1})
+    assert not lives(None)
+
+
+def test_another_machine_is_judged_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert lives(elsewhere(time.time() + 10))
+    assert not lives(elsewhere(time.time() - 10))
+    monkeypatch.setattr(holder, "_machine", lambda: "")
+    assert lives({**myself(), "until": time.time() + 10})
+
+
+def test_network_file_systems_are_found_by_their_mounts(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/vda / ext4 rw 0 0\nserver:/x /home nfs4 rw 0 0\n/dev/vdb /home/fast xfs rw 0 0\n"
+        "me@host: /mnt/my\\040own fuse.sshfs rw 0 0\n//s/x /mnt/win cifs rw 0 0\noverlay /o fuse.fuse-overlayfs rw 0 0\n"
+    )
+    expected = {
+        "/work": False, "/home/me/x": True, "/home": True, "/homes": False, "/home/fast/x": False,
+        "/mnt/my own/x": True, "/mnt/win": True, "/o/x": False,
+    }  # fmt: skip
+    assert {path: on_network(Path(path), mounts) for path in expected} == expected
+    assert not on_network(Path("/home"), tmp_path / "missing")

@@ -1,0 +1,132 @@
+"""URLs of databases, their passwords, and whose record lies where."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tune.record.places import Place, Server
+from tune.errors import UserError, WorkError
+from tune.record.journal import DamagedRecordError
+from tune.record.layout import SearchFolder, locate_search
+from tune.record.resolved import write_search
+from tune.record.storage import begin_record, check_new_study, has_record, lying_in, open_record, place_of
+from tune.record.url import shown, study_url
+
+SECRET = "swordfish"
+
+
+def test_urls_are_kept_with_their_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert study_url(None) is None
+    assert study_url("postgresql://me@db.example:5433/tune") == "postgresql+psycopg://me@db.example:5433/tune"
+    assert study_url("postgres://db/tune") == "postgresql+psycopg://db/tune"
+    assert study_url("sqlite:///studies.db") == f"sqlite:///{tmp_path}/studies.db"
+    assert shown("postgresql+psycopg://me@db.example:5433/tune") == "db.example:5433/tune"
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        (f"postgresql://me:{SECRET}@db/tune", r"holds a password.*PGPASSWORD.*--study postgresql://me@db/tune$"),
+        (f"postgresql://me@db/tune?password={SECRET}&a=b", r"holds a password.*--study postgresql://me@db/tune\?a=b$"),
+        (f"postgresql://me:{SECRET}@db:port/tune", "is not the URL of a database; legal: postgresql://"),
+        ("studies.db", "is not the URL of a database"),
+        ("sqlite://", "a database in memory keeps nothing"),
+        ("sqlite:///:memory:", "a database in memory keeps nothing"),
+        ("mysql://me@db/tune", "mysql needs what is not installed; pip install 'MySQLdb'"),
+        ("rubbish://me@db/tune", "no database is called 'rubbish'"),
+    ],
+)
+def test_urls_that_are_refused(url: str, line: str) -> None:
+    with pytest.raises(UserError, match=line) as refused:
+        study_url(url)
+    assert SECRET not in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize("variable", ["PGPASSWORD", "IMAGETUNE_STUDY_PASSWORD"])
+def test_the_password_is_in_the_environment(
+    postgresql: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    place = Place(tmp_path, postgresql.new_database().replace("tester@", "guarded@"))
+    with pytest.raises(WorkError, match=r"the database 127\.0\.0\.1:\d+/tests\d+ cannot be reached: .*password"):
+        place.begin()
+    monkeypatch.setenv(variable, "wrong-one")
+    with pytest.raises(WorkError, match="password authentication failed") as refused:
+        place.begin()
+    assert "wrong-one" not in str(refused.value)
+    monkeypatch.setenv(variable, SECRET)
+    place.begin()
+    assert all(SECRET not in path.read_text() for path in place.folder.path.iterdir())
+    place.close()
+
+
+def test_without_study_the_url_that_is_needed_is_told(database: Place) -> None:
+    database.begin()
+    with pytest.raises(UserError, match=r"lies in a database; give --study (sqlite|postgresql)") as refused:
+        open_record(SearchFolder(database.folder.path), "val_loss")
+    assert refused.value.exit_code == 2
+    assert lying_in(locate_search("s", database.tmp_path), database.study) == database.folder
+
+
+def test_a_journal_is_not_looked_for_in_a_database(tmp_path: Path) -> None:
+    place = Place(tmp_path, None)
+    place.begin()
+    there = locate_search("s", tmp_path, f"sqlite:///{tmp_path}/studies.db")
+    with pytest.raises(UserError, match="is the journal in it; leave --study out"):
+        open_record(there, "val_loss")
+    assert lying_in(there, there.study) == place.folder
+    assert not (tmp_path / "studies.db").exists()
+
+
+def test_a_name_is_taken_once_in_a_database(database: Place) -> None:
+    check_new_study(database.folder)
+    database.begin()
+    other = SearchFolder(database.tmp_path / "elsewhere" / "s", database.study)
+    with pytest.raises(UserError, match="holds a study 's' already; legal: another --name, or --resume"):
+        check_new_study(other)
+    assert not other.path.exists()
+    write_search(other, database.spec, place_of(other))
+    with pytest.raises(UserError, match="holds a study 's' already"):
+        begin_record(other, "val_loss", "min")
+    with pytest.raises(UserError, match="is the record of another search than"):
+        open_record(other, "val_loss")
+
+
+def test_a_renamed_folder_keeps_its_study(database: Place) -> None:
+    database.begin().note("a", 1)
+    shutil.move(database.folder.path, database.tmp_path / "renamed")
+    renamed = SearchFolder(database.tmp_path / "renamed", database.study)
+    assert database.keep(open_record(renamed, "val_loss")).facts["a"] == 1
+
+
+def test_a_study_that_is_gone_is_told(database: Place, tmp_path: Path) -> None:
+    write_search(database.folder, database.spec, place_of(database.folder))
+    assert not has_record(database.folder)
+    with pytest.raises(DamagedRecordError, match="holds no study 's', which is the record of"):
+        open_record(database.folder, "val_loss")
+    assert not (tmp_path / "studies.db").exists()
+
+
+def test_a_beginning_cut_off_by_a_kill_is_begun_again(database: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tune.record.study import Record
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "exchange", lambda *words: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            database.begin()
+    assert not has_record(database.folder)
+    record = database.keep(begin_record(database.folder, "val_loss", "min"))
+    assert has_record(database.folder)
+    assert record.trials() == []
+
+
+def test_a_host_that_is_not_there_is_one_line() -> None:
+    folder = SearchFolder(Path("nowhere"), study_url("postgresql://me@127.0.0.1:1/tune"))
+    with pytest.raises(WorkError, match=r"^the database 127\.0\.0\.1:1/tune cannot be reached: [^\n]*refused") as told:
+        check_new_study(folder)
+    assert told.value.exit_code == 1
