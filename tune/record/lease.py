@@ -178,7 +178,7 @@ class Heartbeat:
         while self._taken_by is None and not self._over.wait(BEAT):
             try:
                 self._renew()
-            except UnwritableError:
+            except (UnwritableError, OSError):
                 continue  # `check` looks again before the next write
         if self._taken_by is not None:
             self.lost(f"failed: the search was taken over by {self._taken_by}")

@@ -217,7 +217,8 @@ def test_a_server_that_stays_away_ends_the_search_in_order(
     found = Simulation(place.spec, tmp_path / "s", crash_at(postgresql, 7, away=None), study=place.study)
     place.keep(found.record)
     try:
-        with pytest.raises(DatabaseAwayError, match=r"the database \S+ is away \("):  # when live trials are put back to wait
+        # While live trials are put back to wait: not waited for again.
+        with pytest.raises(DatabaseAwayError, match=r"the database \S+ is away \("):
             found.run(1, checkpoints)
         assert re.fullmatch(r"failed: the database \S+ stayed away for 1 s \(.*\)", found.driver.halt)
         with pytest.raises(WorkError, match=r"the database 127\.0\.0\.1:\d+/tests\d+ cannot be reached: "):

@@ -1,0 +1,25 @@
+"""A search with fake workers in a process of its own: `python -m tests.tune.record.searching SPACE OUT URL [--resume]`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.tune.search.ray_workers import SlowWorker
+from tune.search.events import Silent
+from tune.search.request import Request
+from tune.search.runner import run_search
+
+OVERRIDES = ("search.concurrent=1", "search.resources.gpu=0", "search.trials=6")
+
+
+def main(space: str, out: str, study: str, *flags: str) -> int:
+    """Run it; the exit code."""
+    request = Request(
+        space, Path(out), Path(out), overrides=OVERRIDES, study=study, resume="--resume" in flags, name="s"
+    )
+    return run_search(request, Silent(), SlowWorker).exit_code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*sys.argv[1:]))
