@@ -15,7 +15,7 @@ from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lo
 
 from tune.errors import WorkError
 from tune.record import disk
-from tune.record.disk import FullDiskError, patiently
+from tune.record.disk import FullDiskError, UnwritableError, patiently
 
 
 class DamagedRecordError(WorkError):
@@ -60,6 +60,7 @@ class Journal(JournalFileBackend):
 
         Raises:
             FullDiskError: it stayed full. The journal is as it was.
+            UnwritableError: it cannot be written for another reason.
         """
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
@@ -67,6 +68,8 @@ class Journal(JournalFileBackend):
         except FullDiskError:
             self._patience = 0.0  # whoever ends the search after this shall not wait again
             raise
+        except OSError as error:
+            raise UnwritableError(f"{self._path}: {error.strerror}; make it writable again and resume") from None
 
     def _append(self, text: bytes) -> None:
         """Append all of the text or nothing: what follows a part written would be glued to it."""

@@ -35,6 +35,7 @@ POINTS = {
     "tables:1": "before the tables are written",
 }
 BEGINNINGS = {"begin:1": "before search.yaml is written", "begun:1": "between search.yaml and the record"}
+STOPPING = (signal.SIGTERM, signal.SIGINT)
 SAME = "nothing: equal to an undisturbed search, weights too"
 
 
@@ -138,7 +139,7 @@ def at_a_point(out: Path, quiet: Path, point: str, moment: str) -> Row:
         assert search.wait(240) == -signal.SIGKILL, search.said
     finish(out, name)
     assert_same(out / name, quiet)
-    return Row("kill at a set moment", f"SIGKILL {moment}", "went on to its end", -9, SAME, _since(began))
+    return Row(f"kill -9 {moment}", f"SIGKILL to itself, {point}", "went on to its end", -9, SAME, _since(began))
 
 
 def by_signal(out: Path, quiet: Path, number: signal.Signals, *, group: bool) -> Row:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,13 +30,26 @@ TUNE = ("tune",)
 class Started:
     """A search that runs, in a session of its own; on leaving the block nothing of the session is left."""
 
-    def __init__(self, folder: Path, module: tuple[str, ...], arguments: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        module: tuple[str, ...],
+        arguments: tuple[str, ...],
+        log: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.journal = folder / "study.journal"
-        log = folder.parent / f"{folder.name}.log"
+        log = log or folder.parent / f"{folder.name}.log"
         self._from = log.stat().st_size if log.is_file() else 0
         self._log = log
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+            "COLUMNS": "200",
+            **(variables or {}),
+        }
         environment.pop("RAY_ADDRESS", None)
         with log.open("ab") as output:
             self.process = subprocess.Popen(
@@ -124,16 +137,20 @@ def _session(session: int) -> Iterator[tuple[int, str]]:
 
 
 def start(
-    out: Path, name: str, *overrides: str, space: str | Path = "digits", module: tuple[str, ...] = TUNE
+    out: Path, name: str, *overrides: str, space: str | Path = "digits", module: tuple[str, ...] = TUNE, **options: Any
 ) -> Started:
     """Begin the search of this name below `out`, or go on with it if it was begun."""
     folder = out / name
-    out.mkdir(parents=True, exist_ok=True)
+    if not out.is_dir():
+        out.mkdir(parents=True)
     begun = (folder / "search.yaml").is_file() or (folder / "study.journal").is_file()
     settings = overrides or (SMALL if space == "digits" else ())
     resume = ("--resume",) if begun else ()
     return Started(
-        folder, module, ("search", str(space), "--name", name, *settings, "--out", str(out), "--json", *resume)
+        folder,
+        module,
+        ("search", str(space), "--name", name, *settings, "--out", str(out), "--json", *resume),
+        **options,
     )
 
 

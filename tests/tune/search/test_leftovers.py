@@ -1,0 +1,118 @@
+"""What a killed driver and its workers leave behind, met one by one and without Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from tests.tune.search.simulation import Simulation, falling, metrics, spec_of
+from tests.tune.search.test_attempt import attempt
+from tune.record.layout import SearchFolder
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.search.attempt import Report
+from tune.search.driver import Next
+from tune.search.request import Request, resolve
+from tune.search.retention import Retention
+from tune.training import load_weights, save
+
+
+def checkpoint(path: Path, epochs: int) -> None:
+    path.parent.mkdir(exist_ok=True)
+    save(path, {"history": [{}] * epochs, "best_weights": {"w": torch.full((1,), float(epochs))}})
+
+
+def ended(epochs: int) -> TrialRecord:
+    past = tuple(metrics(epoch, 1 / epoch) for epoch in range(1, epochs + 1))
+    return TrialRecord(0, {}, Status.COMPLETED, epochs=past)
+
+
+def test_a_kept_trial_takes_its_weights_from_the_furthest_checkpoint(tmp_path: Path) -> None:
+    """A stale worker's shorter one lies beside it, before and after it by name."""
+    folder = SearchFolder(tmp_path)
+    for name, epochs in (("last-a.pt", 2), ("last-b.pt", 4), ("last-c.pt", 3)):
+        checkpoint(folder.trial(0) / name, epochs)
+    Retention(folder, 3, "val_loss", "min").restore([ended(4)])
+    weights, facts = load_weights(folder.best(0))
+    assert (weights["w"].item(), facts["epoch"]) == (4.0, "4")
+    assert [path.name for path in folder.trial(0).iterdir()] == ["best.safetensors"]
+
+
+def test_weights_of_an_earlier_epoch_are_never_kept_as_the_best(tmp_path: Path) -> None:
+    """Only a stale worker's checkpoint is there, and it ends before the best epoch."""
+    folder = SearchFolder(tmp_path)
+    checkpoint(folder.trial(0) / "last-a.pt", 2)
+    Retention(folder, 3, "val_loss", "min").restore([ended(4)])
+    assert list(folder.trial(0).iterdir()) == []
+
+
+def test_what_killed_processes_left_half_written_is_swept(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path)
+    checkpoint(folder.trial(0) / "last-a.pt", 4)
+    left = [
+        folder.trial(0) / "last-a.pt.0123.partial",
+        tmp_path / ".search.yaml.x.tmp",
+        tmp_path / ".epochs.parquet.x.tmp",
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    Retention(folder, 3, "val_loss", "min").restore([ended(4)])
+    assert not any(path.exists() for path in left)
+
+
+def test_a_worker_whose_checkpoint_was_claimed_writes_no_more(tmp_path: Path) -> None:
+    stale = attempt(tmp_path, "stale")
+    stale.step()
+    attempt(tmp_path, "live").step()  # claims it
+    report = stale.step()
+    assert report.end == "failed"
+    assert "another attempt has taken its checkpoint over" in report.reason
+    assert [path.name for path in (tmp_path / "trial_00000").iterdir()] == ["last-live.pt"]
+
+
+def test_a_state_without_its_history_is_a_damaged_one(tmp_path: Path) -> None:
+    first = attempt(tmp_path, "one")
+    expected = first.step()
+    save(tmp_path / "trial_00000" / "last-one.pt", {"something": "else"})
+    again = attempt(tmp_path, "two").step()
+    assert [dict(epoch.values) for epoch in again.epochs] == [dict(epoch.values) for epoch in expected.epochs]
+
+
+def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_path: Path) -> None:
+    """Its checkpoint is gone: nothing is recorded twice, and ASHA waits until it has caught up."""
+    spec = spec_of(tmp_path)
+    simulation = Simulation(spec, tmp_path / "s")
+    assignment = simulation.driver.next()
+    assert not isinstance(assignment, Next)
+    for epoch in (1, 2, 3):
+        simulation.driver.report(0, falling(0, assignment.config, epoch))
+    resumed = Simulation(spec, tmp_path / "s")
+    judged: list[int] = []
+    assert resumed.driver.asha is not None
+    resumed.driver.asha.judge = lambda number, epoch, value: judged.append(epoch)  # type: ignore[method-assign]
+    resumed.driver.next()
+    for epoch in (1, 2):
+        assert not resumed.driver.report(0, falling(0, assignment.config, epoch))
+    assert judged == []
+    assert not resumed.driver.report(0, falling(0, assignment.config, 3))
+    assert judged == [3]
+    assert [epoch.epoch for epoch in resumed.record.trial(0).epochs] == [1, 2, 3]
+    said = [line for line in resumed.said if "checkpoint" in line]
+    assert said == ["trial 0: its checkpoint was missing or damaged; it trains to epoch 3 again"]
+
+
+def test_a_search_killed_before_its_first_file_is_begun_anew(tmp_path: Path) -> None:
+    """Only the driver's lock and half of search.yaml were there."""
+    spec_of(tmp_path)
+    folder = tmp_path / "out" / "space"
+    folder.mkdir(parents=True)
+    (folder / ".driver.lock").touch()
+    (folder / ".search.yaml.x.tmp").touch()
+    assert resolve(Request(str(tmp_path / "space.yaml"), tmp_path / "out", tmp_path))[1].path == folder
+
+
+def test_a_report_of_nothing_is_no_epoch(tmp_path: Path) -> None:
+    simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
+    simulation.driver.next()
+    assert not simulation.driver.report(0, Report())
