@@ -81,8 +81,8 @@ class Float:
     @property
     def legal(self) -> str:
         """What is in the domain, in words."""
-        steps = "" if self.step is None else f" in steps of {self.step:g}"
-        return f"{self.low:g} to {self.high:g}{steps}"
+        steps = "" if self.step is None else f" in steps of {self.step:.12g}"
+        return f"{self.low:.12g} to {self.high:.12g}{steps}"
 
     def values(self) -> tuple[Any, ...]:
         """Every value, in order; only where `size` is known."""

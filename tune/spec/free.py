@@ -47,12 +47,13 @@ def free_fields(loaded: Loaded) -> FreeFields:
     base = _base(loaded.experiment, raw)
     fixed = {name: value for name, value in every_name(base).items() if name not in raw}
     space, found = parse_space(raw, fixed)
-    found += _name_problems(raw, _model_names(loaded.experiment, raw, space))
     idle = {field: blocker for field in space.domains if (blocker := space.blocker(field)) is not None}
+    meant = {field for field, blocker in idle.items() if within(blocker, loaded.overridden)}
+    found += _name_problems([field for field in raw if field not in meant], _model_names(loaded.experiment, raw, space))
     found += [
         (field, _never(space, blocker))
         for field, blocker in idle.items()
-        if not within(blocker, loaded.overridden) and not dict(found).keys() & {field, blocker}
+        if field not in meant and not dict(found).keys() & {field, blocker}
     ]
     faulty = frozenset(field for field, _ in found)
     sound = {field: domain for field, domain in space.domains.items() if field not in faulty | idle.keys()}

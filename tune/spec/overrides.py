@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import models
 from tune.spec.dotted import Tree, set_dotted, within
 from tune.spec.errors import OVERRIDE, Problem, SpecError, closest, shown
 from tune.spec.experiment import Experiment
 from tune.spec.files import parse_yaml
-from tune.spec.schema import every_name, field_tree
+from tune.spec.schema import meant
 
 SETTINGS = ("search", "constraints")
 """Sections beside the experiment that overrides reach, by their names."""
@@ -67,8 +66,7 @@ def _refusal(name: str, space: Iterable[object]) -> str | None:
     if head in ("space", "first"):
         return "cannot be overridden; legal: field=value, which fixes a searched field, or another file"
     if head not in legal:
-        known = [*every_name(field_tree(models.names())), *legal]
-        return f"unknown; {closest(name, known) or closest(head, legal)}legal: {', '.join(sorted(legal))}"
+        return f"unknown; {meant(name) or closest(head, legal)}legal: {', '.join(sorted(legal))}"
     if around := [str(field) for field in space if field != name and within(name, [str(field)])]:
         return f"lies within {around[0]}, which is searched; legal: {around[0]}=value, which fixes it whole"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -11,8 +12,7 @@ from pydantic import BaseModel
 
 import models
 from data import augment as augmentations
-from tune.spec.dotted import Tree
-from tune.spec.errors import closest
+from tune.spec.dotted import Tree, within
 from tune.spec.experiment import Experiment, model_spec_class
 from tune.spec.images import Augmentations, augment_class
 
@@ -81,18 +81,44 @@ def unknown_field(name: str, model_names: Iterable[str]) -> str | None:
 
     The model may be any of those named, and has the options of them all.
     """
-    legal = tree = field_tree(model_names)
+    tree = _field_tree(model_names)
+    known, part, legal = _follow(name, tree)
+    if not part:
+        return None
+    where = f"{known} has no {part}" if known else f"there is no {part}"
+    return f"{where}; {_meant(name, tree)}legal: {', '.join(sorted(legal)) or 'no name below it'}"
+
+
+def meant(name: str) -> str:
+    """The field that an unknown name may have meant, as a question with a space after it; empty where none is near."""
+    return _meant(name, _field_tree(models.names()))
+
+
+def _follow(name: str, tree: Tree) -> tuple[str, str, Tree]:
+    """How much of a dotted name there is, the part after it that is not there (or nothing), and what is there."""
     known: list[str] = []
     for part in name.split("."):
-        if part not in legal:
-            where = f"{'.'.join(known)} has no {part}" if known else f"there is no {part}"
-            return f"{where}; {closest(name, every_name(tree))}legal: {', '.join(sorted(legal)) or 'no name below it'}"
+        if part not in tree:
+            return ".".join(known), part, tree
         known.append(part)
-        legal = legal[part]
-    return None
+        tree = tree[part]
+    return name, "", tree
 
 
-def field_tree(model_names: Iterable[str]) -> Tree:
+def _meant(name: str, tree: Tree) -> str:
+    """By the first part that is not there; else by the last part, which a field elsewhere may share."""
+    known, part, legal = _follow(name, tree)
+    names = every_name(tree)
+    near = difflib.get_close_matches(part, sorted(legal), n=1)
+    if near:
+        names = {field: None for field in names if within(field, [".".join([*filter(None, [known]), near[0]])])}
+    else:
+        names = {field: None for field in names if field.split(".")[-1] == name.split(".")[-1]}
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0)
+    return f"did you mean {found[0]}? " if found else ""
+
+
+def _field_tree(model_names: Iterable[str]) -> Tree:
     """The names of an experiment's fields, each with those below it."""
     tree = _names(Experiment) | {"model": {"name": {}}}
     for model in model_names:

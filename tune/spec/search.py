@@ -85,7 +85,7 @@ class Bound(Frozen):
     def _above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
         least = info.data.get("min")
         if most is not None and least is not None and least > most:
-            raise ValueError(f"{most:g} is below min {least:g}; legal: >= {least:g}")
+            raise ValueError(f"{most:.12g} is below min {least:.12g}; legal: >= {least:.12g}")
         return most
 
     @model_validator(mode="after")
@@ -97,8 +97,8 @@ class Bound(Frozen):
     @property
     def legal(self) -> str:
         """The limits, in words."""
-        limits = [f">= {self.min:g}"] * (self.min is not None) + [f"<= {self.max:g}"] * (self.max is not None)
-        return " and ".join(limits)
+        limits = ((">=", self.min), ("<=", self.max))
+        return " and ".join(f"{sign} {limit:.12g}" for sign, limit in limits if limit is not None)
 
     def holds(self, value: float) -> bool:
         """Whether the value lies within."""

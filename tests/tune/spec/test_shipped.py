@@ -1,0 +1,130 @@
+"""The shipped spaces: as published, and every sample of them a network that can be built and trained."""
+
+from __future__ import annotations
+
+import random
+from functools import cache
+
+import pytest
+
+import models
+from search_spaces import Choice, Float, Int, config_key, shipped
+from tune.spec import load_experiment, load_search
+from tune.spec.checks import check_constraints, check_experiment, inspect_data
+from tune.spec.experiment import ModelSpec
+from tune.spec.files import read_tree
+
+SPACES = [name for name, path in shipped().items() if read_tree(path).get("space")]
+FIXED = [name for name in shipped() if name not in SPACES]
+SAMPLES = 200
+
+
+@cache
+def buildable(model: ModelSpec, input_shape: tuple[int, int, int], classes: int) -> bool:
+    return (
+        sum(p.numel() for p in models.build_meta(model.name, input_shape, classes, **model.options()).parameters()) > 0
+    )
+
+
+def test_samples_of_every_space_can_be_trained() -> None:
+    drawn = impossible = 0
+    for name in SPACES:
+        spec, source = load_search(name), random.Random(name)
+        for _ in range(SAMPLES):
+            config = spec.space.draw(source)
+            assert spec.space.problems(config) == []
+            experiment = spec.experiment(config)
+            info = inspect_data(experiment.data)
+            assert buildable(experiment.model, info.input_shape, len(info.classes))
+            drawn += 1
+            impossible += bool(check_experiment(experiment, info))
+    assert len(SPACES) >= 4
+    assert drawn == SAMPLES * len(SPACES)
+    assert impossible == 0
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_ends_of_every_domain_are_possible_too(name: str) -> None:
+    spec = load_search(name)
+    seen = 0
+    for field, domain in spec.space.domains.items():
+        premises = {parent: values[0] for parent, values in spec.space.premises(field).items()}
+        for end in domain.ends:
+            experiment = spec.experiment(spec.space.fill({**spec.example, **premises, field: end}))
+            assert check_experiment(experiment, inspect_data(experiment.data)) == []
+            seen += 1
+    assert seen >= 2 * len(spec.space.domains) - 1
+
+
+def test_the_published_space() -> None:
+    spec = load_search("cifar10_classifier")
+    assert spec.space.domains == {
+        "training.optimizer.lr": Choice((0.001, 0.002, 0.003, 0.004)),
+        "model.fcn_layers": Int(4, 5),
+        "model.cnn_layers": Int(5, 6),
+        "model.starting_channels": Int(32, 48, step=2),
+        "model.final_channels": Int(128, 256, step=2),
+        "training.batch_size": Int(100, 300, step=25),
+    }
+    assert spec.space.size_limit == 4 * 2 * 2 * 9 * 65 * 9
+    assert (spec.search.trials, spec.search.concurrent, spec.search.metric) == (150, 2, "val_loss")
+    scheduler = spec.search.scheduler
+    assert (scheduler.max_t, scheduler.grace_period, scheduler.reduction_factor) == (40, 5, 3)
+    sample = spec.sample
+    assert (sample.training.epochs, sample.training.optimizer.name, sample.data.normalize) == (50, "adam", "half")
+    assert sample.data.augment == ()
+
+
+def test_the_published_winner_is_in_it() -> None:
+    spec = load_search("cifar10_classifier")
+    winner = {
+        **{"training.optimizer.lr": 0.001, "training.batch_size": 125, "model.cnn_layers": 6},
+        **{"model.fcn_layers": 4, "model.final_channels": 210, "model.starting_channels": 46},
+    }
+    assert spec.space.problems(winner) == []
+    model = spec.experiment(winner).model
+    assert models.cost_of(model.name, (3, 32, 32), 10, **model.options()).parameters == 875_592
+
+
+def test_the_earlier_wider_space() -> None:
+    assert load_search("cifar10_classifier_wide").space.domains == {
+        "training.optimizer.lr": Float(1e-5, 7e-3, log=True),
+        "model.fcn_layers": Int(4, 7),
+        "model.cnn_layers": Int(4, 7),
+        "model.starting_channels": Int(12, 48),
+        "model.final_channels": Int(131, 384),
+        "training.batch_size": Int(100, 250),
+    }
+
+
+def test_the_space_over_models_draws_each_of_them_with_its_own_fields() -> None:
+    spec, source = load_search("mnist_simple"), random.Random(0)
+    fields = {}
+    for config in (spec.space.draw(source) for _ in range(100)):
+        fields[config["model.name"]] = {field for field in config if field.startswith("model.")}
+    own = {"model.name", "model.conv_channels", "model.hidden_dim"}
+    assert fields == {"mnist_mlr": {"model.name"}, "mnist_cnn": {"model.name"}, "simple_cnn": own}
+
+
+def test_the_quickstart_keeps_to_its_constraints_often_enough() -> None:
+    """Where draws outside of the constraints are the rule, the sampler has little to go by."""
+    spec, source = load_search("digits"), random.Random(0)
+    kept = 0
+    for config in (spec.space.draw(source) for _ in range(40)):
+        experiment = spec.experiment(config)
+        kept += not list(check_constraints(spec.constraints, experiment, inspect_data(experiment.data)))
+    assert kept >= 30
+
+
+def test_shipped_experiments_can_be_trained() -> None:
+    assert len(FIXED) == len(list((shipped()["digits"].parent / "fixed").glob("*.yaml")))
+    for name in FIXED:
+        experiment = load_experiment(name)
+        info = inspect_data(experiment.data)
+        assert buildable(experiment.model, info.input_shape, len(info.classes))
+
+
+def test_a_sample_is_drawn_alike_from_a_seed() -> None:
+    for name in SPACES:
+        space = load_search(name).space
+        assert config_key(space.draw(random.Random(3))) == config_key(space.draw(random.Random(3)))
