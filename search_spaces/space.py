@@ -59,11 +59,13 @@ class Space:
                 if field in config:
                     found.append((field, f"{shown(config[field])} is given, but its `when` does not hold"))
                 continue
+            known[field] = domain.first
             if field not in config:
                 found.append((field, f"is missing; legal: {domain.legal}"))
             elif not domain.contains(config[field]):
                 found.append((field, f"{shown(config[field])} is outside of its domain; legal: {domain.legal}"))
-            known[field] = domain.canonical(config[field]) if domain.contains(config.get(field)) else domain.first
+            else:
+                known[field] = domain.canonical(config[field])
         return found
 
     def draw(self, source: random.Random) -> Config:

@@ -159,6 +159,19 @@ def test_configurations_named_by_hand() -> None:
     ]
 
 
+def test_null_is_a_value_and_not_the_lack_of_one() -> None:
+    made = space({"a": {"choice": [None, 1]}, "b": {"int": [0, 1], "when": {"a": None}}})
+    assert made.problems({}) == [
+        ("a", "is missing; legal: null, 1"),
+        ("b", "is missing; legal: whole numbers from 0 to 1"),
+    ]
+    assert made.problems({"a": None, "b": None}) == [
+        ("b", "null is outside of its domain; legal: whole numbers from 0 to 1")
+    ]
+    assert made.problems({"a": 1}) == []
+    assert made.canonical({"a": None, "b": 1}) == {"a": None, "b": 1}
+
+
 def test_one_key_for_equal_configurations_and_another_for_others() -> None:
     assert config_key({"a": 1, "b": [True]}) == config_key({"b": [True], "a": 1})
     different: list[Config] = [{}, {"a": 1}, {"a": True}, {"a": "1"}, {"a": None}, {"a": [1]}, {"b": 1}]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import models
@@ -102,9 +102,11 @@ def _never(space: Space, blocker: str) -> str:
     return f"when: {blocker} is {value} and not searched, so that this never holds; legal: search it, or no condition"
 
 
-def first_configs(
-    loaded: Loaded, free: FreeFields, constraints: ConstraintsSpec | None, look: Look | None
-) -> tuple[tuple[Config, ...], list[Problem]]:
+Reasons = Callable[[Config], Iterable[str]]
+"""Why a configuration of the space is not possible, or not wanted."""
+
+
+def first_configs(loaded: Loaded, free: FreeFields, reasons: Reasons) -> tuple[tuple[Config, ...], list[Problem]]:
     """The known good configurations, and what is wrong with them; fields that overrides took away are passed over."""
     configs: list[Config] = []
     problems: list[Problem] = []
@@ -117,14 +119,20 @@ def first_configs(
             continue
         named = {field: value for field, value in given.items() if not within(str(field), gone)}
         found = [Problem(f"{place}.{field}", message) for field, message in free.space.problems(named)]
-        configs.append(free.space.canonical(named))
-        problems += found or [Problem(place, reason) for reason in _reasons(free, configs[-1], constraints, look)]
+        if not found:
+            configs.append(free.space.canonical(named))
+            found = [Problem(place, reason) for reason in reasons(configs[-1])]
+        problems += found
     return tuple(configs), problems
 
 
-def _reasons(free: FreeFields, config: Config, constraints: ConstraintsSpec | None, look: Look | None) -> Iterator[str]:
-    """Why a configuration of the space is not possible, or not wanted."""
-    experiment, problems = check_tree(with_values(free.tree, config), look)
-    yield from (f"{problem.field}: {problem.message}" for problem in problems)
-    if experiment and not problems and constraints and look:
-        yield from check_constraints(constraints, experiment, look(experiment.data))
+def reasons_against(free: FreeFields, constraints: ConstraintsSpec | None, look: Look | None) -> Reasons:
+    """What tells of a configuration whether the experiment is possible, and keeps to the constraints."""
+
+    def reasons(config: Config) -> Iterator[str]:
+        experiment, problems = check_tree(with_values(free.tree, config), look)
+        yield from (f"{problem.field}: {problem.message}" for problem in problems)
+        if experiment and not problems and constraints and look:
+            yield from check_constraints(constraints, experiment, look(experiment.data))
+
+    return reasons

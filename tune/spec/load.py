@@ -8,7 +8,7 @@ from pathlib import Path
 from tune.spec.checks import check_search, looker
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
-from tune.spec.free import first_configs, free_fields
+from tune.spec.free import first_configs, free_fields, reasons_against
 from tune.spec.overrides import parse_overrides
 from tune.spec.possible import find_example, space_problems
 from tune.spec.search import ConstraintsSpec, SearchSettings, SearchSpec
@@ -49,7 +49,9 @@ def load_search(
     free = free_fields(loaded)
     example = find_example(free, look)
     constraints, settings, problems = _read_settings(loaded)
-    first, first_problems = first_configs(loaded, free, constraints, look)
+    # Where no configuration is possible, that is said once, and not of each that was named.
+    reasons = reasons_against(free, constraints, look) if example.experiment else lambda config: ()
+    first, first_problems = first_configs(loaded, free, reasons)
     problems = [*space_problems(free, example), *first_problems, *problems]
     if not free.space.domains and not free.problems:
         problems.append(Problem("space", "has no free field; legal: at least one, or `train` the experiment"))

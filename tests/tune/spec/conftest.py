@@ -57,3 +57,15 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
+
+
+LR = "training.optimizer.lr: {float: [1e-4, 1e-2], log: true}"
+OPTIMIZER = "training.optimizer.name: {choice: [adam, sgd]}"
+MOMENTUM = "training.optimizer.momentum: {float: [0.8, 0.99], when: {training.optimizer.name: sgd}}"
+MODELS = "model.name: {choice: [mnist_mlr, simple_cnn]}"
+
+
+def search(*domains: str, model: str = "{name: classifier, cnn_layers: 3, fcn_layers: 2}", more: str = "") -> str:
+    """A search of digits with these domains, one a line."""
+    space = "".join(f"  {domain}\n" for domain in domains)
+    return f"experiment:\n  data: {{name: digits}}\n  model: {model}\nspace:\n{space}{more}"
