@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import Choice, Float, Int, parse
@@ -131,6 +131,7 @@ def test_steps_over_many_values_are_exact() -> None:
 
 
 @given(domains, st.integers(0, 9))
+@settings(deadline=None)
 def test_what_is_drawn_is_inside_and_canonical(raw: Any, seed: int) -> None:
     domain = parse(raw)
     value = domain.draw(random.Random(seed))
@@ -139,6 +140,7 @@ def test_what_is_drawn_is_inside_and_canonical(raw: Any, seed: int) -> None:
 
 
 @given(domains, st.floats(0, 1))
+@settings(deadline=None)
 def test_canonical_is_idempotent_and_inside(raw: Any, share: float) -> None:
     domain = parse(raw)
     if isinstance(domain, Choice):
@@ -153,6 +155,7 @@ def test_canonical_is_idempotent_and_inside(raw: Any, share: float) -> None:
 
 
 @given(continua(), st.floats(0, 1))
+@settings(deadline=None)
 def test_rounding_moves_a_value_by_less_than_a_hundred_thousandth(raw: Any, share: float) -> None:
     domain = parse(raw)
     assert isinstance(domain, Float)
@@ -161,6 +164,7 @@ def test_rounding_moves_a_value_by_less_than_a_hundred_thousandth(raw: Any, shar
 
 
 @given(stepped())
+@settings(deadline=None)
 def test_steps_are_the_decimals_that_were_written(raw: Any) -> None:
     domain = parse(raw)
     assert isinstance(domain, Float)
@@ -171,6 +175,7 @@ def test_steps_are_the_decimals_that_were_written(raw: Any) -> None:
 
 
 @given(finite)
+@settings(deadline=None)
 def test_counted_values_are_all_there_and_differ(raw: Any) -> None:
     domain = parse(raw)
     values = domain.values()
@@ -180,6 +185,7 @@ def test_counted_values_are_all_there_and_differ(raw: Any) -> None:
 
 
 @given(finite)
+@settings(deadline=None)
 def test_draws_reach_every_value(raw: Any) -> None:
     domain, source = parse(raw), random.Random(0)
     drawn = tuple(domain.draw(source) for _ in range(500))
@@ -187,6 +193,7 @@ def test_draws_reach_every_value(raw: Any) -> None:
 
 
 @given(domains)
+@settings(deadline=None)
 def test_ends_and_words(raw: Any) -> None:
     domain = parse(raw)
     assert all(domain.contains(end) for end in domain.ends)

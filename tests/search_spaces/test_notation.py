@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from search_spaces import Choice, Float, Int, SpaceError, parse, shown, write
 from tests.search_spaces.strategies import domains
@@ -42,6 +42,7 @@ def test_forms(raw: Any, domain: Any) -> None:
 
 
 @given(domains)
+@settings(deadline=None)
 def test_written_and_parsed_again(raw: Any) -> None:
     domain = parse({**raw, "when": {"a": [[1], None]}})
     assert parse(write(domain)) == domain

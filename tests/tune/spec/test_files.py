@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import shipped
@@ -94,6 +94,7 @@ def test_what_is_not_yaml_is_refused_in_one_line(text: str, message: str) -> Non
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_any_text_is_yaml_or_refused_in_one_printable_line(text: str) -> None:
     line = ""
     try:
@@ -112,6 +113,7 @@ trees = st.recursive(
 
 
 @given(trees)
+@settings(deadline=None)
 def test_written_and_read_again(tree: Any) -> None:
     found = parse_yaml(dump_yaml({"tree": tree}), "f")["tree"]
     assert found == tree

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tune.spec.conftest import Desk
@@ -71,6 +71,7 @@ def test_all_faulty_overrides_are_told_together() -> None:
 
 
 @given(st.lists(st.text(max_size=12)))
+@settings(deadline=None)
 def test_any_words_are_overrides_or_refused_in_a_printable_line(words: list[str]) -> None:
     values, problems = parse_overrides(words)
     assert len(values) + len(problems) == len(words)
