@@ -78,6 +78,18 @@ class Slow(Tabulated):
         return super().work(trial, epoch)
 
 
+class Together(Tabulated):
+    """Waits, for up to a minute, until four processes work at once."""
+
+    def work(self, trial: int, epoch: int) -> Report:
+        """Wait for the others, then work."""
+        (self.folder / f"process-{os.getpid()}").touch()
+        patience = time.monotonic() + 60
+        while len(list(self.folder.glob("process-*"))) < 4 and time.monotonic() < patience:
+            time.sleep(0.05)
+        return super().work(trial, epoch)
+
+
 class TabulatedWorker(TrialWorker):
     """Runs `steps` instead of a training."""
 
@@ -98,6 +110,12 @@ class HangingWorker(TabulatedWorker):
     """See `Hanging`."""
 
     steps = Hanging
+
+
+class TogetherWorker(TabulatedWorker):
+    """See `Together`."""
+
+    steps = Together
 
 
 class SlowWorker(TabulatedWorker):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.tune.search.ray_workers import CrashingWorker, HangingWorker, SlowWorker, TabulatedWorker
+from tests.tune.search.ray_workers import CrashingWorker, HangingWorker, SlowWorker, TabulatedWorker, TogetherWorker
 from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
 from tune.record.lock import driving
@@ -68,7 +68,7 @@ def test_half_gpus_are_packed_two_to_a_gpu(tmp_path: Path) -> None:
     assert holding(ResourcesSpec(cpu=1, gpu=0.5)).slots == 2
     assert holding(ResourcesSpec(cpu=0.25, gpu=1)).slots == 2
     outcome = run(
-        tmp_path, SlowWorker, "search.resources.cpu=0.5", "search.resources.gpu=0.5", "search.scheduler.name=none"
+        tmp_path, TogetherWorker, "search.resources.cpu=0.5", "search.resources.gpu=0.5", "search.scheduler.name=none"
     )
     assert outcome.state == "finished"
     processes = defaultdict(set)
