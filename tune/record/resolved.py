@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tune.record.journal import DamagedRecordError
 from tune.record.layout import SearchFolder, write_whole
 from tune.spec.dotted import flatten
 from tune.spec.errors import Problem, SpecError
@@ -27,10 +28,22 @@ def read_search(folder: SearchFolder, root: Path | None = None, *, with_data: bo
     """The search of a folder, under the folder's name; by default without looking at its images.
 
     Raises:
-        SpecError: `search.yaml` is missing, damaged or of another version.
+        DamagedRecordError: `search.yaml` is missing.
+        SpecError: it is damaged or of another version.
     """
+    check_described(folder)
     spec = load_search(str(folder.spec), root=root, with_data=with_data)
     return dataclasses.replace(spec, name=folder.name)
+
+
+def check_described(folder: SearchFolder) -> None:
+    """Refuse to go on with a search whose description is gone.
+
+    Raises:
+        DamagedRecordError: `search.yaml` is missing.
+    """
+    if not folder.spec.is_file():
+        raise DamagedRecordError(f"{folder.spec} is missing: it describes the search; restore it from a backup")
 
 
 def made_with(folder: SearchFolder) -> dict[str, Any]:

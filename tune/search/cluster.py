@@ -53,7 +53,7 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
     import ray
 
     for name in ("ray", "ray.tune", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of lost workers: we say a line for each
     if ray.is_initialized():
         yield
         return

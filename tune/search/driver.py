@@ -204,6 +204,12 @@ class Driver(Ledger):
         if len(ended) >= self.spec.search.failures.consecutive and all(t.status is Status.FAILED for t in ended):
             self.stop(f"failed: the first {len(ended)} trials all failed; the last: {ended[-1].reason}")
 
+    def again(self, number: int, reason: str) -> None:
+        """A worker is replaced before it has begun with a trial: put that back, and count it as nothing."""
+        with self._stopping_when_unwritable():
+            if number in self.live:
+                self._rest(number, reason)
+
     def lost(self, number: int, reason: str, *, out_of_memory: bool = False) -> None:
         """A worker died under a trial: put it back, unless that happened too often or memory was the cause."""
         with self._stopping_when_unwritable():

@@ -61,6 +61,7 @@ def _outcome(driver: Driver) -> Outcome:
     reason, best = driver.halt, driver.best
     if reason:
         state = next((word for word in (INTERRUPTED, "failed") if reason.startswith(word)), "stopped")
+        reason = reason.removeprefix("failed: ")
     elif best is None:
         state, reason = "failed", f"no trial gave a value of {driver.record.metric}: {_errors(driver)}"
     else:

@@ -12,6 +12,7 @@ from tune.search.attempt import Job
 from tune.search.cluster import Holding
 from tune.search.driver import Driver
 from tune.search.on_ray import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
+from tune.search.worker_loss import workers_may_be_lost
 
 
 def execute(driver: Driver, held: Holding, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:
@@ -30,7 +31,7 @@ def execute(driver: Driver, held: Holding, root: Path, worker: type[TrialWorker]
     scratch = tempfile.mkdtemp(prefix="imagetune-")  # Tune's own files: nobody reads them
     try:
         searcher = DriverSearcher(driver)
-        ray_tune.Tuner(
+        tuner = ray_tune.Tuner(
             trainable,
             tune_config=ray_tune.TuneConfig(
                 search_alg=searcher,
@@ -49,6 +50,8 @@ def execute(driver: Driver, held: Holding, root: Path, worker: type[TrialWorker]
                 failure_config=ray_tune.FailureConfig(max_failures=0),
                 checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # the worker writes its own
             ),
-        ).fit()
+        )
+        with workers_may_be_lost():
+            tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

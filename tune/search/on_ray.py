@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
+from pathlib import Path
 from typing import Any, Self
 
 import ray
 from ray import tune as ray_tune
-from ray.exceptions import OutOfMemoryError
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -20,6 +21,7 @@ from ray.tune.search import Searcher
 
 from tune.search.attempt import Assignment, Attempt, Job, Report, Steps, release_memory
 from tune.search.driver import Driver, Next
+from tune.search.worker_loss import WorkerLostError
 
 ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
 REPORT = "report"  # the key of a result under which the worker's report travels
@@ -27,6 +29,8 @@ REPORT = "report"  # the key of a result under which the worker's report travels
 
 class TrialWorker(ray_tune.Trainable):
     """Runs attempts, one after the other, in one process: a new trial costs no new process and no new import."""
+
+    _spent = False  # whether the last attempt ended for want of memory
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         """Begin the first attempt."""
@@ -36,6 +40,8 @@ class TrialWorker(ray_tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another attempt in the same process."""
+        if self._spent:
+            ray.actor.exit_actor()  # type: ignore[no-untyped-call]  # its heap stays large: a new process for the next
         del self._attempt
         release_memory()
         self._attempt = self.attempt(self._job, _assignment(new_config))
@@ -47,7 +53,9 @@ class TrialWorker(ray_tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """An epoch."""
-        return {REPORT: [self._attempt.step().to_dict()]}
+        report = self._attempt.step()
+        self._spent = report.end == "out_of_memory"
+        return {REPORT: [report.to_dict()]}
 
 
 class Unsaved:
@@ -122,11 +130,25 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         """A worker died: its node was lost, it ran out of memory, it crashed."""
         if self._driver.halt:
             return  # we ended it ourselves
-        error = trial.get_pickled_error()
+        error = error_of(trial)
         reason = (str(error).strip().splitlines() or [""])[0][:300]
-        memory = isinstance(error, OutOfMemoryError)
         number = self._searcher.numbers[trial.trial_id]
-        self._driver.lost(number, f"{type(error).__name__}: {reason}", out_of_memory=memory)
+        if "exit_actor()" in str(error):
+            self._driver.again(number, "its worker had run out of memory under another trial")
+            return
+        memory = isinstance(error, WorkerLostError) and error.memory
+        name = "" if isinstance(error, WorkerLostError) else f"{type(error).__name__}: "
+        self._driver.lost(number, f"{name}{reason}", out_of_memory=memory)
+
+
+def error_of(trial: Trial) -> Exception:
+    """Why a trial's worker is gone. `Trial.get_pickled_error` looks where Tune has not put the error yet: None."""
+    path = Path(trial.pickled_error_file or "")
+    if not path.is_file():
+        return RuntimeError("Ray gave no reason")
+    error = pickle.loads(path.read_bytes())  # written by this process a moment ago
+    assert isinstance(error, Exception)
+    return error
 
 
 class Halt(Unsaved, Stopper):

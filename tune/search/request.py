@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tune.errors import UserError
 from tune.record.layout import SearchFolder, check_new_name, locate
-from tune.record.resolved import FREE, read_search, refuse_changes
+from tune.record.resolved import FREE, check_described, read_search, refuse_changes
 from tune.record.storage import check_new_study, noted_place
 from tune.record.url import study_url
 from tune.spec.dotted import with_values
@@ -57,6 +57,7 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
     existing = SearchFolder(locate(request.subject, request.out), study)
     if request.continues and request.name is None and existing.exists:
         _only_free(overrides)
+        check_described(existing)
         noted_place(existing)
         spec = load_search(str(existing.spec), overrides, request.root)
         return dataclasses.replace(spec, name=existing.name), existing

@@ -50,7 +50,7 @@ def tiny(out: Path, text: str = TINY) -> Path:
     return path
 
 
-def begin(out: Path, name: str = "s", *overrides: str, fault: str = "worker:lingering", **options: Any) -> Started:
+def begin(out: Path, *overrides: str, name: str = "s", fault: str = "worker:lingering", **options: Any) -> Started:
     """A tiny search with a fault put in, by default only slow epochs; on a folder that exists, its resume."""
     text = options.pop("text", TINY)
     return start(out, name, *overrides, space=tiny(options.pop("at", out), text), module=(INJECT, fault), **options)
@@ -301,7 +301,8 @@ def out_of_address_space(out: Path, quiet: Path) -> Row:
     assert code == 0, said
     found = statuses(out / "s")
     assert found[0] == "out_of_memory", said
-    assert "tried again" not in said
+    assert "tried again" not in said, said
+    assert "failed" not in found.values(), said  # the next trials have a new process
     assert {"completed", "stopped"} & set(found.values())
     happened = "the trial ended as out_of_memory, was not tried again, the sampler was told, the search finished"
     return Row("host out of memory, allocation refused", "RLIMIT_AS on the worker", happened, code, "nothing", seconds)
@@ -318,6 +319,7 @@ def out_of_host_memory(out: Path, quiet: Path) -> Row:
     assert code == 0, said
     found = statuses(out / "s")
     assert found[1] == "out_of_memory", said
+    assert "trial 1 out_of_memory: OutOfMemoryError: 1 worker(s) were killed" in said
     assert list(found.values()).count("out_of_memory") == 1
     happened = "Ray killed the worker; out_of_memory, not tried again, the sampler was told, the search finished"
     return Row(
@@ -381,7 +383,7 @@ def missing_file(out: Path, quiet: Path, name: str) -> Row:
     with begin(out) as search:
         code, said, seconds = ended(search)
     assert code in (1, 2), said
-    assert name in _last_line(said), said
+    assert f"{name} is missing" in _last_line(said), said
     assert sorted(path.name for path in (out / "s").iterdir()) == before
     happened = "refused: " + _last_line(said).replace(f"{out}/", "")
     return Row(f"missing {name}", "deleted before a resume", happened, code, "nothing more", seconds)
@@ -390,6 +392,7 @@ def missing_file(out: Path, quiet: Path, name: str) -> Row:
 def cut_journal(out: Path, quiet: Path) -> Row:
     """The journal cut at every byte of its last record; without Ray."""
     began = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
     test_survival.test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(out)
     cuts = len(list(out.glob("cut-*")))
     assert cuts > 50
@@ -402,6 +405,7 @@ def second_driver(out: Path, quiet: Path) -> Row:
     """Another driver comes while the first lives, and again after it was killed."""
     with begin(out) as first:
         assert first.until_recorded(15, 120)
+        os.kill(first.process.pid, signal.SIGSTOP)  # alive, and not done before the second has started
         with begin(out, log=out / "second.log") as second:
             code, said, seconds = ended(second)
         assert code == 2, said
@@ -411,7 +415,7 @@ def second_driver(out: Path, quiet: Path) -> Row:
     finish(out)
     assert_same(out / "s", quiet)
     happened = "refused by name of the first's host and process; let in once that was killed"
-    return Row("a second driver", "while the first lives", happened, code, SAME, seconds)
+    return Row("a second driver", "started while the first lives (SIGSTOP)", happened, code, SAME, seconds)
 
 
 def _damaged(how: str) -> Fault:

@@ -177,6 +177,7 @@ def workers_killed(out: Path, quiet: Path, times: int = 3) -> Row:
     assert code == 0, said
     again = said.count("goes on from its last checkpoint")
     assert again >= 1, said
+    assert "ActorDiedError: The actor died unexpectedly" in said
     assert_same(out / "workers", quiet)
     happened = f"the search went on; {again} trials continued from their last checkpoint"
     return Row(

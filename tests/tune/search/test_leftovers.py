@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import torch
+from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
 
 from tests.tune.search.simulation import Simulation, falling, metrics, spec_of
 from tests.tune.search.test_attempt import attempt
@@ -15,6 +17,7 @@ from tune.search.attempt import Report
 from tune.search.driver import Next
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
+from tune.search.worker_loss import WorkerLostError, understood
 from tune.training import load_weights, save
 
 
@@ -116,3 +119,17 @@ def test_a_report_of_nothing_is_no_epoch(tmp_path: Path) -> None:
     simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
     simulation.driver.next()
     assert not simulation.driver.report(0, Report())
+
+
+def test_every_loss_of_a_worker_reaches_tune_in_a_form_it_understands() -> None:
+    """Else Tune breaks off the whole search at a worker that Ray killed for memory."""
+    memory = understood(OutOfMemoryError("1 worker(s) were killed\nand much more"))  # type: ignore[no-untyped-call]
+    assert isinstance(memory, WorkerLostError)
+    assert memory.memory
+    assert str(pickle.loads(pickle.dumps(memory))) == "OutOfMemoryError: 1 worker(s) were killed"
+    node = understood(NodeDiedError("node gone"))  # type: ignore[no-untyped-call]
+    assert isinstance(node, WorkerLostError)
+    assert not node.memory
+    died, bug = ActorDiedError(), ValueError("not Ray's")
+    assert understood(died) is died
+    assert understood(bug) is bug
