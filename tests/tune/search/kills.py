@@ -65,7 +65,7 @@ def _until_it_ends(out: Path, name: str, seed: int) -> int:
             if source.random() < 0.25:
                 search.until(clock(source.uniform(0.5, 8)))
             else:
-                search.until_recorded(3, 120)
+                search.until_trained(120)
                 search.until(clock(source.uniform(0, 1.5)))
             if search.process.poll() is not None:
                 assert search.wait() == 0, search.said

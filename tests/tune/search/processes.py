@@ -92,6 +92,14 @@ class Started:
         before = self._lines()
         return self.until(lambda: self._lines() >= before + lines, seconds)
 
+    def until_trained(self, seconds: float = 60) -> bool:
+        """Wait until it has recorded another epoch; False if the search ended before."""
+        before = self._epochs()
+        return self.until(lambda: self._epochs() > before, seconds)
+
+    def _epochs(self) -> int:
+        return self.journal.read_bytes().count(b'"epoch:') if self.journal.is_file() else 0
+
     def _lines(self) -> int:
         return self.journal.read_bytes().count(b"\n") if self.journal.is_file() else 0
 
