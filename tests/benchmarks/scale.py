@@ -49,12 +49,13 @@ def ours(trials: int, epochs: int) -> list[float]:
     """Times at which trials ended, in seconds since the first began."""
     from tests.benchmarks.scale_worker import NothingWorker
     from tune.record.status import Status
-    from tune.search.events import Silent
+    from tune.search.display import Lines
     from tune.search.request import Request
     from tune.search.runner import run_search
 
-    class Clock(Silent):
+    class Clock(Lines):
         def __init__(self) -> None:
+            super().__init__()
             self.times: list[float] = []
 
         def ended(self, number: int, status: Status, reason: str) -> None:
