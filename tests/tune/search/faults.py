@@ -201,7 +201,7 @@ def read_only_from_the_start(out: Path, quiet: Path) -> Row:
         assert code == 1, said
         assert "Read-only file system" in said, said
         assert not list(small.iterdir())
-    happened = _last_line(said)
+    happened = _last_line(said).replace(f"{small}/", "")
     return Row("read-only folder, at the beginning", "a tmpfs mounted read-only", happened, code, "nothing", seconds)
 
 
@@ -218,7 +218,7 @@ def read_only_at_resume(out: Path, quiet: Path) -> Row:
         _system("umount", "-l", out / "s")
     assert code == 1, said
     assert "Read-only file system" in said, said
-    happened = _last_line(said).replace(str(out), "")
+    happened = _last_line(said).replace(f"{out}/", "")
     finish(out)
     assert_same(out / "s", quiet)
     return Row("read-only folder, at resume", "a bind mount made read-only", happened, code, SAME, seconds)
