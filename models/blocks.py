@@ -9,13 +9,14 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
 Activation = Literal["mish", "relu", "gelu", "silu", "leaky_relu"]
 Pooling = Literal["fractional", "max", "average"]
 Norm = Literal["batch", "group", "none"]
 Probability = Annotated[float, Ge(0), Lt(1)]
+Width = Annotated[int, Ge(1), Le(65_536)]
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "mish": nn.Mish,
@@ -170,3 +171,9 @@ def dropouts(probability: float) -> Iterator[nn.Module]:
     """Yield a dropout layer, or nothing at probability 0, where it would only copy."""
     if probability > 0:
         yield Dropout(probability)
+
+
+def channel_dropouts(probability: float) -> Iterator[nn.Module]:
+    """Yield a layer that drops whole channels (Tompson et al. 2015, arXiv 1411.4280), or nothing at probability 0."""
+    if probability > 0:
+        yield nn.Dropout2d(probability)

@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated
 
-from annotated_types import Ge, Le
 from torch import Tensor, nn
 
 from models.blocks import (
@@ -25,10 +23,7 @@ from models.blocks import (
     dropouts,
     pool,
 )
-from models.classifier_plan import plan
-
-Channels = Annotated[int, Ge(1), Le(65_536)]
-Layers = Annotated[int, Ge(1), Le(64)]
+from models.classifier_plan import Channels, Layers, plan
 
 
 class Classifier(nn.Module):

@@ -1,4 +1,4 @@
-"""The plan of the parametric classifier: four numbers and an image give every channel count, size and width.
+"""The plan of the parametric models: a few numbers and an image give every channel count, size and width.
 
 A value of its own, in plain Python, so that a search can refuse an impossible configuration, and a listing can show a
 possible one, without a weight being allocated.
@@ -9,28 +9,43 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
 
 from models.errors import ModelError
+
+Channels = Annotated[int, Ge(1), Le(65_536)]
+Layers = Annotated[int, Ge(1), Le(64)]
 
 # Side of the last feature map, in pixels.
 FINAL_SIZE = 2
 
 
 @dataclass(frozen=True)
-class ClassifierPlan:
-    """The numbers of one classifier.
+class StagePlan:
+    """The numbers of the convolution stages.
 
     Attributes:
-        channels: of the image, then after each of the L convolution stages; L + 1 numbers.
+        channels: of the image, then after each of the L stages; L + 1 numbers.
         sizes: side of the feature map after each stage, in pixels; L numbers, the last is 2.
-        widths: features entering the head, then after each of its F linear layers; F + 1 numbers, the last the classes.
         channel_ratio: by which the channels grow from stage to stage before rounding.
     """
 
     channels: tuple[int, ...]
     sizes: tuple[int, ...]
-    widths: tuple[int, ...]
     channel_ratio: float
+
+
+@dataclass(frozen=True)
+class ClassifierPlan(StagePlan):
+    """The numbers of one classifier: those of its stages, and of its head.
+
+    Attributes:
+        widths: features entering the head, then after each of its F linear layers; F + 1 numbers, the last the classes.
+    """
+
+    widths: tuple[int, ...]
 
 
 def plan(
@@ -58,48 +73,67 @@ def plan(
     Raises:
         ModelError: no such network exists; says which stage fails, by which condition, and what is legal.
     """
-    in_channels, side = input_shape[0], _side(input_shape)
+    _require_positive("classifier", fcn_layers=fcn_layers, classes=classes)
+    stages = stage_plan("classifier", input_shape, starting_channels, final_channels, cnn_layers)
+    flat = final_channels * FINAL_SIZE**2
+    width_ratio = (classes / flat) ** (1 / fcn_layers)
+    widths = (flat, *(round(flat * width_ratio**layer) for layer in range(1, fcn_layers + 1)))
+    return ClassifierPlan(stages.channels, stages.sizes, stages.channel_ratio, widths)
+
+
+def stage_plan(
+    model: str, input_shape: Sequence[int], starting_channels: int, final_channels: int, cnn_layers: int
+) -> StagePlan:
+    """Return the part of the plan that is about the convolution stages; `plan` says what the numbers are.
+
+    Args:
+        model: whose plan it is, for the messages.
+        input_shape: (C, H, W) with H = W, in pixels.
+        starting_channels: after the first stage.
+        final_channels: after the last stage.
+        cnn_layers: number of convolution stages.
+
+    Raises:
+        ModelError: as `plan` does.
+    """
+    in_channels, side = input_shape[0], _side(model, input_shape)
     _require_positive(
+        model,
         starting_channels=starting_channels,
         final_channels=final_channels,
         cnn_layers=cnn_layers,
-        fcn_layers=fcn_layers,
-        classes=classes,
         image_channels=in_channels,
         image_side=side,
     )
-    _require_poolable(side, cnn_layers)
-    ratio = _channel_ratio(starting_channels, final_channels, cnn_layers)
-    flat = final_channels * FINAL_SIZE**2
-    width_ratio = (classes / flat) ** (1 / fcn_layers)
-    return ClassifierPlan(
+    _require_poolable(model, side, cnn_layers)
+    ratio = _channel_ratio(model, starting_channels, final_channels, cnn_layers)
+    return StagePlan(
         channels=(in_channels, *(round(starting_channels * ratio**stage) for stage in range(cnn_layers))),
         sizes=tuple(_stage_sizes(side, cnn_layers)),
-        widths=(flat, *(round(flat * width_ratio**layer) for layer in range(1, fcn_layers + 1))),
         channel_ratio=ratio,
     )
 
 
-def _side(input_shape: Sequence[int]) -> int:
+def _side(model: str, input_shape: Sequence[int]) -> int:
     _, height, width = input_shape
     if height != width:
-        raise ModelError(f"classifier: images must be square (H = W), got {height} x {width} pixels")
+        raise ModelError(f"{model}: images must be square (H = W), got {height} x {width} pixels")
     return height
 
 
-def _require_positive(**numbers: int) -> None:
+def _require_positive(model: str, **numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
-            raise ModelError(f"classifier: {name} must be at least 1, got {number}")
+            raise ModelError(f"{model}: {name} must be at least 1, got {number}")
 
 
-def _channel_ratio(starting_channels: int, final_channels: int, cnn_layers: int) -> float:
+def _channel_ratio(model: str, starting_channels: int, final_channels: int, cnn_layers: int) -> float:
     if cnn_layers > 1:
         ratio: float = (final_channels / starting_channels) ** (1 / (cnn_layers - 1))
         return ratio
     if starting_channels != final_channels:
         raise ModelError(
-            f"classifier: cnn_layers=1 has one channel count, so starting_channels={starting_channels} must equal "
+            f"{model}: cnn_layers=1 has one channel count, so starting_channels={starting_channels} must equal "
             f"final_channels={final_channels}; legal: the same number for both, or cnn_layers of 2 and more"
         )
     return 1.0
@@ -120,19 +154,19 @@ def _failing_stage(side: int, cnn_layers: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _require_poolable(side: int, cnn_layers: int) -> None:
+def _require_poolable(model: str, side: int, cnn_layers: int) -> None:
     failure = _failing_stage(side, cnn_layers)
     if failure is None:
         return
     if side <= FINAL_SIZE:
         raise ModelError(
-            f"classifier: image side {side} cannot be pooled to the final side {FINAL_SIZE}, which needs out + 1 <= in;"
+            f"{model}: image side {side} cannot be pooled to the final side {FINAL_SIZE}, which needs out + 1 <= in;"
             f" legal: a side of {FINAL_SIZE + 1} pixels and more"
         )
     stage, before, after = failure
     legal = legal_cnn_layers(side)
     raise ModelError(
-        f"classifier: cnn_layers={cnn_layers} cannot pool an image of side {side}: stage {stage} would go from "
+        f"{model}: cnn_layers={cnn_layers} cannot pool an image of side {side}: stage {stage} would go from "
         f"{before} to {after} pixels, but needs out + 1 <= in; legal cnn_layers for this side: {_in_words(legal)}"
     )
 

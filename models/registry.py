@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from models.classifier import check_classifier, classifier
-from models.errors import ModelError, unknown
-from models.testbed import check_simple_cnn, mnist_cnn, mnist_mlr, simple_cnn
+from models.errors import ModelError, check_sides, unknown
+from models.mnist_suite import SMALL_LEAST_SIDE, V1_LEAST_SIDE, mnist_small, mnist_v0, mnist_v1, mnist_v2, mnist_v3
+from models.resnet import mini_resnet
+from models.testbed import check_halving_blocks, cifar_model, mnist_cnn, mnist_mlr, simple_cnn
+from models.tiny_vgg import tiny_vgg
+from models.vae import check_vae, vae
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class ModelEntry:
     Attributes:
         name: by which experiments call it.
         build: `build(input_shape, classes, *, <options with defaults>)` returns a module from images (B, C, H, W) to
-            logits (B, classes). The keyword-only parameters *are* the options: their annotations say what is legal.
+            what its task wants. The keyword-only parameters *are* the options: their annotations say what is legal.
         summary: one line for listings.
-        task: what its output is for.
+        task: what its output is for: "classification" wants logits (B, classes), "reconstruction" a
+            `models.vae.Reconstruction` of images and posterior (and has no use for `classes`).
         native_input: (C, H, W) of the images it was published on, in pixels.
         native_classes: number of classes it was published on.
         check: `check(input_shape, classes, **options)`, with every option given, raises `ModelError` where no such
@@ -49,6 +54,10 @@ class Option:
     annotation: Any
     default: Any
 
+
+# What becomes of an image that is too small, as `check_sides` says it.
+HALVED_TWICE = "is halved twice to nothing"
+UNPADDED = "is gone before the last convolution, which has no padding"
 
 _MODELS = {
     entry.name: entry
@@ -76,7 +85,67 @@ _MODELS = {
             build=simple_cnn,
             summary="conv, ReLU and max pooling in blocks, then one hidden linear layer",
             native_input=(1, 28, 28),
-            check=check_simple_cnn,
+            check=partial(check_halving_blocks, "simple_cnn"),
+        ),
+        ModelEntry(
+            name="cifar_model",
+            build=cifar_model,
+            summary="four blocks of conv, ReLU and max pooling, dropout, two linear layers; for CIFAR-100",
+            native_classes=100,
+            check=partial(check_halving_blocks, "cifar_model"),
+        ),
+        ModelEntry(
+            name="tiny_vgg",
+            build=tiny_vgg,
+            summary="two blocks of two convs and max pooling, then one linear layer",
+            check=partial(check_sides, "tiny_vgg", 4, HALVED_TWICE),
+        ),
+        ModelEntry(
+            name="mnist_v0",
+            build=mnist_v0,
+            summary="lightweight: five padded convs, global average pooling, one linear layer",
+            native_input=(1, 28, 28),
+            check=partial(check_sides, "mnist_v0", 4, HALVED_TWICE),
+        ),
+        ModelEntry(
+            name="mnist_v1",
+            build=mnist_v1,
+            summary="lightweight: eight convs without padding, the last over the whole map",
+            native_input=(1, 28, 28),
+            check=partial(check_sides, "mnist_v1", V1_LEAST_SIDE, UNPADDED),
+        ),
+        ModelEntry(
+            name="mnist_v2",
+            build=mnist_v2,
+            summary="mnist_small with 12 final channels and channel dropout: below 5,000 parameters",
+            native_input=(1, 28, 28),
+            check=partial(check_sides, "mnist_v2", SMALL_LEAST_SIDE, UNPADDED),
+        ),
+        ModelEntry(
+            name="mnist_v3",
+            build=mnist_v3,
+            summary="mnist_small as its defaults have it: below 5,000 parameters",
+            native_input=(1, 28, 28),
+            check=partial(check_sides, "mnist_v3", SMALL_LEAST_SIDE, UNPADDED),
+        ),
+        ModelEntry(
+            name="mnist_small",
+            build=mnist_small,
+            summary="parametric lightweight network: the channels of v2 and v3 as options, separable convs on request",
+            native_input=(1, 28, 28),
+            check=partial(check_sides, "mnist_small", SMALL_LEAST_SIDE, UNPADDED),
+        ),
+        ModelEntry(
+            name="mini_resnet",
+            build=mini_resnet,
+            summary="residual network of 6n + 2 layers for small images; ResNet-20 by default",
+        ),
+        ModelEntry(
+            name="vae",
+            build=vae,
+            summary="convolutional variational autoencoder whose channels and sizes run geometrically",
+            task="reconstruction",
+            check=check_vae,
         ),
     )
 }
@@ -132,12 +201,12 @@ def check(name: str, input_shape: Sequence[int], classes: int, **options: Any) -
 
 
 def build(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> nn.Module:
-    """Build a model that maps images (B, C, H, W) to logits (B, classes).
+    """Build a model that maps images (B, C, H, W) to what its task wants, as `ModelEntry.task` says.
 
     Args:
         name: of the model.
         input_shape: (C, H, W), in pixels.
-        classes: number of outputs.
+        classes: number of classes of the images.
         options: the model's own; those left out take their defaults.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The fixed models of the testbed, each for any image size and number of classes.
+"""The fixed models of the two simple suites, each for any image size and number of classes.
 
 They are plain stacks of layers: a function per model returns the stack.
 """
@@ -10,13 +10,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import MinLen
 from torch import nn
 
-from models.blocks import Probability, dense
+from models.blocks import Probability, Width, dense, dropouts
 from models.errors import ModelError
 
-Width = Annotated[int, Ge(1), Le(65_536)]
 Widths = Annotated[tuple[Width, ...], MinLen(1)]
 
 
@@ -46,27 +45,60 @@ def simple_cnn(
     dropout: Probability = 0.5,
 ) -> nn.Sequential:
     """Build blocks of convolution, ReLU and pooling, then one hidden linear layer (421,642 parameters on MNIST)."""
-    channels, height, width = input_shape
-    shrink = 2 ** len(conv_channels)
-    flat = conv_channels[-1] * (height // shrink) * (width // shrink)
+    widths = (_flat_features(input_shape, conv_channels), hidden_dim, classes)
     return nn.Sequential(
-        *_halving_blocks((channels, *conv_channels)),
+        *_halving_blocks((input_shape[0], *conv_channels)),
         nn.Flatten(),
-        *dense((flat, hidden_dim, classes), activation="relu", dropout=dropout),
+        *dense(widths, activation="relu", dropout=dropout),
     )
 
 
-def check_simple_cnn(
-    input_shape: Sequence[int], classes: int, *, conv_channels: Sequence[int], **_others: object
+def cifar_model(
+    input_shape: Sequence[int],
+    classes: int,
+    *,
+    conv_channels: Widths = (32, 64, 128, 256),
+    hidden_dim: Width = 512,
+    dropout: Probability = 0.5,
+) -> nn.Sequential:
+    """Build the deeper network for CIFAR-100 (964,516 parameters there).
+
+    As published, nothing stands between its two linear layers: together they are one of rank `hidden_dim`.
+    """
+    return nn.Sequential(
+        *_halving_blocks((input_shape[0], *conv_channels)),
+        nn.Flatten(),
+        *dropouts(dropout),
+        nn.Linear(_flat_features(input_shape, conv_channels), hidden_dim),
+        nn.Linear(hidden_dim, classes),
+    )
+
+
+def check_halving_blocks(
+    name: str, input_shape: Sequence[int], classes: int, *, conv_channels: Sequence[int], **_others: object
 ) -> None:
-    """Raise `ModelError` if the image is gone before the last pooling, which halves it and rounds down."""
+    """Raise `ModelError` if the image is gone before the last pooling, which halves it and rounds down.
+
+    Args:
+        name: of the model, for the message.
+        input_shape: (C, H, W), in pixels.
+        classes: not used.
+        conv_channels: one number for each block, and so for each pooling.
+    """
     _, height, width = input_shape
     most = int(math.log2(min(height, width)))
     if len(conv_channels) > most:
         raise ModelError(
-            f"simple_cnn: {len(conv_channels)} conv_channels halve an image of {height} x {width} pixels to nothing; "
+            f"{name}: {len(conv_channels)} conv_channels halve an image of {height} x {width} pixels to nothing; "
             f"legal: at most {most} for this image, or sides of at least {2 ** len(conv_channels)} pixels"
         )
+
+
+def _flat_features(input_shape: Sequence[int], conv_channels: Sequence[int]) -> int:
+    """Return the number of features after the halving blocks."""
+    _, height, width = input_shape
+    shrink: int = 2 ** len(conv_channels)
+    return conv_channels[-1] * (height // shrink) * (width // shrink)
 
 
 def _halving_blocks(channels: Sequence[int]) -> Iterator[nn.Module]:
