@@ -3,10 +3,11 @@
 The function `models.cost.cost` is not lifted up here, where it would hide the module of that name.
 """
 
-from models.classifier_plan import ClassifierPlan, legal_cnn_layers, plan
-from models.cost import Cost, build_meta, cost_of, summary
+from models.classifier_plan import ClassifierPlan, StagePlan, legal_cnn_layers, plan
+from models.cost import Cost, build_meta, cost_of, layer_counts, summary
 from models.errors import ModelError
 from models.registry import ModelEntry, Option, build, check, get, names, options
+from models.vae import Reconstruction
 
 __all__ = [
     "ClassifierPlan",
@@ -14,11 +15,14 @@ __all__ = [
     "ModelEntry",
     "ModelError",
     "Option",
+    "Reconstruction",
+    "StagePlan",
     "build",
     "build_meta",
     "check",
     "cost_of",
     "get",
+    "layer_counts",
     "legal_cnn_layers",
     "names",
     "options",

@@ -124,6 +124,22 @@ class Residual(nn.Module):
         return out
 
 
+class Scale(nn.Module):
+    """`factor * x`, the factor being fixed."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map any shape to itself."""
+        return self.factor * x
+
+    def extra_repr(self) -> str:
+        """Show the factor in the printed model."""
+        return f"factor={self.factor}"
+
+
 def pool(kind: Pooling, in_size: int, out_size: int) -> nn.Module:
     """Return the layer that pools (B, C, in_size, in_size) to (B, C, out_size, out_size)."""
     if kind == "fractional":

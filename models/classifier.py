@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Annotated
 
+from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
 from models.blocks import (
@@ -18,18 +20,23 @@ from models.blocks import (
     Pooling,
     Probability,
     Residual,
+    Scale,
     conv_norm_activation,
     dense,
     dropouts,
     pool,
 )
-from models.classifier_plan import Channels, Layers, plan
+from models.classifier_plan import Channels, ClassifierPlan, Layers, plan
+from models.errors import ModelError
+
+ResidualLayers = Annotated[int, Ge(1), Le(8)]
+LogitScale = Annotated[float, Gt(0), Le(1_000)]
 
 
 class Classifier(nn.Module):
     """Convolution stages that shrink the image and widen the channels, then linear layers.
 
-    A stage is a 3 x 3 convolution, norm, activation and pooling, and on request a residual convolution after it.
+    A stage is a 3 x 3 convolution, norm, activation and pooling, and on request a residual connection after it.
 
     Args:
         channels: of the image, then after each stage.
@@ -37,9 +44,11 @@ class Classifier(nn.Module):
         widths: features entering the head, then after each linear layer.
         activation: name of the activation, the same throughout.
         pooling: name of the pooling; "max" and "average" are adaptive, so that the sizes are the same with all three.
-        residual: add `x + activation(norm(conv3x3(x)))` at the end of each stage.
+        residual_layers: at the end of each stage add `x + body(x)`, the body being so many times
+            `activation(norm(conv3x3(.)))`; 0 adds nothing.
         norm: name of the norm after each convolution.
         dropout: probability of zeroing a feature before each linear layer.
+        logit_scale: by which the last linear layer's outputs are multiplied.
     """
 
     def __init__(
@@ -50,18 +59,18 @@ class Classifier(nn.Module):
         *,
         activation: Activation,
         pooling: Pooling,
-        residual: bool,
+        residual_layers: int,
         norm: Norm,
         dropout: float,
+        logit_scale: float,
     ) -> None:
         super().__init__()
 
         def stage(in_channels: int, out_channels: int, in_size: int, out_size: int) -> Iterator[tuple[str, nn.Module]]:
             yield from conv_norm_activation(in_channels, out_channels, norm=norm, activation=activation)
             yield "pool", pool(pooling, in_size, out_size)
-            if residual:
-                body = conv_norm_activation(out_channels, out_channels, norm=norm, activation=activation)
-                yield "residual", Residual(nn.Sequential(OrderedDict(body)))
+            if residual_layers:
+                yield "residual", Residual(residual_body(out_channels, residual_layers, norm, activation))
 
         steps = zip(pairwise(channels), pairwise(sizes), strict=True)
         self.stages = nn.Sequential(*(nn.Sequential(OrderedDict(stage(*c, *s))) for c, s in steps))
@@ -70,12 +79,23 @@ class Classifier(nn.Module):
             nn.Flatten(),
             *dropouts(dropout),
             *dense(widths, activation=activation, dropout=dropout),
+            *(() if logit_scale == 1 else (Scale(logit_scale),)),
         )
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, classes)."""
         logits: Tensor = self.head(self.stages(images))
         return logits
+
+
+def residual_body(channels: int, layers: int, norm: Norm, activation: Activation) -> nn.Sequential:
+    """Return `layers` convolutions that keep the shape of (B, channels, H, W), each with its norm and activation."""
+    named = (
+        (name if layer == 0 else f"{name}{layer + 1}", module)
+        for layer in range(layers)
+        for name, module in conv_norm_activation(channels, channels, norm=norm, activation=activation)
+    )
+    return nn.Sequential(OrderedDict(named))
 
 
 def check_classifier(
@@ -86,10 +106,17 @@ def check_classifier(
     final_channels: int,
     cnn_layers: int,
     fcn_layers: int,
+    residual: bool,
+    residual_layers: int,
     **_others: object,
-) -> None:
-    """Raise `ModelError` if these options have no plan; the options that do not enter the plan always fit."""
-    plan(
+) -> ClassifierPlan:
+    """Return the plan of these options; raise `ModelError` if there is none, or if one would be ignored in silence."""
+    if residual_layers > 1 and not residual:
+        raise ModelError(
+            f"classifier: residual_layers={residual_layers} without residual connections, residual=false; "
+            "legal: residual=true, or residual_layers=1"
+        )
+    return plan(
         input_shape,
         classes,
         starting_channels=starting_channels,
@@ -110,10 +137,16 @@ def classifier(
     activation: Activation = "mish",
     pooling: Pooling = "fractional",
     residual: bool = False,
+    residual_layers: ResidualLayers = 1,
     norm: Norm = "batch",
     dropout: Probability = 0.0,
+    logit_scale: LogitScale = 1.0,
 ) -> Classifier:
-    """Build the classifier; the defaults are the best of the published CIFAR-10 search (875,592 parameters there)."""
+    """Build the classifier; the defaults are the best of the published CIFAR-10 search (875,592 parameters there).
+
+    With `residual`, two `residual_layers` are a block of ResNet-9 (Page 2018, "How to train your ResNet"), which also
+    scales its logits, by 1/8: large learning rates then start from an even guess.
+    """
     numbers = plan(
         input_shape,
         classes,
@@ -128,7 +161,8 @@ def classifier(
         numbers.widths,
         activation=activation,
         pooling=pooling,
-        residual=residual,
+        residual_layers=residual_layers if residual else 0,
         norm=norm,
         dropout=dropout,
+        logit_scale=logit_scale,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 import torchinfo
 from torch import Tensor, nn
+from torchinfo.enums import Units
 
 from models import registry
 
@@ -61,7 +63,18 @@ def build_meta(name: str, input_shape: Sequence[int], classes: int, **options: A
 def summary(model: nn.Module, input_shape: Sequence[int], batch: int = 1) -> str:
     """Return torchinfo's table for a batch of images (C, H, W): each layer's shapes, parameters and multiply-adds."""
     columns = ("input_size", "output_size", "num_params", "mult_adds")
-    return str(_statistics(_without_storage(model), input_shape, batch, col_names=columns))
+    table = str(_statistics(_without_storage(model), input_shape, batch, col_names=columns))
+    for unit in Units:
+        table = table.replace(f"({unit!s})", f"({unit.value})")  # torchinfo 1.8 prints "(Units.GIGABYTES)" for "(G)"
+    return table
+
+
+def layer_counts(model: nn.Module) -> dict[str, int]:
+    """Return how many layers of each type a model has, such as {"Conv2d": 6, "Linear": 4}, in order of appearance.
+
+    A layer is a module without modules inside.
+    """
+    return dict(Counter(type(module).__name__ for module in model.modules() if not any(module.children())))
 
 
 def _count(model: nn.Module, input_shape: Sequence[int], batch: int) -> Cost:

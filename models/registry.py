@@ -12,6 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import nn
 
 from models.classifier import check_classifier, classifier
+from models.classifier_plan import StagePlan
 from models.errors import ModelError, check_sides, unknown
 from models.mnist_suite import SMALL_LEAST_SIDE, V1_LEAST_SIDE, mnist_small, mnist_v0, mnist_v1, mnist_v2, mnist_v3
 from models.resnet import mini_resnet
@@ -34,7 +35,8 @@ class ModelEntry:
         native_input: (C, H, W) of the images it was published on, in pixels.
         native_classes: number of classes it was published on.
         check: `check(input_shape, classes, **options)`, with every option given, raises `ModelError` where no such
-            network exists, without building it; None where any options fit any image.
+            network exists, without building it, and returns the plan of a model that has one; None where any options
+            fit any image.
     """
 
     name: str
@@ -43,7 +45,7 @@ class ModelEntry:
     task: str = "classification"
     native_input: tuple[int, int, int] = (3, 32, 32)
     native_classes: int = 10
-    check: Callable[..., None] | None = None
+    check: Callable[..., StagePlan | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -192,12 +194,13 @@ def _adapter(entry: ModelEntry, option: str) -> TypeAdapter[Any]:
     return TypeAdapter(_options(entry)[option].annotation, config=ConfigDict(allow_inf_nan=False))
 
 
-def check(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> None:
+def check(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> StagePlan | None:
     """Raise `ModelError` if this model cannot be built so: an unknown option, an illegal value, or an impossible plan.
 
-    Builds nothing, and takes well under a millisecond: a search asks for each configuration that it draws.
+    Builds nothing, and takes well under a millisecond: a search asks for each configuration that it draws. Returns the
+    numbers of a model whose channels and sizes follow from a plan; None for the others.
     """
-    _checked(get(name), input_shape, classes, options)
+    return _checked(get(name), input_shape, classes, options)[1]
 
 
 def build(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> nn.Module:
@@ -213,11 +216,14 @@ def build(name: str, input_shape: Sequence[int], classes: int, **options: Any) -
         ModelError: as `check` does.
     """
     entry = get(name)
-    return entry.build(tuple(input_shape), classes, **_checked(entry, input_shape, classes, options))
+    values, _ = _checked(entry, input_shape, classes, options)
+    return entry.build(tuple(input_shape), classes, **values)
 
 
-def _checked(entry: ModelEntry, input_shape: Sequence[int], classes: int, given: dict[str, Any]) -> dict[str, Any]:
-    """Return every option of the model, in its own type, once the whole is known to be possible."""
+def _checked(
+    entry: ModelEntry, input_shape: Sequence[int], classes: int, given: dict[str, Any]
+) -> tuple[dict[str, Any], StagePlan | None]:
+    """Return every option of the model, in its own type, and its plan, once the whole is known to be possible."""
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise ModelError(f"{entry.name}: the image must be (C, H, W) with each at least 1, got {tuple(input_shape)}")
     if classes < 1:
@@ -228,9 +234,7 @@ def _checked(entry: ModelEntry, input_shape: Sequence[int], classes: int, given:
         if option not in known:
             raise unknown(f"option of {entry.name}", option, list(known))
         values[option] = _value(entry, option, value)
-    if entry.check is not None:
-        entry.check(tuple(input_shape), classes, **values)
-    return values
+    return values, entry.check(tuple(input_shape), classes, **values) if entry.check else None
 
 
 def _value(entry: ModelEntry, option: str, value: object) -> Any:

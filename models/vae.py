@@ -136,6 +136,6 @@ def check_vae(
     final_channels: int,
     cnn_layers: int,
     **_others: object,
-) -> None:
-    """Raise `ModelError` if these options have no plan; the options that do not enter the plan always fit."""
-    stage_plan("vae", input_shape, starting_channels, final_channels, cnn_layers)
+) -> StagePlan:
+    """Return the plan of these options; raise `ModelError` if there is none."""
+    return stage_plan("vae", input_shape, starting_channels, final_channels, cnn_layers)

@@ -1,6 +1,7 @@
 """Costs on the meta device against torchinfo run for real, and against the published table."""
 
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -14,10 +15,18 @@ BATCH = 3
 CASES: list[tuple[str, tuple[int, int, int], dict[str, Any]]] = [
     *((name, models.get(name).native_input, {}) for name in models.names()),
     ("classifier", (1, 33, 33), {"residual": True, "norm": "group", "activation": "relu"}),
+    ("classifier", (3, 32, 32), {"residual": True, "residual_layers": 3, "logit_scale": 0.125}),
     ("classifier", (3, 8, 8), {"cnn_layers": 2, "fcn_layers": 1, "pooling": "max", "norm": "none"}),
     ("classifier", (3, 64, 64), {"cnn_layers": 3, "pooling": "average", "dropout": 0.2, "residual": True}),
     ("simple_cnn", (3, 20, 31), {"conv_channels": (4, 8, 16), "hidden_dim": 9, "dropout": 0.0}),
     ("mnist_cnn", (3, 8, 8), {"hidden_dims": (12,)}),
+    ("cifar_model", (1, 9, 33), {"conv_channels": (4, 8), "hidden_dim": 5}),
+    ("tiny_vgg", (1, 9, 12), {"hidden_units": 5, "batch_norm": True, "dropout": 0.2}),
+    ("mnist_v1", (3, 32, 35), {"dropout": 0.0}),
+    ("mnist_small", (3, 32, 20), {"separable": True, "activation": "gelu", "dropout": 0.1, "features": 3}),
+    ("mini_resnet", (1, 7, 12), {"blocks_per_stage": 1, "width": 3, "stages": 4, "shortcut": "projection"}),
+    ("vae", (1, 28, 28), {"cnn_layers": 3, "latent_dim": 2, "pooling": "fractional", "norm": "group"}),
+    ("vae", (2, 9, 9), {"cnn_layers": 1, "final_channels": 32, "norm": "none"}),
 ]
 
 
@@ -33,7 +42,7 @@ def test_the_published_table() -> None:
 
 
 def test_every_model_is_compared() -> None:
-    assert len(CASES) == 9
+    assert len(CASES) == 13 + 13
     assert {name for name, *_ in CASES} == set(models.names())
 
 
@@ -75,9 +84,12 @@ def test_meta_models_have_shapes_and_no_storage(name: str, training: bool) -> No
     shape = models.get(name).native_input
     model = build_meta(name, shape, 7).train(training)
     assert {tensor.device.type for tensor in model.state_dict().values()} == {"meta"}
-    logits = model(torch.empty(2, *shape, device="meta"))
-    assert logits.shape == (2, 7)
-    assert logits.device.type == "meta"
+    outputs = model(torch.empty(2, *shape, device="meta"))
+    if models.get(name).task == "classification":
+        assert outputs.shape == (2, 7)
+    else:
+        assert outputs.images.shape == (2, *shape)
+    assert {tensor.device.type for tensor in (outputs if isinstance(outputs, tuple) else (outputs,))} == {"meta"}
 
 
 def test_frozen_parameters_still_count() -> None:
@@ -96,7 +108,7 @@ def test_summary_is_torchinfos_table() -> None:
     table = models.summary(models.build("classifier", (3, 32, 32), 10), (3, 32, 32), batch=100)
     for line in (
         "Total params: 875,592",
-        "Total mult-adds (Units.GIGABYTES): 3.20",
+        "Total mult-adds (G): 3.20",
         "Input size (MB): 1.23",
         "Forward/backward pass size (MB): 158.98",
         "Params size (MB): 3.50",
@@ -116,3 +128,23 @@ def test_quick_enough_to_ask_for_every_drawn_configuration() -> None:
         models.cost_of("classifier", (3, 32, 32), 10)
         seconds.append(time.perf_counter() - start)
     assert min(seconds) < 0.1  # 14 ms on one idle core
+
+
+@pytest.mark.parametrize("name", models.names())
+def test_layers_are_counted_by_type_as_torchinfo_lists_them(name: str) -> None:
+    shape = models.get(name).native_input
+    model = build_meta(name, shape, 10)
+    listed = torchinfo.summary(model, input_data=torch.empty(1, *shape, device="meta"), mode="eval", verbose=0)
+    leaves = [layer.class_name for layer in listed.summary_list if layer.is_leaf_layer]
+    assert models.layer_counts(model) == dict(Counter(leaves))
+
+
+def test_layers_of_the_classifier() -> None:
+    assert models.layer_counts(build_meta("classifier", (3, 32, 32), 10)) == {
+        "Conv2d": 6,
+        "BatchNorm2d": 6,
+        "Mish": 10,  # six in the stages, one before each of the four linear layers
+        "FractionalPool": 6,
+        "Flatten": 1,
+        "Linear": 4,
+    }

@@ -15,8 +15,9 @@ def test_the_package_is_ours() -> None:
 
 def test_public_face() -> None:
     assert set(models.__all__) == {
-        *("ClassifierPlan", "Cost", "ModelEntry", "ModelError", "Option"),
-        *("build", "build_meta", "check", "cost_of", "get", "legal_cnn_layers", "names", "options", "plan", "summary"),
+        *("ClassifierPlan", "Cost", "ModelEntry", "ModelError", "Option", "Reconstruction", "StagePlan"),
+        *("build", "build_meta", "check", "cost_of", "get", "layer_counts", "legal_cnn_layers", "names", "options"),
+        *("plan", "summary"),
     }
     assert all(hasattr(models, name) for name in models.__all__)
 

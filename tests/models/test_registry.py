@@ -7,9 +7,14 @@ from annotated_types import Ge, Le, Lt, MinLen
 
 import models
 
+NAMES = [
+    *("classifier", "mnist_mlr", "mnist_cnn", "simple_cnn", "cifar_model", "tiny_vgg"),
+    *("mnist_v0", "mnist_v1", "mnist_v2", "mnist_v3", "mnist_small", "mini_resnet", "vae"),
+]
+
 
 def test_names() -> None:
-    assert models.names() == ["classifier", "mnist_mlr", "mnist_cnn", "simple_cnn"]
+    assert models.names() == NAMES
 
 
 def test_every_entry_is_described() -> None:
@@ -19,23 +24,16 @@ def test_every_entry_is_described() -> None:
         assert entry.name == name
         assert entry.summary
         assert "\n" not in entry.summary
-        assert entry.task == "classification"
+        assert entry.task == ("reconstruction" if name == "vae" else "classification")
         seen += 1
-    assert seen == 4
+    assert seen == 13
 
 
-@pytest.mark.parametrize(
-    ("name", "native_input"),
-    [
-        ("classifier", (3, 32, 32)),
-        ("mnist_mlr", (1, 28, 28)),
-        ("mnist_cnn", (1, 28, 28)),
-        ("simple_cnn", (1, 28, 28)),
-    ],
-)
-def test_native_images_are_those_published(name: str, native_input: tuple[int, int, int]) -> None:
-    assert models.get(name).native_input == native_input
-    assert models.get(name).native_classes == 10
+@pytest.mark.parametrize("name", NAMES)
+def test_native_images_are_those_published(name: str) -> None:
+    entry = models.get(name)
+    assert entry.native_input == ((1, 28, 28) if "mnist" in name or name == "simple_cnn" else (3, 32, 32))
+    assert entry.native_classes == (100 if name == "cifar_model" else 10)
 
 
 def test_options_of_the_classifier() -> None:
@@ -48,8 +46,10 @@ def test_options_of_the_classifier() -> None:
         "activation": "mish",
         "pooling": "fractional",
         "residual": False,
+        "residual_layers": 1,
         "norm": "batch",
         "dropout": 0.0,
+        "logit_scale": 1.0,
     }
     assert options["cnn_layers"].annotation == Annotated[int, Ge(1), Le(64)]
     assert options["pooling"].annotation == Literal["fractional", "max", "average"]
@@ -74,11 +74,34 @@ def test_options_of_the_testbed() -> None:
     assert options["conv_channels"].annotation == Annotated[tuple[width, ...], MinLen(1)]
 
 
+@pytest.mark.parametrize(
+    ("name", "defaults"),
+    [
+        ("cifar_model", {"conv_channels": (32, 64, 128, 256), "hidden_dim": 512, "dropout": 0.5}),
+        ("tiny_vgg", {"hidden_units": 64, "batch_norm": False, "dropout": 0.0}),
+        ("mnist_v0", {}),
+        ("mnist_v1", {"dropout": 0.05}),
+        ("mnist_v2", {"dropout": 0.05}),
+        ("mnist_v3", {}),
+    ],
+)
+def test_options_of_the_published_suites(name: str, defaults: dict[str, Any]) -> None:
+    assert {o.name: o.default for o in models.options(name).values()} == defaults
+
+
+def test_a_plan_is_what_a_check_returns() -> None:
+    plan = models.check("classifier", (3, 32, 32), 10)
+    assert plan == models.plan((3, 32, 32), 10, starting_channels=46, final_channels=210, cnn_layers=6, fcn_layers=4)
+    stages = models.check("vae", (3, 32, 32), 10)
+    assert stages == models.StagePlan((3, 32, 51, 81, 128), (16, 8, 4, 2), 4 ** (1 / 3))
+    assert models.check("simple_cnn", (3, 32, 32), 10) is None
+
+
 def test_changing_the_answer_does_not_change_the_table() -> None:
     models.options("classifier").clear()
     models.names().clear()
-    assert len(models.options("classifier")) == 9
-    assert len(models.names()) == 4
+    assert len(models.options("classifier")) == 11
+    assert len(models.names()) == 13
 
 
 @pytest.mark.parametrize("ask", [models.get, models.options])
@@ -86,7 +109,7 @@ def test_an_unknown_model_gets_the_list_and_the_nearest(ask: Any) -> None:
     with pytest.raises(
         models.ModelError,
         match=r"^unknown model: 'simple_cn'; nearest: 'simple_cnn'; "
-        r"known: classifier, mnist_mlr, mnist_cnn, simple_cnn$",
+        rf"known: {', '.join(NAMES)}$",
     ):
         ask("simple_cn")
 
@@ -121,6 +144,17 @@ def test_a_model_without_options_says_so() -> None:
         ("classifier", {"cnn_layers": 0}, r"^classifier: cnn_layers=0: Input should be greater than or equal to 1$"),
         ("classifier", {"fcn_layers": 65}, r"^classifier: fcn_layers=65: Input should be less than or equal to 64$"),
         ("classifier", {"starting_channels": 1.5}, r"^classifier: starting_channels=1.5: Input should be a valid int"),
+        (
+            "classifier",
+            {"residual_layers": 2},
+            r"^classifier: residual_layers=2 without residual connections, residual=false; "
+            r"legal: residual=true, or residual_layers=1$",
+        ),
+        ("classifier", {"logit_scale": 0}, r"^classifier: logit_scale=0: Input should be greater than 0$"),
+        ("mini_resnet", {"shortcut": "none"}, r"^mini_resnet: shortcut='none': Input should be 'identity' or"),
+        ("mini_resnet", {"stages": 7}, r"^mini_resnet: stages=7: Input should be less than or equal to 6$"),
+        ("vae", {"latent_dim": 0}, r"^vae: latent_dim=0: Input should be greater than or equal to 1$"),
+        ("vae", {"cnn_layers": 12}, r"^vae: cnn_layers=12 cannot pool an image of side 32: .*legal cnn_layers"),
         (
             "mnist_cnn",
             {"hidden_dims": [0]},

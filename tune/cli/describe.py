@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -44,10 +45,11 @@ def describe(
     if json:
         print_json(facts)
         return
+    print(models.summary(models.build_meta(model, input_shape, classes, **values), input_shape, batch))
     for key in ("channels", "sizes", "widths", "channel_ratio"):
         if key in facts:
             print(f"{key:<13} {facts[key]}")
-    print(models.summary(models.build_meta(model, input_shape, classes, **values), input_shape, batch))
+    print(f"{'layers':<13} {', '.join(f'{number} {kind}' for kind, number in facts['layers'].items())}")
 
 
 def _facts(
@@ -55,8 +57,9 @@ def _facts(
 ) -> dict[str, Any]:
     import models
 
+    plan = models.check(model, input_shape, classes, **options)
     cost = models.cost_of(model, input_shape, classes, batch, **options)
-    facts: dict[str, Any] = {
+    return {
         "model": model,
         "input": shape(input_shape),
         "classes": classes,
@@ -67,17 +70,9 @@ def _facts(
         "forward_backward_mb": cost.forward_backward_bytes / 1e6,
         "params_mb": cost.params_bytes / 1e6,
         "input_mb": cost.input_bytes / 1e6,
+        "layers": models.layer_counts(models.build_meta(model, input_shape, classes, **options)),
+        **(asdict(plan) if plan else {}),
     }
-    if model == "classifier":
-        numbers = ("starting_channels", "final_channels", "cnn_layers", "fcn_layers")
-        plan = models.plan(input_shape, classes, **{name: facts["options"][name] for name in numbers})
-        facts |= {
-            "channels": plan.channels,
-            "sizes": plan.sizes,
-            "widths": plan.widths,
-            "channel_ratio": plan.channel_ratio,
-        }
-    return facts
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:
