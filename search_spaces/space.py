@@ -186,4 +186,4 @@ def _leads_back(field: str, domains: Mapping[str, Domain]) -> bool:
 def shipped() -> dict[str, Path]:
     """The YAML files that come with imagetune: name -> path; `fixed/` holds experiments with nothing left free."""
     folder = Path(__file__).parent
-    return {path.stem: path for path in sorted([*folder.glob("*.yaml"), *folder.glob("fixed/*.yaml")])}
+    return {path.stem: path for path in [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("fixed/*.yaml"))]}

@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import csv
-import os
-import platform
-import subprocess
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from tune.results.versions import circumstances, cpu_name
+
+__all__ = ["RESULTS", "circumstances", "cpu_name", "read_rows", "write_rows"]
+
 RESULTS = Path(__file__).parent / "results"
-
-
-def circumstances() -> dict[str, str]:
-    """Hardware, versions, commit and date of a measurement."""
-    import torch
-
-    root = Path(__file__).parents[2]
-    ask = ["git", "-C", str(root), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(ask, capture_output=True, text=True, check=False)  # a copy without git has no commit
-    return {
-        "hardware": f"{os.cpu_count()} cores of {cpu_name()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip() or "unknown",
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def cpu_name() -> str:
-    """The processor's name."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def write_rows(name: str, rows: Sequence[Mapping[str, Any]], *, key: str | None = None) -> Path:

@@ -154,10 +154,15 @@ def retrain(
         UserError, WorkError, data.DataError, Interrupted: as `run` does.
     """
     todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
-    return [Winner(number, tuple(_run(plan, root, screen) for plan in own)) for number, own in todo]
+    return [Winner(number, tuple(run_or_take(plan, root, screen) for plan in own)) for number, own in todo]
 
 
-def _run(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
+def run_or_take(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
+    """Train a run, go on with it where it was interrupted, or take it as it is where it is finished.
+
+    Raises:
+        UserError, WorkError, data.DataError, Interrupted: as `run` does.
+    """
     result = run(plan, root, screen, resume=plan.folder.exists)
     if not result.trained:
         screen.say(f"{plan.folder.path.name} is finished already: taken as it is")

@@ -16,7 +16,7 @@ from tune.record.layout import RunFolder
 from tune.record.resolved import refuse_changes
 from tune.results.run_files import held, is_level, keep, refuse_taken
 from tune.results.run_info import RunInfo, read_run, write_run
-from tune.results.versions import versions
+from tune.results.versions import commit, hardware, today, versions
 from tune.results.weights import start_from
 from tune.spec import Experiment
 from tune.spec.experiment import Normalization
@@ -224,12 +224,13 @@ def _parameters(training: Training) -> int:
 
 def _info(plan: RunPlan, training: Training) -> RunInfo:
     splits = training.splits
+    device = splits.train.device
     return RunInfo(
         metric=plan.metric,
         mode=plan.mode,
         epochs=plan.epochs,
         full=plan.full,
-        device=str(splits.train.device),
+        device=str(device),
         weights_from=str(plan.weights.path) if plan.weights else None,
         input_shape=splits.input_shape,
         classes=splits.classes,
@@ -237,4 +238,7 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
         split_hash=splits.split_hash,
         parameters=_parameters(training),
         versions=versions(),
+        hardware=hardware(torch.cuda.get_device_name(device) if device.type == "cuda" else None),
+        commit=commit(),
+        date=today(),
     )

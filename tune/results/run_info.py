@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tune.record.layout import RunFolder, write_whole
+from tune.results.versions import UNKNOWN
 from tune.spec import Experiment, SpecError, dump_yaml
 from tune.spec.experiment import Frozen, Normalization
 from tune.spec.files import read_tree
@@ -32,6 +33,9 @@ class RunInfo(Frozen):
         split_hash: Of the division into training and validation images.
         parameters: Of the model.
         versions: Of the packages that numbers depend on.
+        hardware: The machine it was begun on, in words.
+        commit: Of the checkout it was begun with.
+        date: When it was begun, in UTC.
     """
 
     metric: str
@@ -46,6 +50,10 @@ class RunInfo(Frozen):
     split_hash: str
     parameters: int
     versions: dict[str, str]
+    # Runs begun before these fields were there do not have them.
+    hardware: str = UNKNOWN
+    commit: str = UNKNOWN
+    date: str = UNKNOWN
 
 
 def write_run(folder: RunFolder, experiment: Experiment, info: RunInfo) -> None:

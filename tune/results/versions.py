@@ -1,15 +1,21 @@
-"""Which versions numbers were made with."""
+"""Which versions numbers were made with, on what machine, and when."""
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
 import tomllib
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from platform import python_version
 
 import tune
 
+UNKNOWN = "unknown"
 _PACKAGES = ("torch", "torchvision", "numpy")
+_ROOT = Path(str(tune.__file__)).parent.parent
 
 
 def imagetune_version() -> str:
@@ -17,7 +23,7 @@ def imagetune_version() -> str:
     try:
         return metadata.version("imagetune")
     except metadata.PackageNotFoundError:
-        project = Path(str(tune.__file__)).parent.parent / "pyproject.toml"
+        project = _ROOT / "pyproject.toml"
         return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
 
 
@@ -25,3 +31,42 @@ def versions() -> dict[str, str]:
     """The versions of Python, imagetune and the packages that numbers depend on."""
     found = {package: metadata.version(package) for package in _PACKAGES}
     return {"python": python_version(), "imagetune": imagetune_version(), **found}
+
+
+def circumstances() -> dict[str, str]:
+    """Hardware, versions, commit and date of a measurement."""
+    return {
+        "hardware": hardware(),
+        "python": python_version(),
+        "torch": metadata.version("torch"),
+        "commit": commit(),
+        "date": today(),
+    }
+
+
+def hardware(gpu: str | None = None) -> str:
+    """The machine in words: `2 cores of AMD EPYC`; with the name of the GPU that was used, if one was."""
+    return ", ".join([f"{os.cpu_count()} cores of {cpu_name()}", *([gpu] if gpu else [])])
+
+
+def commit() -> str:
+    """The short hash of the checkout that runs; unknown where imagetune is installed as a copy, or without git."""
+    if not (_ROOT / ".git").exists():  # a repository further up is not ours
+        return UNKNOWN
+    try:
+        ask = ["git", "-C", str(_ROOT), "rev-parse", "--short", "HEAD"]
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return UNKNOWN
+
+
+def today() -> str:
+    """The date as 2026-01-31, in UTC."""
+    return datetime.now(UTC).date().isoformat()
+
+
+def cpu_name() -> str:
+    """The processor's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "results": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN"],
+    "reproduce": ["ROW"],
 }
 OPTIONS = {
     "datasets": {"--json"},
@@ -37,6 +38,7 @@ OPTIONS = {
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions"},
+    "reproduce": {*COMMON, "--list", "--seeds", "--csv"},
 }
 
 
@@ -70,6 +72,8 @@ def test_defaults_stay() -> None:
         ("retrain", "seeds"): "3",
         ("evaluate", "out"): "checkpoints",
         ("evaluate", "split"): "test",
+        ("reproduce", "out"): "checkpoints",
+        ("reproduce", "seeds"): "1",
     }
 
 

@@ -1,0 +1,142 @@
+"""`reproduce` as a user meets it: the list, the table, going on after Ctrl-C, and what is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tune.cli.conftest import Command
+from tests.tune.results.folders import EXPERIMENT, written
+from tune.results.published import ROWS, Caveat, PublishedRow
+
+ROOT = Path(__file__).parents[3]
+PLACE = Path("checkpoints/reproduce")
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three rows on the bundled digits in the place of the published ones; one of them diverges."""
+    tiny = written(tmp_path, EXPERIMENT.replace("epochs: 3", "epochs: 1"))
+    wild = written(tmp_path, EXPERIMENT.replace("{lr: 0.01}", "{name: sgd, lr: 1.0e+30}"), "wild.yaml")
+    rows = (
+        PublishedRow("tiny", str(tiny), 0.01, 0.123, caveat=Caveat.CHOSEN_ON_TEST),
+        PublishedRow("other", str(tiny), 0.01, val_accuracy=0.5),
+        PublishedRow("wild", str(wild), 0.01, 0.5),
+    )
+    monkeypatch.setattr("tune.results.published.ROWS", {row.name: row for row in rows})
+    monkeypatch.setattr("tune.results.reproduce.ROWS", {row.name: row for row in rows})
+
+
+def lines(path: Path = PLACE / "reproduction.csv") -> dict[str, dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["row"]: row for row in csv.DictReader(file)}
+
+
+def test_the_list_trains_nothing(imagetune: Command) -> None:
+    rows = imagetune("reproduce", "--list", "--json").document["rows"]
+    assert [row["row"] for row in rows] == list(ROWS)
+    assert {row["status"] for row in rows} == {"not run"}
+    assert rows[0]["published_accuracy"] == 0.9207
+    outcome = imagetune("reproduce", "--list")
+    assert outcome.out.count("not run") == len(ROWS)
+    assert max(map(len, outcome.out.splitlines())) <= 100
+    assert all(name in outcome.out for name in ROWS)  # none cut short
+    assert f"best test epoch: {Caveat.BEST_TEST_EPOCH}" in outcome.out
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_row_is_measured_and_kept_beside_the_others(imagetune: Command) -> None:
+    outcome = imagetune("reproduce", "tiny")
+    accuracy = json.loads((PLACE / "tiny-seed0" / "evaluation.json").read_text())["accuracy"]
+    assert "12.30 %" in outcome.out
+    assert f"{100 * accuracy:.2f} %" in outcome.out
+    assert f"{100 * (accuracy - 0.123):+.2f}" in outcome.out
+    assert "chosen on test" in outcome.out
+    assert f"wrote {PLACE / 'reproduction.csv'}" in outcome.err
+    assert {name: row["status"] for name, row in lines().items()} == {
+        "tiny": "measured", "other": "not run", "wild": "not run"
+    }  # fmt: skip
+    first = lines()["tiny"]
+    rows = imagetune("reproduce", "other", "--seeds", "2", "--json").document["rows"]
+    assert [(row["row"], row["n"]) for row in rows] == [("other", 2)]
+    assert lines()["tiny"] == first
+    assert float(lines()["other"]["val_accuracy_mean"]) == rows[0]["val_accuracy_mean"]
+    shown = imagetune("reproduce", "--list").out
+    assert "val 50.00 %" in shown
+    assert " ± " in shown
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_row_that_diverges_fails_the_command_and_no_other_row(imagetune: Command) -> None:
+    outcome = imagetune("reproduce", "wild", "tiny")
+    assert outcome.code == 1
+    assert "diverged, no loss stayed a finite number: wild" in outcome.err
+    assert {name: row["status"] for name, row in lines().items()} == {
+        "tiny": "measured", "other": "not run", "wild": "diverged"
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_another_file_and_folder(imagetune: Command) -> None:
+    assert imagetune("reproduce", "tiny", "--out", "a", "--csv", "b/mine.csv").code == 0
+    assert lines(Path("b/mine.csv"))["tiny"]["status"] == "measured"
+    assert {path.name for path in Path("a/reproduce").iterdir()} == {"tiny-seed0"}
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["tny"], "'tny' is not a published row; did you mean tiny? legal: other, tiny, wild"),
+        (["--seeds", "0"], "--seeds"),
+        (["tiny", "--csv", "."], "--csv .: is a folder; legal: a file"),
+        (["tiny", "--csv", "other.csv"], "other.csv is not a table with a column 'row'"),
+        (["tiny", "--out", "s3://bucket/x"], "legal: a folder"),
+    ],
+)
+def test_bad_input_exits_with_2_and_writes_nothing(
+    imagetune: Command, tmp_path: Path, words: list[str], line: str
+) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    before = sorted(tmp_path.rglob("*"))
+    outcome = imagetune("reproduce", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert line in outcome.err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+PROGRAM = """
+import sys
+from tune.results import published, reproduce
+from tune.cli.main import main
+row = published.PublishedRow("long", sys.argv.pop(1), 0.01, 0.5)
+published.ROWS = reproduce.ROWS = {"long": row}
+main()
+"""
+
+
+def test_ctrl_c_exits_with_130_and_tells_how_to_go_on(tmp_path: Path) -> None:
+    experiment = written(tmp_path, EXPERIMENT.replace("epochs: 3", "epochs: 400"))
+    words = [sys.executable, "-c", PROGRAM, str(experiment), "reproduce", "long", "--out", str(tmp_path / "out")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    log = tmp_path / "out" / "reproduce" / "long-seed0" / "train.log"
+    while not (log.is_file() and "epoch 2/" in log.read_text()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "epochs are saved" in err
+    assert f"interrupted; go on with: imagetune reproduce long --out {tmp_path / 'out'}" in err
+    assert "Traceback" not in err
+    assert not (tmp_path / "out" / "reproduce" / "reproduction.csv").exists()

@@ -1,0 +1,127 @@
+"""`imagetune reproduce`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out
+from tune.cli.output import percent, print_json, print_table, say
+from tune.errors import WorkError
+
+if TYPE_CHECKING:
+    from tune.results.merged_table import Line
+    from tune.results.published import Caveat, PublishedRow
+
+EXAMPLES = (
+    "imagetune reproduce --list",
+    "imagetune reproduce mnist_mlr mnist_cnn",
+    "imagetune reproduce mnist_v3 --seeds 3 --csv mine.csv",
+)
+
+
+def reproduce(
+    rows: Annotated[
+        list[str] | None, typer.Argument(metavar="ROW", help="Published runs of --list. Default: all of them.")
+    ] = None,
+    only_list: Annotated[
+        bool, typer.Option("--list", help="Show the rows and what is measured of them; train nothing.")
+    ] = False,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row: seed 0, 1, ...")] = 1,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="FILE", help="The table to add to. Default: reproduction.csv beside the runs."),
+    ] = None,
+    out: Out = DEFAULT_OUT,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Measure the published runs here: train, evaluate, compare. Finished runs are taken, interrupted ones go on."""
+    from tune.results.published import rows_named
+    from tune.results.reproduce import table
+
+    wanted = rows_named(rows or ())
+    place = out / "reproduce"
+    path = csv or place / "reproduction.csv"
+    if not only_list:
+        try:
+            _measure(wanted, seeds, place, path, data_dir)
+        except KeyboardInterrupt:
+            command = shlex.join(["imagetune", *sys.argv[1:]])
+            raise KeyboardInterrupt(f"interrupted; go on with: {command}") from None
+    known = table(path)
+    _report([known[row.name] for row in wanted], json)
+    if not only_list:
+        say(f"wrote {path}")
+        _refuse_diverged(wanted, known)
+
+
+def _measure(wanted: list[PublishedRow], seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:
+    """Train and evaluate each row, and record it as soon as it is known."""
+    from tune.cli.screen import Screen
+    from tune.results.merged_table import check_writable
+    from tune.results.reproduce import check_rows, measure, record, table
+    from tune.spec import data_root
+    from tune.training import keep_freed_memory
+
+    keep_freed_memory()
+    root, screen = data_root(data_dir), Screen()
+    experiments = check_rows(wanted, root)
+    check_writable(path)
+    table(path)  # whatever is wrong with the file is better said before the first training than after it
+    for number, row in enumerate(wanted, start=1):
+        screen.say(f"row {number} of {len(wanted)}: {row.name}")
+        record(path, measure(row, experiments[row.name], seeds, place, root, screen))
+
+
+def _refuse_diverged(wanted: Iterable[PublishedRow], known: dict[str, Line]) -> None:
+    """Say which rows came to nothing.
+
+    Raises:
+        WorkError: there is one.
+    """
+    if bad := [row.name for row in wanted if known[row.name]["status"] == "diverged"]:
+        raise WorkError(f"diverged, no loss stayed a finite number: {', '.join(bad)}")
+
+
+def _report(lines: list[Line], json: bool) -> None:
+    if json:
+        print_json({"rows": lines})
+        return
+    from tune.results.published import Caveat
+
+    sides = {
+        "row": "left",
+        "published": "right",
+        "ours": "right",
+        "points": "right",
+        "verdict": "left",
+        "caveat": "left",
+    }
+    print_table(sides, (_cells(line, Caveat) for line in lines))
+    print("Accuracy on the test images, val: on the validation images; points: ours minus")
+    print("published; within: at most 0.1 points apart on MNIST, 1 on CIFAR.")
+    for caveat in dict.fromkeys(Caveat(line["caveat"]) for line in lines if line["caveat"]):
+        print(f"{caveat.short}: {caveat}")
+
+
+def _cells(line: Line, caveats: type[Caveat]) -> tuple[str, ...]:
+    """A row as people read it, by the accuracy that it is compared in."""
+    name = "val_accuracy" if line["published_accuracy"] is None and line["published_val_accuracy"] else "accuracy"
+    published, mean = line[f"published_{name}"], line.get(f"{name}_mean")
+    difference, deviation = line["difference"], line.get(f"{name}_std")
+    mark = "val " if name == "val_accuracy" else ""
+    spread = f" ± {100 * deviation:.2f}" if deviation is not None else ""
+    return (
+        line["row"],
+        f"{mark}{percent(published)}" if published is not None else "-",
+        line["status"] if mean is None else f"{100 * mean:.2f}{spread} %",
+        "-" if difference is None else f"{100 * difference:+.2f}",
+        line["verdict"] or "",
+        caveats(line["caveat"]).short if line["caveat"] else "",
+    )
