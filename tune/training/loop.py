@@ -14,11 +14,14 @@ from torch import Tensor, nn
 
 import models
 from tune.spec.experiment import Experiment
+from tune.training.averaging import Averaging
 from tune.training.checkpoint import CheckpointError
+from tune.training.descent import Descent
 from tune.training.inputs import Splits, augment_of, steps_per_epoch
 from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
 from tune.training.network import initial_model, memory_format
-from tune.training.recipe import Schedule, autocast, build_optimizer
+from tune.training.recipe import autocast
+from tune.training.schedules import Schedule
 from tune.training.seeding import cpu_threads, seeded, stream_seed
 from tune.training.state import check_identity, copied, identity
 from tune.training.tasks import check_metric, task_of
@@ -53,9 +56,10 @@ class Training:
         experiment: What is trained.
         splits: On which images.
         threads: CPU threads in use.
-        model: The network, on the device.
+        model: The network, on the device, with the weights that are trained.
         history: The metrics of the epochs so far.
-        best_weights: The model's state after the best epoch, on the CPU; None before there is one.
+        best_weights: The state that was validated in the best epoch, on the CPU: that of the weights' average once
+            there is one, else the model's. None before there is a best epoch.
 
     Args:
         experiment: What to train.
@@ -98,8 +102,9 @@ class Training:
         self._steps = steps_per_epoch(len(splits.train), spec.batch_size)
         self._task = task_of(models.get(experiment.model.name).task, spec)
         check_metric(metric, self._task.names)
-        self._optimizer = build_optimizer(spec.optimizer, self.model.parameters(), device)
-        self._schedule = Schedule(spec, self._optimizer, self._steps)
+        self._descent = Descent(spec, self.model, device)
+        self._schedule = Schedule(spec, self._descent.optimizer, self._steps)
+        self._averaging = Averaging(spec, self.model)
         self._augment = augment_of(experiment.data)
 
     @property
@@ -134,11 +139,15 @@ class Training:
         epoch = len(self.history) + 1
         with cpu_threads(self.threads), seeded(stream_seed(self.experiment.seed, "epoch", epoch), self._device):
             values, lr = self._train(epoch)
-            values |= self._validate(diverged=not math.isfinite(values["train_loss"]))
+            diverged = not math.isfinite(values["train_loss"])
+            if not diverged:
+                self._average(epoch)
+            values |= self._validate(diverged=diverged)
+        self._schedule.after_epoch(values)
         metrics = EpochMetrics(epoch, values, lr, time.perf_counter() - started)
         self.history.append(metrics)
         if self.best is metrics:
-            self.best_weights = copied(self.model.state_dict())
+            self.best_weights = copied(self._averaging.model.state_dict())
         return metrics
 
     def _train(self, epoch: int) -> tuple[dict[str, float], float]:
@@ -151,25 +160,27 @@ class Training:
             sums.add(loss, self._task.others(outputs, images, labels), len(labels))
             if step % CHECK_EVERY == 0 and not sums.finite():
                 break
-        self._schedule.after_epoch()
         return sums.means("train_"), lr
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the optimizer on (B, C, H, W) images and (B,) labels: the batch's mean loss, and the outputs."""
-        outputs = self._outputs(images)
+        outputs = self._outputs(self.model, images)
         loss = self._task.loss(outputs, images, labels, training=True)
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if (norm := self.experiment.training.clip_norm) is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), norm)
-        self._optimizer.step()
+        self._descent.step(loss)
+        self._averaging.after_step()
         self._schedule.after_batch()
         return loss.detach(), outputs.detach()
 
-    def _outputs(self, images: Tensor) -> Tensor:
+    def _outputs(self, model: nn.Module, images: Tensor) -> Tensor:
         """The model applied in the experiment's precision, in training and validation alike."""
         with autocast(self.experiment.training, self._device):
-            return self.model(images.contiguous(memory_format=self._layout))  # type: ignore[no-any-return]
+            return model(images.contiguous(memory_format=self._layout))  # type: ignore[no-any-return]
+
+    def _average(self, epoch: int) -> None:
+        """Bring the weights' average up to the epoch, if there is one."""
+        with autocast(self.experiment.training, self._device):
+            batches = (images.contiguous(memory_format=self._layout) for images, _ in self._batches(epoch))
+            self._averaging.after_epoch(epoch, batches)
 
     def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The training images in the epoch's own order: normalized (B, C, H, W) and (B,), both on the device."""
@@ -185,12 +196,12 @@ class Training:
             return {}
         if diverged:
             return {f"val_{name}": math.nan for name in self._task.names}
-        self.model.eval()
+        model = self._averaging.model.eval()
         sums = Sums(self._task.names, self._device)
         numbers = VALIDATION_NUMBERS[self._device.type] // math.prod(self.splits.input_shape)
         size = max(self.experiment.training.batch_size, numbers)
         for images, labels in self.splits.validation.batches(size):
-            outputs = self._outputs(images)
+            outputs = self._outputs(model, images)
             loss = self._task.loss(outputs, images, labels, training=False)
             sums.add(loss, self._task.others(outputs, images, labels), len(labels))
         return sums.means("val_")
@@ -203,8 +214,9 @@ class Training:
         """
         live = {
             "model": self.model.state_dict(),
-            "optimizer": self._optimizer.state_dict(),
+            **self._descent.state_dict(),
             "schedule": self._schedule.state_dict(),
+            "averaging": self._averaging.state_dict(),
             "best_weights": self.best_weights,
         }
         history = [metrics.to_dict() for metrics in self.history]
@@ -221,8 +233,9 @@ class Training:
         own = copied(state)  # torch keeps the tensors it is handed, and would train the caller's
         try:
             self.model.load_state_dict(own["model"])
-            self._optimizer.load_state_dict(own["optimizer"])
+            self._descent.load_state_dict(own)
             self._schedule.load_state_dict(own["schedule"])
+            self._averaging.load_state_dict(own["averaging"])
             self.history = [EpochMetrics.from_dict(row) for row in own["history"]]
             self.best_weights = own["best_weights"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

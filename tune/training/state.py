@@ -12,7 +12,7 @@ from torch import Tensor
 from tune.spec.experiment import Experiment
 from tune.training.checkpoint import CheckpointError
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever a state written before can no longer be read."""
 
 _WORDS = {
@@ -24,9 +24,18 @@ _WORDS = {
 
 
 def fingerprint(experiment: Experiment) -> str:
-    """Equal for equal experiments, on every machine: a hex digest of all their fields."""
-    text = json.dumps(experiment.to_tree(), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """Equal for experiments whose trainings are the same as far as both go, on every machine: a hex digest.
+
+    Of the fields that are not at their defaults, so that a field added later changes no older experiment; a default
+    that changes needs another `FORMAT`. The number of epochs does not count where nothing is laid over all of them:
+    such a training may be continued for more.
+    """
+    tree = experiment.model_dump(mode="json", exclude_defaults=True)
+    tree["model"]["name"] = experiment.model.name  # each model's own name is its default
+    training = tree.setdefault("training", {})
+    if not experiment.training.spanning:
+        training.pop("epochs", None)
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def identity(experiment: Experiment, split_hash: str, metric: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def test_an_experiment_is_a_value(desk: Desk) -> None:
 def test_every_default_is_written_out(desk: Desk) -> None:
     tree = desk.experiment(EXPERIMENT, "model.name=simple_cnn", "data.augment=[crop]").to_tree()
     assert tree["model"] == {"name": "simple_cnn", "conv_channels": [32, 64], "hidden_dim": 128, "dropout": 0.5}
-    assert tree["data"]["augment"] == {"crop": {"padding": 4, "fill": 0}}
+    assert tree["data"]["augment"] == {"crop": {"padding": 4, "fill": 0, "mode": "constant"}}
     assert tree["training"]["optimizer"] == {
         **{"name": "adam", "lr": 0.001, "weight_decay": 0.0, "momentum": None, "nesterov": False, "amsgrad": False}
     }
@@ -64,7 +64,9 @@ def data_trees(draw: st.DrawFn) -> dict[str, Any]:
     augment = {
         "flip": st.none() | st.fixed_dictionaries({}, optional={"p": st.floats(0, 1)}),
         "crop": st.none()
-        | st.fixed_dictionaries({}, optional={"padding": st.integers(0, 9), "fill": st.integers(0, 255)}),
+        | st.fixed_dictionaries(
+            {}, optional={"padding": st.integers(0, 9), "mode": st.sampled_from(["constant", "reflect"])}
+        ),
     }
     given_steps = draw(st.permutations(list(augment)))[: draw(st.integers(0, 2))]
     tree = {
@@ -83,27 +85,52 @@ def data_trees(draw: st.DrawFn) -> dict[str, Any]:
     return tree | ({"path": draw(texts), "image_size": draw(st.integers(1, 512))} if name == "folder" else {})
 
 
-optimizers = st.fixed_dictionaries(
-    {
-        "name": st.just("sgd"),
-        "lr": positive,
-        "momentum": positive.map(lambda x: 0.5 + min(x, 0.4)),
-        "nesterov": st.booleans(),
-    },
-    optional={"weight_decay": fractions},
-) | st.fixed_dictionaries(
-    {"name": st.sampled_from(["adam", "adamw"]), "lr": positive}, optional={"amsgrad": st.booleans()}
+optimizers = (
+    st.fixed_dictionaries(
+        {
+            "name": st.just("sgd"),
+            "lr": positive,
+            "momentum": positive.map(lambda x: 0.5 + min(x, 0.4)),
+            "nesterov": st.booleans(),
+        },
+        optional={"weight_decay": fractions},
+    )
+    | st.fixed_dictionaries(
+        {"name": st.sampled_from(["adam", "adamw"]), "lr": positive}, optional={"amsgrad": st.booleans()}
+    )
+    | st.fixed_dictionaries({"name": st.just("muon"), "lr": positive}, optional={"momentum": fractions})
 )
-schedules = st.fixed_dictionaries(
-    {"name": st.sampled_from(["constant", "step", "cosine", "onecycle"])},
-    optional={
-        "step_size": st.integers(1, 50),
-        "gamma": st.floats(0.01, 1),
-        "min_lr": fractions,
-        "pct_start": st.floats(0.01, 0.99),
-        "div_factor": st.floats(1, 1e6),
-        "final_div_factor": st.floats(1, 1e6),
-    },
+ascending = st.lists(st.integers(1, 200), min_size=1, max_size=4, unique=True).map(sorted)
+gammas = st.floats(0.01, 1)
+schedules = st.one_of(
+    st.fixed_dictionaries({"name": st.just("constant")}),
+    st.fixed_dictionaries({"name": st.just("step")}, optional={"step_size": st.integers(1, 50), "gamma": gammas}),
+    st.fixed_dictionaries({"name": st.just("multistep"), "milestones": ascending}, optional={"gamma": gammas}),
+    st.fixed_dictionaries(
+        {"name": st.just("cosine")},
+        optional={"min_lr": fractions, "warmup_epochs": st.floats(0, 0.9), "per_batch": st.booleans()},
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("onecycle")},
+        optional={
+            "pct_start": st.floats(0.01, 0.99),
+            "div_factor": st.floats(1, 1e6),
+            "final_div_factor": st.floats(1, 1e6),
+            "cycle_momentum": st.booleans(),
+        },
+    ),
+    st.fixed_dictionaries(
+        {"name": st.just("plateau")},
+        optional={"factor": st.floats(0.01, 0.9), "patience": st.integers(0, 50), "min_lr": fractions},
+    ),
+)
+averagings = st.one_of(
+    st.fixed_dictionaries({"name": st.just("none")}),
+    st.fixed_dictionaries({"name": st.just("ema")}, optional={"decay": fractions}),
+    st.fixed_dictionaries(
+        {"name": st.just("swa")},
+        optional={"start": fractions, "lr": st.none() | positive, "anneal_epochs": st.integers(1, 50)},
+    ),
 )
 stopping = st.none() | st.fixed_dictionaries({}, optional={"patience": st.integers(1, 50), "min_delta": fractions})
 trainings = st.fixed_dictionaries(
@@ -115,7 +142,8 @@ trainings = st.fixed_dictionaries(
         "schedule": schedules,
         "label_smoothing": fractions,
         "clip_norm": st.none() | positive,
-        "precision": st.sampled_from(["float32", "bfloat16"]),
+        "precision": st.sampled_from(["float32", "bfloat16", "float16"]),
+        "averaging": averagings,
         "early_stopping": stopping,
         "threads": st.none() | st.integers(1, 64),
     },
@@ -152,17 +180,13 @@ def test_the_properties_cover_every_field() -> None:
     assert set(made) == {"data", "model", "training", "seed"}
     assert set(made["training"]) == {
         *("epochs", "batch_size", "optimizer", "schedule", "label_smoothing", "clip_norm"),
-        *("precision", "early_stopping", "threads"),
+        *("precision", "averaging", "early_stopping", "threads"),
     }
     assert set(made["training"]["schedule"]) == {
-        "name",
-        "step_size",
-        "gamma",
-        "min_lr",
-        "pct_start",
-        "div_factor",
-        "final_div_factor",
+        *("name", "step_size", "gamma", "milestones", "min_lr", "warmup_epochs", "per_batch", "pct_start"),
+        *("div_factor", "final_div_factor", "cycle_momentum", "factor", "patience"),
     }
+    assert set(made["training"]["averaging"]) == {"name", "decay", "start", "lr", "anneal_epochs"}
 
 
 @given(experiments)

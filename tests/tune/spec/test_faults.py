@@ -8,12 +8,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import models
 from tests.tune.spec.conftest import JARGON, Desk
 from tune.spec import Experiment
 from tune.spec.dotted import with_values
 from tune.spec.translate import validated
 
 EXPERIMENT = "data: {name: digits}\nmodel: {name: mnist_mlr}\n"
+MODELS, SORTED_MODELS = ", ".join(models.names()), ", ".join(sorted(models.names()))
 
 
 @pytest.mark.parametrize(
@@ -61,14 +63,14 @@ EXPERIMENT = "data: {name: digits}\nmodel: {name: mnist_mlr}\n"
         (["data.augment=[{flip: null}]"], ['override: data.augment: [{"flip": null}] is of the wrong type; legal: a list of names, or a mapping of names to options']),
         (["data.augment=[flip, flip]"], ["override: data.augment: names flip more than once; legal: each once"]),
         (["data.augment=[crp, flop]"], [
-            "override: data.augment.crp: unknown; did you mean crop? legal: crop, flip",
-            "override: data.augment.flop: unknown; did you mean flip? legal: crop, flip",
+            "override: data.augment.crp: unknown; did you mean crop? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
+            "override: data.augment.flop: unknown; did you mean flip? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
         ]),
         (["data.augment={crop: {padding: -1, fil: 2}, flip: {p: 2}, 3: null}"], [
             "override: data.augment.flip.p: 2 is out of range; legal: <= 1",
             "override: data.augment.crop.padding: -1 is out of range; legal: >= 0",
-            "override: data.augment.crop.fil: unknown; did you mean fill? legal: fill, padding",
-            "override: data.augment.3: unknown; legal: flip, crop",
+            "override: data.augment.crop.fil: unknown; did you mean fill? legal: fill, mode, padding",
+            "override: data.augment.3: unknown; legal: flip, vertical_flip, crop, rotation, translation, scale, jitter, cutout, mixup, cutmix",
         ]),
         (["data.augment={crop: 3}"], ["override: data.augment.crop: 3 is of the wrong type; legal: a mapping of names to values"]),
     ],
@@ -82,11 +84,11 @@ def test_faults_of_the_data(desk: Desk, overrides: list[str], lines: list[str]) 
     [
         (["model=classifier"], ["override: model: 'classifier' is of the wrong type; legal: a mapping of names to values"]),
         (["model=null"], ["override: model: null is of the wrong type; legal: a mapping of names to values"]),
-        (["model={}"], ["override: model.name: is missing; legal: classifier, mnist_mlr, mnist_cnn, simple_cnn"]),
-        (["model={cnn_layers: 3}"], ["override: model.name: is missing; legal: classifier, mnist_mlr, mnist_cnn, simple_cnn"]),
-        (["model.name=classifer"], ["override: model.name: 'classifer' is unknown; did you mean classifier? legal: classifier, mnist_cnn, mnist_mlr, simple_cnn"]),
-        (["model.name=null"], ["override: model.name: null is unknown; legal: classifier, mnist_cnn, mnist_mlr, simple_cnn"]),
-        (["model.name=[a]"], ['override: model.name: ["a"] is unknown; legal: classifier, mnist_cnn, mnist_mlr, simple_cnn']),
+        (["model={}"], [f"override: model.name: is missing; legal: {MODELS}"]),
+        (["model={cnn_layers: 3}"], [f"override: model.name: is missing; legal: {MODELS}"]),
+        (["model.name=classifer"], [f"override: model.name: 'classifer' is unknown; did you mean classifier? legal: {SORTED_MODELS}"]),
+        (["model.name=null"], [f"override: model.name: null is unknown; legal: {SORTED_MODELS}"]),
+        (["model.name=[a]"], [f'override: model.name: ["a"] is unknown; legal: {SORTED_MODELS}']),
         (["model.name=simple_cnn", "model.conv_chanels=[1]"], ["override: model.conv_chanels: unknown; did you mean conv_channels? legal: conv_channels, dropout, hidden_dim, name"]),
         (["model.name=simple_cnn", "model.conv_channels=[16, a, 0]", "model.hidden_dim=1.5", "model.dropout=1"], [
             "override: model.conv_channels.1: 'a' is of the wrong type; legal: a whole number",
@@ -118,11 +120,11 @@ def test_faults_of_the_model(desk: Desk, overrides: list[str], lines: list[str])
         (["training.epochs=1e2"], ["override: training.epochs: 100.0 is of the wrong type; legal: a whole number"]),
         (["training.epochs='10'"], ["override: training.epochs: '10' is of the wrong type; legal: a whole number"]),
         (["training.epochs="], ["override: training.epochs: null is of the wrong type; legal: a whole number"]),
-        (["training.precision=float16"], ["override: training.precision: 'float16' is unknown; did you mean bfloat16? legal: bfloat16, float32"]),
-        (["training.optimizer.name=sgdd"], ["override: training.optimizer.name: 'sgdd' is unknown; did you mean sgd? legal: adam, adamw, sgd"]),
+        (["training.precision=float61"], ["override: training.precision: 'float61' is unknown; did you mean float16? legal: bfloat16, float16, float32"]),
+        (["training.optimizer.name=sgdd"], ["override: training.optimizer.name: 'sgdd' is unknown; did you mean sgd? legal: adam, adamw, muon, sgd"]),
         (["training.optimizer.lr=0"], ["override: training.optimizer.lr: 0 is out of range; legal: > 0"]),
         (["training.optimizer.lr=.inf"], ["override: training.optimizer.lr: Infinity is of the wrong type; legal: a finite number"]),
-        (["training.optimizer.momentum=0.9"], ["override: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd"]),
+        (["training.optimizer.momentum=0.9"], ["override: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd or muon"]),
         (["training.optimizer={name: adamw, nesterov: true, lr: x}"], [
             "override: training.optimizer.lr: 'x' is of the wrong type; legal: a number",
             "override: training.optimizer.nesterov: adamw has no nesterov; legal: leave it out, or the name sgd",
@@ -132,7 +134,7 @@ def test_faults_of_the_model(desk: Desk, overrides: list[str], lines: list[str])
             "override: training.optimizer.amsgrad: sgd has no amsgrad; legal: leave it out, or the name adam or adamw",
         ]),
         (["training.optimizer={name: sgd, momentum: 0, nesterov: true}"], ["override: training.optimizer.nesterov: needs momentum; legal: momentum > 0, or leave it out"]),
-        (["training.schedule.name=onecicle"], ["override: training.schedule.name: 'onecicle' is unknown; did you mean onecycle? legal: constant, cosine, onecycle, step"]),
+        (["training.schedule.name=onecicle"], ["override: training.schedule.name: 'onecicle' is unknown; did you mean onecycle? legal: constant, cosine, multistep, onecycle, plateau, step"]),
         (["training.clip_norm=0"], ["override: training.clip_norm: 0 is out of range; legal: > 0"]),
         (["training.early_stopping=5"], ["override: training.early_stopping: 5 is of the wrong type; legal: a mapping of names to values"]),
         (["seed=-1"], ["override: seed: -1 is out of range; legal: >= 0"]),

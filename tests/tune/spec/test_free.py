@@ -10,12 +10,12 @@ from tests.tune.spec.conftest import LR, MOMENTUM, OPTIMIZER, Desk, search
 @pytest.mark.parametrize(
     ("domains", "lines"),
     [
-        (["training.optimzer.lr: {float: [0.1, 1]}"], ["FILE: space.training.optimzer.lr: training has no optimzer; did you mean training.optimizer.lr? legal: batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
+        (["training.optimzer.lr: {float: [0.1, 1]}"], ["FILE: space.training.optimzer.lr: training has no optimzer; did you mean training.optimizer.lr? legal: averaging, batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
         (["optimizer.lr: {float: [0.1, 1]}"], ["FILE: space.optimizer.lr: there is no optimizer; did you mean training.optimizer.lr? legal: data, model, seed, training"]),
         (["training.epochs.most: {int: [1, 2]}"], ["FILE: space.training.epochs.most: training.epochs has no most; legal: no name below it"]),
         (["model.cnn_layer: {int: [1, 3]}"], ["FILE: space.model.cnn_layer: model has no cnn_layer; did you mean model.cnn_layers? legal: activation, cnn_layers, dropout, fcn_layers, final_channels, name, norm, pooling, residual, starting_channels"]),
         (["model.hidden_dim: {int: [1, 3]}"], ["FILE: space.model.hidden_dim: model has no hidden_dim; legal: activation, cnn_layers, dropout, fcn_layers, final_channels, name, norm, pooling, residual, starting_channels"]),
-        (["data.augment.crp.padding: {int: [1, 3]}"], ["FILE: space.data.augment.crp.padding: data.augment has no crp; did you mean data.augment.crop.padding? legal: crop, flip"]),
+        (["data.augment.crp.padding: {int: [1, 3]}"], ["FILE: space.data.augment.crp.padding: data.augment has no crp; did you mean data.augment.crop.padding? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip"]),
         (["3: {int: [1, 2]}"], ["FILE: space.3: there is no 3; legal: data, model, seed, training"]),
         (["training: {choice: [{epochs: 3}]}"], ["FILE: space.training: is a section; legal: its fields, such as training.batch_size"]),
         (["training.optimizer: {choice: [{lr: 0.1}, {lr: 0.2}]}", LR], ["FILE: space.training.optimizer.lr: lies within training.optimizer, which is searched too; legal: one of the two"]),
@@ -44,12 +44,12 @@ def test_fields_that_there_are_not(desk: Desk, domains: list[str], lines: list[s
         (["model.activation: {choice: [mish, rellu]}"], ["model.activation: 'rellu' is unknown; did you mean relu? legal: gelu, leaky_relu, mish, relu, silu"]),
         (["data.name: {choice: [digits, mnistt]}"], ["data.name: 'mnistt' is not a data set; did you mean mnist? legal: cifar10, cifar100, digits, fashion_mnist, folder, mnist"]),
         (["data.augment: {choice: [[], [flop], {crop: {padding: -2}}]}"], [
-            "data.augment: flop: unknown; did you mean flip? legal: crop, flip",
+            "data.augment: flop: unknown; did you mean flip? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
             "data.augment: crop.padding: -2 is out of range; legal: >= 0",
         ]),
         (["training.early_stopping.patience: {int: [0, 2]}"], ["training.early_stopping.patience: 0 is out of range; legal: >= 1"]),
         (["training.optimizer.name: {choice: [adam, sgdd]}", LR, "training.epochs: {int: [0, 9]}"], [
-            "training.optimizer.name: 'sgdd' is unknown; did you mean sgd? legal: adam, adamw, sgd",
+            "training.optimizer.name: 'sgdd' is unknown; did you mean sgd? legal: adam, adamw, muon, sgd",
             "training.epochs: 0 is out of range; legal: >= 1",
         ]),
         ([OPTIMIZER, MOMENTUM.replace("0.99", "1.5")], ["training.optimizer.momentum: 1.5 is out of range; legal: < 1"]),
@@ -148,7 +148,7 @@ def test_an_override_may_leave_fields_idle_for_ever(desk: Desk, override: str, l
     text = search(LR, OPTIMIZER, MOMENTUM.replace("0.99]", "0.9], step: 0.1"), chain)
     if left is None:
         assert desk.refusal(desk.search, text, override) == [
-            "FILE: space.training.optimizer.name: 'adam' fits no configuration: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd"
+            "FILE: space.training.optimizer.name: 'adam' fits no configuration: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd or muon"
         ]
     else:
         assert list(desk.search(text, override).space.domains) == left

@@ -114,7 +114,7 @@ def test_a_field_makes_the_section_that_was_null(desk: Desk) -> None:
 
 def test_an_option_of_one_augmentation_keeps_the_others_that_are_listed(desk: Desk) -> None:
     made = desk.experiment(EXPERIMENT, "data.augment.crop.padding=2")
-    assert made.data.augment == (("flip", '{"p":0.5}'), ("crop", '{"padding":2,"fill":0}'))
+    assert made.data.augment == (("flip", '{"p":0.5}'), ("crop", '{"padding":2,"fill":0,"mode":"constant"}'))
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_an_option_of_one_augmentation_keeps_the_others_that_are_listed(desk: De
         ("optimizer.lr=1", ["override: optimizer.lr: unknown; did you mean training.optimizer.lr? legal: constraints, data, model, search, seed, training"]),
         ("serch.trials=1", ["override: serch.trials: unknown; did you mean search? legal: constraints, data, model, search, seed, training"]),
         ("experiment={}", ["override: experiment: unknown; legal: constraints, data, model, search, seed, training"]),
-        ("training.epoch=3", ["override: training.epoch: unknown; did you mean epochs? legal: batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
-        ("training.optimzer.lr=3", ["override: training.optimzer: unknown; did you mean optimizer? legal: batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
+        ("training.epoch=3", ["override: training.epoch: unknown; did you mean epochs? legal: averaging, batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
+        ("training.optimzer.lr=3", ["override: training.optimzer: unknown; did you mean optimizer? legal: averaging, batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
         ("training.epochs.x=1", ['override: training.epochs: {"x": 1} is of the wrong type; legal: a whole number']),
         ("model.hidden=3", ["override: model.hidden: unknown; legal: name"]),
         ('data={"a\\nb": 1, name: digits}', [r"override: data.a\nb: unknown; legal: augment, image_size, name, normalize, path, skip_unreadable, split_seed, test_fraction, train_limit, validation_fraction"]),
@@ -148,7 +148,7 @@ def test_the_origin_of_a_fault_is_where_its_value_came_from(desk: Desk) -> None:
     )
     assert lines == [
         "FILE: data.split_seed: -1 is out of range; legal: >= 0",
-        "override: data.augment.crp: unknown; did you mean crop? legal: crop, flip",
+        "override: data.augment.crp: unknown; did you mean crop? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
         "override: training.epochs: 'x' is of the wrong type; legal: a whole number",
         "override: training.optimizer.lr: 0 is out of range; legal: > 0",
     ]

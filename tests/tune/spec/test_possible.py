@@ -35,7 +35,7 @@ def test_an_option_that_the_model_of_its_condition_does_not_have(desk: Desk) -> 
     [
         (search(MODELS, "model.hidden_dim: {int: [8, 9]}", model="{}"), ["FILE: space.model.name: 'mnist_mlr' fits no configuration: model.hidden_dim: unknown; legal: name"]),
         (search(MODELS, LR, model="{hidden_dim: 8}"), ["FILE: space.model.name: 'mnist_mlr' fits no configuration: model.hidden_dim: unknown; legal: name"]),
-        (search(OPTIMIZER, MOMENTUM.replace(", when: {training.optimizer.name: sgd}", "")), ["FILE: space.training.optimizer.name: 'adam' fits no configuration: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd"]),
+        (search(OPTIMIZER, MOMENTUM.replace(", when: {training.optimizer.name: sgd}", "")), ["FILE: space.training.optimizer.name: 'adam' fits no configuration: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd or muon"]),
         (search(MODELS, LR, model="{fcn_layers: 2}"), [
             "FILE: space.model.name: 'mnist_mlr' fits no configuration: model.fcn_layers: unknown; legal: name",
             "FILE: space.model.name: 'simple_cnn' fits no configuration: model.fcn_layers: unknown; legal: conv_channels, dropout, hidden_dim, name",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import models
 from tests.tune.spec.conftest import Desk
 from tune.spec import data_root, load_search
 
@@ -126,18 +127,18 @@ def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
     assert desk.refusal(desk.search, text, "training.epochs=x", "nothing", "seed=-1", "search.resources.gpu=two") == [
         "FILE: serch: unknown; did you mean search? legal: constraints, data, experiment, first, made_with, model, search, seed, space, training",
         "override: 'nothing' is not an override; legal: dotted.name=value",
-        "FILE: data.augment.crp: unknown; did you mean crop? legal: crop, flip",
+        "FILE: data.augment.crp: unknown; did you mean crop? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
         "FILE: data.splitseed: unknown; did you mean split_seed? legal: augment, image_size, name, normalize, path, skip_unreadable, split_seed, test_fraction, train_limit, validation_fraction",
         "FILE: model.cnn_layers: 99 is out of range; legal: <= 64",
         "FILE: model.activation: 'rellu' is unknown; did you mean relu? legal: gelu, leaky_relu, mish, relu, silu",
         "override: training.epochs: 'x' is of the wrong type; legal: a whole number",
         "FILE: training.optimizer.lr: 'fast' is of the wrong type; legal: a number",
-        "FILE: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd",
+        "FILE: training.optimizer.momentum: adam has no momentum; legal: leave it out, or the name sgd or muon",
         "override: seed: -1 is out of range; legal: >= 0",
         "FILE: sed: unknown; did you mean seed? legal: data, model, seed, training",
         "FILE: space.training.label_smoothing: 2.0 is out of range; legal: < 1",
         "FILE: space.training.batch_size: int: low 64 is above high 32; legal: low <= high",
-        "FILE: space.training.lr: training has no lr; did you mean training.optimizer.lr? legal: batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads",
+        "FILE: space.training.lr: training has no lr; did you mean training.optimizer.lr? legal: averaging, batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads",
         "FILE: constraints.parameters.max: -1 is out of range; legal: >= 0",
         "FILE: constraints.flops: unknown; legal: mult_adds, parameters",
         "FILE: search.mode: max seeks the worst val_loss; legal: min",
@@ -150,7 +151,7 @@ def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
 
 def test_sections_that_are_well_formed_are_checked_together_whatever_the_others_are(desk: Desk) -> None:
     assert desk.refusal(desk.experiment, EXPERIMENT, "model.name=nothing", "training.batch_size=5000", "seed=x") == [
-        "override: model.name: 'nothing' is unknown; legal: classifier, mnist_cnn, mnist_mlr, simple_cnn",
+        f"override: model.name: 'nothing' is unknown; legal: {', '.join(sorted(models.names()))}",
         "override: seed: 'x' is of the wrong type; legal: a whole number",
         "override: training.batch_size: 5000 is larger than the training set of 1294 images; legal: <= 1294",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,20 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"name": "sgd", "lr": 0.05, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-4},
     "adam": {"name": "adam", "lr": 1e-3, "amsgrad": True},
     "adamw": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-2},
+    "muon": {"name": "muon", "lr": 1e-3, "weight_decay": 1e-2},
+}
+SCHEDULES: dict[str, dict[str, Any]] = {
+    "constant": {},
+    "step": {"step_size": 2},
+    "multistep": {"milestones": [1, 2]},
+    "cosine": {"per_batch": True, "warmup_epochs": 1.5},
+    "onecycle": {"cycle_momentum": True},
+    "plateau": {"patience": 0, "factor": 0.5},
+}
+AVERAGES: dict[str, dict[str, Any]] = {
+    "none": {},
+    "ema": {"decay": 0.9},
+    "swa": {"start": 0.34, "lr": 1e-3, "anneal_epochs": 2},  # from the second of three epochs
 }
 MODELS: dict[str, dict[str, Any]] = {
     "classifier": {  # fractional pooling and dropout: both draw from the global generator
@@ -28,12 +43,13 @@ MODELS: dict[str, dict[str, Any]] = {
     "mnist_cnn": {"name": "mnist_cnn"},
     "simple_cnn": {"name": "simple_cnn", "conv_channels": [4, 8], "hidden_dim": 16},  # channels last
 }  # fmt: skip
+PRECISIONS = ("float32", "bfloat16", "float16")
+# Every pair of an optimizer and a schedule on each model; precisions and averages take turns, and meet each other.
 COMBINATIONS = [
-    (model, optimizer, schedule, precision)
-    for model in MODELS
+    (model, optimizer, schedule, PRECISIONS[(i + k) % 3], tuple(AVERAGES)[(i + 2 * k) % 3])
+    for i, model in enumerate(MODELS)
     for optimizer in OPTIMIZERS
-    for schedule in ("constant", "step", "cosine", "onecycle")
-    for precision in ("float32", "bfloat16")
+    for k, schedule in enumerate(SCHEDULES)
 ]
 
 
@@ -48,22 +64,30 @@ def equal(one: dict[str, Tensor] | None, other: dict[str, Tensor] | None) -> boo
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-@pytest.mark.parametrize(("model", "optimizer", "schedule", "precision"), COMBINATIONS)
+def test_the_combinations_cover_every_pair() -> None:
+    assert len(COMBINATIONS) == 3 * 4 * 6
+    for one, other in itertools.combinations(range(5), 2):
+        values = ({row[part] for row in COMBINATIONS} for part in (one, other))
+        assert {(row[one], row[other]) for row in COMBINATIONS} == set(itertools.product(*values))
+
+
+@pytest.mark.parametrize(("model", "optimizer", "schedule", "precision", "average"), COMBINATIONS)
 def test_a_training_resumed_from_a_file_equals_one_never_stopped(
-    start: Start, tmp_path: Path, model: str, optimizer: str, schedule: str, precision: str
+    start: Start, tmp_path: Path, model: str, optimizer: str, schedule: str, precision: str, average: str
 ) -> None:
     fields: dict[str, Any] = {
         "model": MODELS[model],
         "optimizer": OPTIMIZERS[optimizer],
-        "schedule": {"name": schedule, "step_size": 2},
+        "schedule": {"name": schedule, **SCHEDULES[schedule]},
         "precision": precision,
+        "averaging": {"name": average, **AVERAGES[average]},
         "clip_norm": 1.0,
         "epochs": 3,
         "data": {"augment": ["flip", "crop"]},
     }
     undisturbed, interrupted, resumed = start(**fields), start(**fields), start(**fields)
     train(undisturbed)
-    stop = 1 + COMBINATIONS.index((model, optimizer, schedule, precision)) % 2
+    stop = 1 + COMBINATIONS.index((model, optimizer, schedule, precision, average)) % 2
     for _ in range(stop):
         interrupted.run_epoch()
     save(tmp_path / "last.pt", interrupted.state())
@@ -156,7 +180,7 @@ def test_a_state_of_other_images_or_another_format_is_refused(start: Start) -> N
     training = start()
     with pytest.raises(CheckpointError, match="other images or another split: split 'x'"):
         training.load({**training.state(), "split": "x"})
-    with pytest.raises(CheckpointError, match="another version of imagetune: format 0, here 1"):
+    with pytest.raises(CheckpointError, match="another version of imagetune: format 0, here 2"):
         training.load({**training.state(), "format": 0})
 
 

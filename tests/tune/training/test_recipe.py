@@ -82,7 +82,7 @@ def test_a_warm_up_of_one_step_starts_at_the_peak(start: Start, epochs: int, bat
 def test_onecycle_leaves_the_momentum_that_the_experiment_states(start: Start) -> None:
     training = start(optimizer={"name": "sgd", "lr": LR, "momentum": 0.7}, schedule={"name": "onecycle"})
     training.run_epoch()
-    assert training._optimizer.param_groups[0]["momentum"] == 0.7
+    assert training._descent.optimizer.param_groups[0]["momentum"] == 0.7
 
 
 def smoothed_cross_entropy(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
