@@ -13,8 +13,8 @@ SMALL = {"starting_channels": 7, "final_channels": 13, "cnn_layers": 3, "fcn_lay
 
 
 def option_values() -> list[tuple[str, Any]]:
-    """Every value of every option that has finitely many, and a dropout."""
-    values: list[tuple[str, Any]] = [("dropout", 0.0), ("dropout", 0.3)]
+    """Every value of every option that has finitely many, a dropout and a logit scale."""
+    values: list[tuple[str, Any]] = [("dropout", 0.0), ("dropout", 0.3), ("logit_scale", 0.125)]
     for option in models.options("classifier").values():
         if option.annotation is bool:
             values += [(option.name, False), (option.name, True)]
@@ -24,7 +24,7 @@ def option_values() -> list[tuple[str, Any]]:
 
 
 def test_all_option_values_are_tried() -> None:
-    assert len(option_values()) == 2 + 5 + 3 + 2 + 3
+    assert len(option_values()) == 3 + 5 + 3 + 2 + 3
 
 
 @pytest.mark.parametrize(("option", "value"), option_values())
@@ -100,3 +100,38 @@ def test_without_its_convolution_a_residual_stage_is_the_plain_one() -> None:
             nn.init.zeros_(parameter)
     images = torch.randn(2, 3, 16, 16)
     assert torch.equal(plain(images), residual(images))
+
+
+def test_more_residual_layers_add_as_many_convolutions_to_each_stage() -> None:
+    one, three = (
+        models.cost_of("classifier", (3, 32, 32), 10, residual=True, residual_layers=layers).parameters
+        for layers in (1, 3)
+    )
+    assert three - one == 2 * sum(c * c * 9 + c + 2 * c for c in (46, 62, 84, 114, 155, 210))
+
+
+def test_residual_layers_follow_each_other_inside_one_connection() -> None:
+    torch.manual_seed(0)
+    options = {**SMALL, "residual": True, "norm": "none", "activation": "relu"}
+    model = models.build("classifier", (3, 16, 16), 4, **options, residual_layers=2)
+    residual = model.get_submodule("stages.1.residual")
+    first, second = (model.get_submodule(f"stages.1.residual.body.{name}") for name in ("conv", "conv2"))
+    x = torch.randn(2, 10, 5, 5)  # the second stage has round(7 * (13 / 7) ** (1 / 2)) channels
+    with torch.no_grad():
+        torch.testing.assert_close(residual(x), x + second(first(x).relu()).relu())
+
+
+def test_one_residual_layer_is_what_the_option_residual_meant_before() -> None:
+    model = models.build("classifier", (3, 16, 16), 4, **SMALL, residual=True)
+    body = [name for name, _ in model.get_submodule("stages.0.residual.body").named_children()]
+    assert body == ["conv", "norm", "activation"]
+
+
+def test_logits_are_scaled() -> None:
+    torch.manual_seed(0)
+    plain = models.build("classifier", (3, 16, 16), 4, **SMALL).eval()
+    scaled = models.build("classifier", (3, 16, 16), 4, **SMALL, logit_scale=0.125).eval()
+    scaled.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 16, 16)
+    with torch.no_grad():
+        assert torch.equal(scaled(images), plain(images) / 8)

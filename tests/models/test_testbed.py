@@ -11,6 +11,14 @@ from models.cost import cost
 LAYERS = {
     "mnist_mlr": ["Flatten", "Linear"],
     "mnist_cnn": ["Flatten", "Linear", "ReLU", "Dropout", "Linear", "ReLU", "Dropout", "Linear"],
+    "cifar_model": [
+        *("Conv2d", "ReLU", "MaxPool2d") * 4,
+        *("Flatten", "Dropout", "Linear", "Linear"),
+    ],
+    "tiny_vgg": [
+        *("Conv2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d") * 2,
+        *("Flatten", "Linear"),
+    ],
     "simple_cnn": [
         *("Conv2d", "ReLU", "MaxPool2d", "Conv2d", "ReLU", "MaxPool2d"),
         *("Flatten", "Linear", "ReLU", "Dropout", "Linear"),
@@ -26,7 +34,7 @@ LAYERS = {
         ("simple_cnn", 421_642, 4.28, 0.30, 1.69),
     ],
 )
-def test_published_counts(
+def test_published_table(
     name: str, parameters: int, mult_adds: float, forward_backward_mb: float, params_mb: float
 ) -> None:
     entry = models.get(name)
@@ -39,14 +47,49 @@ def test_published_counts(
     assert round(counted.params_bytes / 1e6, 2) == params_mb
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "options"),
+    [
+        ("cifar_model", 964_516, {}),
+        ("tiny_vgg", 153_546, {}),
+        ("tiny_vgg", 153_546, {"dropout": 0.2}),
+        ("tiny_vgg", 154_058, {"batch_norm": True}),
+    ],
+)
+def test_published_counts(name: str, parameters: int, options: dict[str, Any]) -> None:
+    entry = models.get(name)
+    model = models.build(name, entry.native_input, entry.native_classes, **options)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+    assert models.cost_of(name, entry.native_input, entry.native_classes, **options).parameters == parameters
+
+
+def layers_of(name: str, **options: Any) -> list[str]:
+    return [
+        type(layer).__name__ for layer in models.build(name, models.get(name).native_input, 10, **options).children()
+    ]
+
+
 @pytest.mark.parametrize("name", LAYERS)
 def test_published_layers(name: str) -> None:
-    assert [type(layer).__name__ for layer in models.build(name, (1, 28, 28), 10).children()] == LAYERS[name]
+    assert layers_of(name) == LAYERS[name]
 
 
-@pytest.mark.parametrize(("name", "probability"), [("mnist_cnn", 0.4), ("simple_cnn", 0.5)])
+def test_published_layers_of_tiny_vgg_with_norm_and_dropout() -> None:
+    block = ("Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Dropout2d")
+    assert layers_of("tiny_vgg", batch_norm=True, dropout=0.2) == [*block, *block, "Flatten", "Dropout", "Linear"]
+
+
+def test_published_widths_of_the_cifar_model() -> None:
+    model = models.build("cifar_model", (3, 32, 32), 100)
+    convs = [(c.in_channels, c.out_channels) for c in model.modules() if isinstance(c, torch.nn.Conv2d)]
+    linears = [(c.in_features, c.out_features) for c in model.modules() if isinstance(c, torch.nn.Linear)]
+    assert convs == [(3, 32), (32, 64), (64, 128), (128, 256)]
+    assert linears == [(1024, 512), (512, 100)]
+
+
+@pytest.mark.parametrize(("name", "probability"), [("mnist_cnn", 0.4), ("simple_cnn", 0.5), ("cifar_model", 0.5)])
 def test_published_dropout(name: str, probability: float) -> None:
-    layers = models.build(name, (1, 28, 28), 10).children()
+    layers = models.build(name, models.get(name).native_input, 10).children()
     assert {layer.p for layer in layers if isinstance(layer, torch.nn.Dropout)} == {probability}
 
 
@@ -84,6 +127,7 @@ def test_mnist_cnn_takes_any_hidden_layers() -> None:
             r"legal: at most 1 for this image, or sides of at least 4 pixels$",
         ),
         ((3, 32, 32), {"conv_channels": [8] * 6}, r"legal: at most 5 for this image, or sides of at least 64 pixels$"),
+        ((3, 32, 32), {"conv_channels": [8] * 7}, r"sides of at least 128 pixels$"),
         ((3, 1, 1), {"conv_channels": [8]}, r"legal: at most 0 for this image, or sides of at least 2 pixels$"),
     ],
 )
@@ -93,3 +137,19 @@ def test_an_image_too_small_for_the_poolings_is_refused(
     for ask in (models.check, models.build):
         with pytest.raises(models.ModelError, match=message):
             ask("simple_cnn", shape, 10, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("cifar_model", (3, 15, 32), "4 conv_channels halve an image of 15 x 32 pixels to nothing; legal: at most 3"),
+        (
+            "tiny_vgg",
+            (3, 32, 3),
+            "an image of 32 x 3 pixels is halved twice to nothing; legal: sides of at least 4 pixels",
+        ),
+    ],
+)
+def test_other_images_too_small_are_refused(name: str, shape: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(models.ModelError, match=f"^{name}: {message}"):
+        models.build(name, shape, 10)

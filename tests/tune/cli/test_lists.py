@@ -25,6 +25,22 @@ def test_models(imagetune: Command) -> None:
     assert rows["classifier"]["parameters"] == 875_592
     assert rows["simple_cnn"]["parameters"] == 421_642
     assert rows["simple_cnn"]["options"] == {"conv_channels": [32, 64], "hidden_dim": 128, "dropout": 0.5}
+    assert {name: row["parameters"] for name, row in rows.items()} == {
+        "classifier": 875_592,
+        "mnist_mlr": 7_850,
+        "mnist_cnn": 235_146,
+        "simple_cnn": 421_642,
+        "cifar_model": 964_516,
+        "tiny_vgg": 153_546,
+        "mnist_v0": 18_214,
+        "mnist_v1": 10_970,
+        "mnist_v2": 4_232,
+        "mnist_v3": 4_968,
+        "mnist_small": 4_968,
+        "mini_resnet": 269_722,
+        "vae": 500_145,
+    }
+    assert {row["task"] for row in rows.values()} == {"classification", "reconstruction"}
     assert "875,592" in imagetune("models").out
 
 
@@ -46,6 +62,26 @@ def test_describe_gives_the_published_numbers(imagetune: Command) -> None:
     assert facts["sizes"] == [20, 13, 8, 5, 3, 2]
     assert facts["widths"] == [840, 277, 92, 30, 10]
     assert facts["channel_ratio"] == 1.3548533596918833
+    layers = {"Conv2d": 6, "BatchNorm2d": 6, "Mish": 10, "FractionalPool": 6, "Flatten": 1, "Linear": 4}
+    assert facts["layers"] == layers
+
+
+def test_describe_shows_every_layer_with_its_shapes_and_how_many_there_are_of_a_type(imagetune: Command) -> None:
+    lines = imagetune("describe", "mnist_v2").out.splitlines()
+    (first,) = [line.split() for line in lines if "Conv2d: 1-1 " in line]
+    assert first[1:] == ["1-1", "[100,", "1,", "28,", "28]", "[100,", "4,", "28,", "28]", "36", "2,822,400"]
+    assert "Total params: 4,232" in lines
+    assert lines[-1] == (
+        "layers        8 Conv2d, 7 BatchNorm2d, 7 ReLU, 2 MaxPool2d, 1 Dropout2d, 1 AvgPool2d, 1 Flatten, 1 LogSoftmax"
+    )
+
+
+def test_describe_a_vae(imagetune: Command) -> None:
+    facts = imagetune("describe", "vae", "--input", "1x28x28", "latent_dim=2", "--json").document
+    assert facts["channels"] == [1, 32, 51, 81, 128]
+    assert facts["sizes"] == [14, 7, 4, 2]
+    assert "widths" not in facts
+    assert facts["layers"]["Upsample"] == 4
 
 
 def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> None:
