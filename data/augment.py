@@ -1,68 +1,40 @@
-"""The table of augmentations: functions of a batch of uint8 images, every image changed by its own draw.
+"""The table of augmentations: functions of a batch of images, every image changed by its own draw.
 
-A new one is a function ``(images (B, C, H, W) uint8, generator, *, <options with defaults>) -> same shape and type``
-and a row of the table. Draws come from the generator's device, so a CPU generator gives the same pictures everywhere.
+A new one is a function with options as keyword-only parameters, and a row of the table that says its kind. Draws come
+from the generator's device, so a CPU generator gives the same pictures everywhere. Functions of bytes are in
+``data.pixels`` and ``data.jitter``, maps of places in ``data.affine``, mixtures in ``data.mixing``.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, get_type_hints
+from enum import StrEnum
+from itertools import groupby
+from typing import Any, get_type_hints
 
 import torch
-import torch.nn.functional as F  # noqa: N812
-from annotated_types import Ge, Le
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Generator, Tensor
 
+from data.affine import resample, rotation, scale, translation
 from data.errors import DataError, unknown
+from data.jitter import jitter
+from data.mixing import cutmix, mixup
+from data.pixels import crop, cutout, flip, vertical_flip
 
 
-def flip(images: Tensor, generator: Generator, *, p: Annotated[float, Ge(0), Le(1)] = 0.5) -> Tensor:
-    """Mirror each image left to right with probability ``p``.
+class Kind(StrEnum):
+    """What the function of an augmentation takes and gives; images are (B, C, H, W)."""
 
-    Args:
-        images: (B, C, H, W) uint8.
-        generator: Drawn from once per image.
-        p: Probability per image.
-    """
-    draws = torch.rand(len(images), generator=generator, device=generator.device)
-    mirrored = (draws < p).nonzero().squeeze(1).to(images.device)
-    return images.index_copy(0, mirrored, images.index_select(0, mirrored).flip(-1))
-
-
-def crop(
-    images: Tensor,
-    generator: Generator,
-    *,
-    padding: Annotated[int, Ge(0)] = 4,
-    fill: Annotated[int, Ge(0), Le(255)] = 0,
-) -> Tensor:
-    """Shift each image at random: pad every side, then cut the original size out of it anywhere.
-
-    The same as torchvision's ``RandomCrop(size, padding=padding, fill=fill)``.
-
-    Args:
-        images: (B, C, H, W) uint8.
-        generator: Drawn from twice per image, first all vertical and then all horizontal offsets.
-        padding: Pixels added to every side.
-        fill: Brightness of the added pixels.
-    """
-    batch, channels, height, width = images.shape
-    draws = torch.randint(2 * padding + 1, (2, batch), generator=generator, device=generator.device)
-    down, across = draws.to(images.device).view(2, -1, 1, 1)
-    padded = F.pad(images, (padding,) * 4, value=fill).contiguous()
-    # Every run of `width` pixels in memory is a row of this view, and each row of a result is one such run: copying
-    # runs takes a third of the time of indexing windows by image, and a tenth of a loop over images.
-    runs = padded.view(-1).unfold(0, width, 1)
-    step, device = padded.stride(), images.device
-    first = torch.arange(batch, device=device).view(-1, 1, 1) * step[0] + down * step[2] + across
-    offsets = (
-        torch.arange(channels, device=device).view(-1, 1) * step[1] + torch.arange(height, device=device) * step[2]
-    )
-    return runs.index_select(0, (first + offsets).flatten()).view(images.shape)
+    PIXELS = "pixels"
+    """``(images uint8, generator, *, options) -> images uint8``."""
+    MAP = "map"
+    """``(images, generator, *, options) -> maps (B, 3, 3)``, as ``data.affine`` has them; `resample` applies them."""
+    MIX = "mix"
+    """``(images float32, targets (B, classes) float32, generator, *, options) -> both``, of normalized images."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,8 @@ class Augmentation:
     """One row of the table: a function of a batch, and one line on what it does."""
 
     name: str
-    apply: Callable[..., Tensor]
+    kind: Kind
+    apply: Callable[..., Any]
     summary: str
 
 
@@ -86,8 +59,16 @@ class Option:
 _TABLE = {
     row.name: row
     for row in (
-        Augmentation("flip", flip, "mirror left to right with probability p"),
-        Augmentation("crop", crop, "pad every side, then crop back to the size at a random place"),
+        Augmentation("flip", Kind.PIXELS, flip, "mirror left to right with probability p"),
+        Augmentation("vertical_flip", Kind.PIXELS, vertical_flip, "mirror top to bottom with probability p"),
+        Augmentation("crop", Kind.PIXELS, crop, "pad every side, then crop back to the size at a random place"),
+        Augmentation("rotation", Kind.MAP, rotation, "turn about the centre by up to +-degrees"),
+        Augmentation("translation", Kind.MAP, translation, "shift by up to +-fraction of the sides"),
+        Augmentation("scale", Kind.MAP, scale, "scale about the centre by a factor from low to high"),
+        Augmentation("jitter", Kind.PIXELS, jitter, "change brightness, contrast, saturation and hue"),
+        Augmentation("cutout", Kind.PIXELS, cutout, "blank a square of size pixels at a random place"),
+        Augmentation("mixup", Kind.MIX, mixup, "blend with another image, labels likewise, by Beta(alpha, alpha)"),
+        Augmentation("cutmix", Kind.MIX, cutmix, "paste a box of another image, labels by area, by Beta(alpha, alpha)"),
     )
 }
 
@@ -109,8 +90,12 @@ def get(name: str) -> Augmentation:
 
 
 def options(name: str) -> dict[str, Option]:
-    """The options of an augmentation: the keyword-only parameters of its function."""
-    function = get(name).apply
+    """The options of an augmentation: the keyword-only parameters of its function, and of `resample` for maps."""
+    row = get(name)
+    return _parameters(row.apply) | (_parameters(resample) if row.kind is Kind.MAP else {})
+
+
+def _parameters(function: Callable[..., Any]) -> dict[str, Option]:
     hints = get_type_hints(function, include_extras=True)
     return {
         parameter.name: Option(parameter.name, hints[parameter.name], parameter.default)
@@ -119,29 +104,94 @@ def options(name: str) -> dict[str, Option]:
     }
 
 
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_RESAMPLING = frozenset(_parameters(resample))
+
 AugmentSpec = Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None
+
+
+Step = tuple[str, tuple[tuple[str, Any], ...]]
+"""The name and all options, defaults included, of an augmentation."""
 
 
 @dataclass(frozen=True)
 class Augment:
     """Augmentations applied one after the other; nothing at all if there are none.
 
+    Neighbours among rotation, translation and scale that interpolate and fill alike are composed, and interpolated
+    once. What mixes labels comes last wherever it is named, since it mixes normalized images; of several one is drawn
+    for each batch, all equally likely.
+
     Attributes:
-        steps: Name and all options, defaults included, of each.
+        steps: In the order given.
     """
 
-    steps: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...] = ()
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels are mixed too: `mix` is then to be called on what became of the images."""
+        return bool(self._mixing)
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Change a batch (B, C, H, W) uint8; the given tensor is left as it is."""
-        for name, chosen in self.steps:
-            images = _TABLE[name].apply(images, generator, **dict(chosen))
+        """Change a batch (B, C, H, W) uint8 by all that does not mix; the given tensor is left as it is."""
+        for shared, group in groupby(self._changing, key=_shared):
+            if shared is None:
+                for name, chosen in group:
+                    images = _TABLE[name].apply(images, generator, **dict(chosen))
+            else:
+                maps = [_TABLE[name].apply(images, generator, **_own(chosen)) for name, chosen in group]
+                images = resample(images, _product(maps), **dict(shared))
         return images
 
+    def mix(self, images: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Mix a batch; the given tensors are left as they are.
+
+        Args:
+            images: (B, C, H, W) float32, normalized.
+            targets: (B, classes) float32, the share of each class.
+            generator: Drawn from first for which of several, if there are several.
+        """
+        if not self.mixes:
+            return images, targets
+        number = len(self._mixing)
+        drawn = int(torch.randint(number, (), generator=generator, device=generator.device)) if number > 1 else 0
+        name, chosen = self._mixing[drawn]
+        mixed: tuple[Tensor, Tensor] = _TABLE[name].apply(images, targets, generator, **dict(chosen))
+        return mixed
+
     def __str__(self) -> str:
-        """One line, as in ``flip(p=0.5), crop(padding=4, fill=0)``."""
-        calls = [f"{name}({', '.join(f'{key}={value}' for key, value in chosen)})" for name, chosen in self.steps]
-        return ", ".join(calls) or "none"
+        """One line, as in ``flip(p=0.5), cutout(size=16, fill=127), mixup(alpha=0.2) or cutmix(alpha=1.0)``."""
+        parts = [_call(step) for step in self._changing]
+        return ", ".join(parts + [" or ".join(map(_call, self._mixing))] * self.mixes) or "none"
+
+    @property
+    def _changing(self) -> list[Step]:
+        return [step for step in self.steps if _TABLE[step[0]].kind is not Kind.MIX]
+
+    @property
+    def _mixing(self) -> list[Step]:
+        return [step for step in self.steps if _TABLE[step[0]].kind is Kind.MIX]
+
+
+def _shared(step: Step) -> tuple[tuple[str, Any], ...] | None:
+    """How a map is resampled, which neighbours must agree in to share it; None for what is no map."""
+    name, chosen = step
+    return tuple(pair for pair in chosen if pair[0] in _RESAMPLING) if _TABLE[name].kind is Kind.MAP else None
+
+
+def _own(chosen: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    return {key: value for key, value in chosen if key not in _RESAMPLING}
+
+
+def _product(maps: Sequence[Tensor]) -> Tensor:
+    """One map for several that follow each other: each looks up in what those before it show."""
+    return functools.reduce(torch.matmul, maps)
+
+
+def _call(step: Step) -> str:
+    name, chosen = step
+    return f"{name}({', '.join(f'{key}={value}' for key, value in chosen)})"
 
 
 def build_augment(spec: AugmentSpec) -> Augment:
@@ -152,7 +202,7 @@ def build_augment(spec: AugmentSpec) -> Augment:
             none. For example ``["flip", "crop"]`` or ``{"crop": {"padding": 2}, "flip": None}``.
 
     Raises:
-        DataError: A name or an option is unknown, twice there, or out of its limits.
+        DataError: A name or an option is unknown, twice there, or out of its limits; or two options do not go together.
     """
     if spec is None:
         return Augment()
@@ -180,8 +230,10 @@ def _chosen(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     values = {key: given.get(key, option.default) for key, option in known.items()}
     for key, value in values.items():
         try:
-            TypeAdapter(known[key].annotation, config=ConfigDict(strict=True)).validate_python(value)
+            TypeAdapter(known[key].annotation, config=_STRICT).validate_python(value)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"]
             raise DataError(f"data.augment.{name}.{key} is {value!r}: {problem}") from error
+    if name == "scale" and values["low"] > values["high"]:
+        raise DataError(f"data.augment.scale.low is {values['low']:g}: it must be at most high, {values['high']:g}")
     return tuple(values.items())

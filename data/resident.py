@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
+from data.augment import Augment
 from data.errors import DataError
 from data.normalize import Normalization
 
@@ -30,6 +32,7 @@ class Resident:
         normalization: Normalization | None = None,
         dtype: torch.dtype = torch.float32,
         channels_last: bool = False,
+        classes: int | None = None,
     ) -> None:
         """Bind images to the way they are served.
 
@@ -40,13 +43,14 @@ class Resident:
             normalization: Per-channel mean and standard deviation; None scales to 0..1 only.
             dtype: Of the batches: float32, bfloat16 or float16. The arithmetic is done in float32.
             channels_last: Whether batches are laid out as (B, H, W, C) in memory. Their shape stays (B, C, H, W).
+            classes: How many there are; only augmentations that mix labels need to know.
         """
         channels = images.shape[1]
         self.normalization = normalization or Normalization((0.0,) * channels, (1.0,) * channels)
         if not len(self.normalization.mean) == len(self.normalization.std) == channels:
             raise DataError(f"the images have {channels} channels, the normalization is {self.normalization}")
         self.images, self.labels, self.index = images, labels, index
-        self.dtype, self.channels_last = dtype, channels_last
+        self.dtype, self.channels_last, self.classes = dtype, channels_last, classes
         mean, std = (
             torch.tensor(values, dtype=torch.float64) for values in (self.normalization.mean, self.normalization.std)
         )
@@ -80,6 +84,7 @@ class Resident:
             normalization=self.normalization,
             dtype=self.dtype,
             channels_last=self.channels_last,
+            classes=self.classes,
         )
 
     def count_batches(self, batch_size: int, *, drop_last: bool = False) -> int:
@@ -100,34 +105,46 @@ class Resident:
             batch_size: Images per batch; the last batch may be smaller.
             generator: Shuffles, and feeds ``augment``; None keeps the order. A CPU generator gives the same batches
                 on every device.
-            augment: Function of uint8 images (B, C, H, W) and the generator.
+            augment: Function of uint8 images (B, C, H, W) and the generator. An `Augment` that mixes does so too, on
+                the normalized images.
             drop_last: Leave out a last batch that is smaller.
 
         Yields:
-            Normalized images (B, C, H, W) and labels (B,), on the device.
+            Normalized images (B, C, H, W) and labels (B,), on the device. Mixed labels are (B, classes) float32, the
+            share of each class.
 
         Raises:
-            DataError: The batch size is below 1, or ``augment`` comes without a generator.
+            DataError: The batch size is below 1, or ``augment`` comes without a generator, or without the number of
+                classes where it mixes labels.
         """
         if batch_size < 1:
             raise DataError(f"the batch size is {batch_size}: it must be at least 1")
         if augment is not None and generator is None:
             raise DataError("augmentation draws at random: it needs a generator")
-        return self._batches(batch_size, generator, augment, drop_last)
+        if isinstance(augment, Augment) and augment.mixes and self.classes is None:
+            raise DataError("augmentation mixes labels: the images must be bound with their number of classes")
+        drawn = self._drawn(batch_size, generator, drop_last)
+        if augment is None or generator is None:
+            return ((self._laid_out(self._normalized(images)), labels) for images, labels in drawn)
+        return (self._augmented(images, labels, generator, augment) for images, labels in drawn)
 
-    def _batches(
-        self, batch_size: int, generator: Generator | None, augment: Augmenter | None, drop_last: bool
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def _drawn(self, batch_size: int, generator: Generator | None, drop_last: bool) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches as they lie in memory: uint8 images and labels, in the order drawn."""
         order = self._order(generator)
         for batch in range(self.count_batches(batch_size, drop_last=drop_last)):
             here = slice(batch * batch_size, (batch + 1) * batch_size)
             if order is None:
-                images, labels = self.images[here], self.labels[here]
+                yield self.images[here], self.labels[here]
             else:
-                images, labels = self.images.index_select(0, order[here]), self.labels.index_select(0, order[here])
-            if augment is not None and generator is not None:
-                images = augment(images, generator)
-            yield self._normalized(images), labels
+                yield self.images.index_select(0, order[here]), self.labels.index_select(0, order[here])
+
+    def _augmented(
+        self, images: Tensor, labels: Tensor, generator: Generator, augment: Augmenter
+    ) -> tuple[Tensor, Tensor]:
+        normalized = self._normalized(augment(images, generator))
+        if isinstance(augment, Augment) and augment.mixes and self.classes is not None:
+            normalized, labels = augment.mix(normalized, F.one_hot(labels, self.classes).float(), generator)
+        return self._laid_out(normalized), labels
 
     def _order(self, generator: Generator | None) -> Tensor | None:
         """Positions in the order to serve them, on the device; None for all images as they lie."""
@@ -138,7 +155,9 @@ class Resident:
 
     def _normalized(self, images: Tensor) -> Tensor:
         # In place on the fresh float copy: a quarter of the time of addcmul, and of arithmetic in bfloat16.
-        batch = images.to(torch.float32).mul_(self._scale).add_(self._shift)
+        return images.to(torch.float32).mul_(self._scale).add_(self._shift)
+
+    def _laid_out(self, batch: Tensor) -> Tensor:
         # The layout comes last: arithmetic per channel is three times slower where channels are innermost.
         layout = torch.channels_last if self.channels_last else torch.contiguous_format
         return batch.to(self.dtype, memory_format=layout)

@@ -1,4 +1,4 @@
-"""Augmentations against a plain per-image reference that uses the same draws."""
+"""The table of augmentations, and what `data.augment` makes of a description."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from data import DataError, augment, build_augment
+from data.augment import Kind
 
-sizes = st.integers(1, 9)
+NAMES = ["flip", "vertical_flip", "crop", "rotation", "translation", "scale", "jitter", "cutout", "mixup", "cutmix"]
+MIXING = ["mixup", "cutmix"]
 
 
 def seeded(seed: int) -> Generator:
@@ -24,67 +25,59 @@ def pictures(*shape: int) -> Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8, generator=seeded(0))
 
 
-def flip_one_by_one(images: Tensor, generator: Generator, p: float) -> Tensor:
-    draws = torch.rand(len(images), generator=generator).tolist()
-    return torch.stack([image.flip(-1) if draw < p else image for image, draw in zip(images, draws, strict=True)])
+def test_the_table_is_complete() -> None:
+    assert augment.names() == NAMES
+    assert [name for name in NAMES if augment.get(name).kind is Kind.MIX] == MIXING
+    assert all(augment.get(name).summary for name in NAMES)
 
 
-def crop_one_by_one(images: Tensor, generator: Generator, padding: int, fill: int) -> Tensor:
-    height, width = images.shape[-2:]
-    draws = torch.randint(2 * padding + 1, (2, len(images)), generator=generator)
-    out = []
-    for image, (y, x) in zip(images, draws.T.tolist(), strict=True):
-        out.append(F.pad(image, (padding,) * 4, value=fill)[:, y : y + height, x : x + width])
-    return torch.stack(out)
-
-
-@given(sizes, st.integers(1, 4), sizes, sizes, st.floats(0, 1), st.integers(0, 99))
-def test_flip_is_each_image_mirrored_or_not(b: int, c: int, h: int, w: int, p: float, seed: int) -> None:
-    images = pictures(b, c, h, w)
-    assert augment.flip(images, seeded(seed), p=p).equal(flip_one_by_one(images, seeded(seed), p))
-
-
-@given(sizes, st.integers(1, 4), sizes, sizes, st.integers(0, 6), st.sampled_from([0, 77, 255]), st.integers(0, 99))
-def test_crop_is_each_image_cut_from_its_padded_self(
-    b: int, c: int, h: int, w: int, padding: int, fill: int, seed: int
-) -> None:
-    images = pictures(b, c, h, w)
-    cut = augment.crop(images, seeded(seed), padding=padding, fill=fill)
-    assert cut.equal(crop_one_by_one(images, seeded(seed), padding, fill))
-
-
-def test_crop_does_not_mind_how_images_lie_in_memory() -> None:
-    images = pictures(6, 3, 8, 8)
-    lying = images.to(memory_format=torch.channels_last)
-    assert augment.crop(lying, seeded(1)).equal(augment.crop(images, seeded(1)))
-
-
-def test_flip_and_crop_move_about_as_often_as_they_should() -> None:
-    images = pictures(4000, 1, 2, 12)
-    mirrored = (augment.flip(images, seeded(0)) != images).flatten(1).any(1).float().mean()
-    assert abs(float(mirrored) - 0.5) < 0.03
-    one = torch.zeros(4000, 1, 9, 9, dtype=torch.uint8)
-    one[:, :, 4, 4] = 1
-    places = augment.crop(one, seeded(0), padding=4).sum(0)[0]
-    assert places.sum() == 4000
-    assert places.min() > 20  # 81 places, 49 expected at each.
-
-
-@pytest.mark.parametrize("name", augment.names())
-def test_every_augmentation_keeps_shape_type_and_its_input(name: str) -> None:
-    images = pictures(5, 3, 7, 6)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MIXING])
+@pytest.mark.parametrize("shape", [(5, 3, 7, 6), (1, 1, 1, 1), (2, 2, 1, 9), (3, 4, 8, 8)])
+def test_every_augmentation_keeps_shape_type_and_its_input(name: str, shape: tuple[int, ...]) -> None:
+    images = pictures(*shape)
     before = images.clone()
     changed = build_augment([name])(images, seeded(3))
     assert (changed.shape, changed.dtype) == (images.shape, torch.uint8)
     assert images.equal(before)
     assert build_augment([name])(images, seeded(3)).equal(changed)
-    assert augment.get(name).summary
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MIXING])
+def test_every_image_has_a_draw_of_its_own(name: str) -> None:
+    images = pictures(1, 3, 32, 32).expand(40, -1, -1, -1)
+    changed = build_augment([name])(images, seeded(0)).flatten(1)
+    different = len(set(map(tuple, changed.tolist())))
+    assert different == 2 if "flip" in name else different > 5
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in MIXING])
+def test_how_images_lie_in_memory_does_not_matter(name: str) -> None:
+    images = pictures(6, 3, 8, 8)
+    lying = images.to(memory_format=torch.channels_last)
+    assert build_augment([name])(lying, seeded(1)).equal(build_augment([name])(images, seeded(1)))
+
+
+@given(st.permutations([name for name in NAMES if name not in MIXING]), st.integers(0, 8), st.integers(0, 99))
+def test_all_together_in_any_order(names: list[str], count: int, seed: int) -> None:
+    images = pictures(3, 3, 9, 8)
+    changed = build_augment(names[:count])(images, seeded(seed))
+    assert (changed.shape, changed.dtype) == (images.shape, torch.uint8)
+    assert build_augment(names[:count])(images, seeded(seed)).equal(changed)
 
 
 def test_options_come_from_the_functions() -> None:
-    assert augment.names() == ["flip", "crop"]
-    assert {name: option.default for name, option in augment.options("crop").items()} == {"padding": 4, "fill": 0}
-    assert list(augment.options("flip")) == ["p"]
+    def defaults(name: str) -> dict[str, Any]:
+        return {key: option.default for key, option in augment.options(name).items()}
+
+    assert defaults("flip") == defaults("vertical_flip") == {"p": 0.5}
+    assert defaults("crop") == {"padding": 4, "fill": 0, "mode": "constant"}
+    shared = {"interpolation": "nearest", "fill": 0}
+    assert defaults("rotation") == {"degrees": 15.0, **shared}
+    assert defaults("translation") == {"fraction": 0.1, **shared}
+    assert defaults("scale") == {"low": 0.9, "high": 1.1, **shared}
+    assert defaults("jitter") == {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1}
+    assert defaults("cutout") == {"size": 16, "fill": 127}
+    assert (defaults("mixup"), defaults("cutmix")) == ({"alpha": 0.2}, {"alpha": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -93,9 +86,11 @@ def test_options_come_from_the_functions() -> None:
         (None, "none"),
         ([], "none"),
         ({}, "none"),
-        (["flip", "crop"], "flip(p=0.5), crop(padding=4, fill=0)"),
-        ({"crop": {"padding": 2}, "flip": None}, "crop(padding=2, fill=0), flip(p=0.5)"),
+        (["flip", "crop"], "flip(p=0.5), crop(padding=4, fill=0, mode=constant)"),
+        ({"crop": {"padding": 2}, "flip": None}, "crop(padding=2, fill=0, mode=constant), flip(p=0.5)"),
         ({"flip": {"p": 1}}, "flip(p=1)"),
+        (["mixup"], "mixup(alpha=0.2)"),
+        (["mixup", "flip", "cutmix"], "flip(p=0.5), mixup(alpha=0.2) or cutmix(alpha=1.0)"),
     ],
 )
 def test_a_description_of_augmentations_is_read(spec: Any, text: str) -> None:
@@ -103,23 +98,39 @@ def test_a_description_of_augmentations_is_read(spec: Any, text: str) -> None:
 
 
 def test_no_augmentation_changes_nothing() -> None:
-    images = pictures(2, 1, 3, 3)
+    images, targets = pictures(2, 1, 3, 3), torch.eye(2)
     assert build_augment(None)(images, seeded(0)) is images
+    assert not build_augment(["flip"]).mixes
+    floats = images.float()
+    mixed = build_augment(["flip"]).mix(floats, targets, seeded(0))
+    assert mixed[0] is floats
+    assert mixed[1] is targets
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (["flp"], r"unknown augmentation 'flp': choose one of flip, crop; did you mean 'flip'\?"),
+        (["flp"], r"unknown augmentation 'flp': choose one of flip, .*; did you mean 'flip'\?"),
         ("flip", "must be a list of names or a mapping"),
         (3, "must be a list of names or a mapping"),
         (["flip", "flip"], "names flip more than once"),
         ({"crop": {"pading": 3}}, r"unknown option of augmentation crop 'pading'.*did you mean 'padding'"),
         ({"crop": {"padding": -1}}, r"data.augment.crop.padding is -1: .*greater than or equal to 0"),
         ({"crop": {"padding": 2.5}}, r"data.augment.crop.padding is 2.5: .*integer"),
+        ({"crop": {"mode": "mirror"}}, r"data.augment.crop.mode is 'mirror': .*'constant' or 'reflect'"),
         ({"flip": {"p": 1.5}}, r"data.augment.flip.p is 1.5: .*less than or equal to 1"),
+        ({"flip": {"p": float("nan")}}, r"data.augment.flip.p is nan: .*finite"),
         ({"flip": {"p": "often"}}, r"data.augment.flip.p is 'often'"),
         ({"flip": 0.3}, r"data.augment.flip is 0.3: it must be a mapping"),
+        ({"rotation": {"degrees": 181}}, r"rotation.degrees is 181: .*less than or equal to 180"),
+        ({"rotation": {"interpolation": "cubic"}}, r"rotation.interpolation is 'cubic': .*'nearest' or 'bilinear'"),
+        ({"translation": {"fraction": -0.1}}, r"translation.fraction is -0.1: .*greater than or equal to 0"),
+        ({"scale": {"low": 0}}, r"scale.low is 0: .*greater than or equal to 0.1"),
+        ({"scale": {"low": 1.2}}, r"data.augment.scale.low is 1.2: it must be at most high, 1.1"),
+        ({"jitter": {"hue": 0.6}}, r"jitter.hue is 0.6: .*less than or equal to 0.5"),
+        ({"cutout": {"size": 0}}, r"cutout.size is 0: .*greater than or equal to 1"),
+        ({"cutout": {"fill": 256}}, r"cutout.fill is 256: .*less than or equal to 255"),
+        ({"mixup": {"alpha": 0}}, r"mixup.alpha is 0: .*greater than or equal to 0.01"),
     ],
 )
 def test_what_cannot_be_read_is_refused(spec: Any, message: str) -> None:

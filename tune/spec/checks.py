@@ -89,6 +89,7 @@ def check_parts(
     if training is not None:
         problems += _training_problems(spec, training, info)
     if model is not None:
+        problems += _mixing_problems(spec, model)
         try:
             models.check(model.name, info.input_shape, len(info.classes), **model.options())
         except models.ModelError as error:
@@ -120,6 +121,13 @@ def _split_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]
     elif spec.train_limit is not None and spec.train_limit > left:
         message = f"{spec.train_limit} is above the {left} training images; legal: <= {left}"
         yield Problem("data.train_limit", message)
+
+
+def _mixing_problems(spec: DataSpec, model: ModelSpec) -> Iterator[Problem]:
+    task = models.get(model.name).task
+    if spec.mixing and task != "classification":
+        message = f"mixes labels, and {model.name} is trained for {task}, without labels; legal: leave it out"
+        yield from (Problem(f"data.augment.{name}", message) for name in spec.mixing)
 
 
 def _left(spec: DataSpec, train_size: int) -> int:

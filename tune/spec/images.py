@@ -97,6 +97,10 @@ def _parse_augment(raw: Any) -> Any:
     except ValidationError as error:
         raise FaultsBelowError(Augmentations, error) from None
     chosen = {name: getattr(table, name) or augment_class(name)() for name in raw}
+    try:  # what can only be told of several options together
+        data.build_augment({name: options.model_dump() for name, options in chosen.items()})
+    except data.DataError as error:
+        raise ValueError(str(error).removeprefix("data.augment.")) from None
     return tuple((name, options.model_dump_json()) for name, options in chosen.items())
 
 
@@ -121,6 +125,11 @@ class DataSpec(Frozen):
     skip_unreadable: bool = False
     normalize: Normalize = "half"
     augment: Augment = ()
+
+    @property
+    def mixing(self) -> tuple[str, ...]:
+        """The augmentations that mix labels too."""
+        return tuple(name for name, _ in self.augment if augmentations.get(name).kind is augmentations.Kind.MIX)
 
     @field_validator("name")
     @classmethod

@@ -68,7 +68,9 @@ def open_splits(
     normalization = _normalization(spec, images, index)
 
     def placed(part: torch.Tensor) -> data.Resident:
-        return data.Resident(images.images, images.labels, part, normalization=normalization).to(device)
+        classes = len(images.classes)
+        bound = data.Resident(images.images, images.labels, part, normalization=normalization, classes=classes)
+        return bound.to(device)
 
     _, channels, height, width = images.images.shape
     return Splits(

@@ -14,7 +14,8 @@ from tune.spec.experiment import TrainingSpec
 class Task(Protocol):
     """How outputs are judged. An object of one experiment; holds no state.
 
-    `images` are the (B, C, H, W) inputs as the model got them, `labels` are (B,) int64; a task uses what it needs.
+    `images` are the (B, C, H, W) inputs as the model got them, `labels` are (B,) int64, or (B, classes) float32 shares
+    where augmentation mixes images; a task uses what it needs.
     Outputs come in the precision of the training; a task widens them to float32 before it sums.
     """
 
@@ -45,7 +46,8 @@ class Classification:
         return F.cross_entropy(outputs.float(), labels, label_smoothing=smoothing)
 
     def others(self, outputs: Tensor, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
-        """The number of images whose largest logit is the label's."""
+        """The number of images whose largest logit is the label's; of a mixed label, the class of the largest share."""
+        labels = labels.argmax(1) if labels.is_floating_point() else labels
         return ((outputs.argmax(1) == labels).sum(),)
 
 
