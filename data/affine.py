@@ -100,7 +100,7 @@ def resample(images: Tensor, maps: Tensor, *, interpolation: Interpolation = "ne
     rimmed = F.pad(images, (1, 1, 1, 1), value=fill).view(batch, channels, -1)
     column = across.round_().clamp_(-1, width)
     row = down.round_().clamp_(-1, height)
-    index = ((row + 1) * (width + 2)).add_(column).add_(1).long()
+    index = column.add_(row, alpha=width + 2).add_(width + 3).long()
     return rimmed.gather(2, index.view(batch, 1, -1).expand(-1, channels, -1)).view(images.shape)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pickle
 import time
+from typing import Any
 
 import pytest
 import torch
 from torch import Generator, Tensor
 from torchvision.transforms.functional import normalize, to_tensor
 
-from data import DataError, Normalization, Resident, build_augment, channel_moments, normalization
+from data import DataError, Normalization, Resident, augment, build_augment, channel_moments, normalization
 
 IMAGES = torch.randint(0, 256, (25, 3, 6, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(25)  # Each image's own number, so that batches can be followed.
@@ -114,6 +115,34 @@ def test_only_its_own_images_travel_to_another_device() -> None:
     assert (moved.device.type, len(moved), moved.dtype) == ("meta", 2, torch.bfloat16)
     (images, _), *_ = moved.batches(2, generator=seeded(), augment=build_augment(["flip", "crop"]))
     assert images.device.type == "meta"
+
+
+PIXELS = [name for name in augment.names() if augment.get(name).kind is not augment.Kind.MIX]
+
+
+@pytest.mark.parametrize("spec", [*([name] for name in PIXELS), {"rotation": {"interpolation": "bilinear"}}])
+def test_every_augmentation_is_made_where_the_images_are(spec: Any) -> None:
+    moved = Resident(IMAGES, LABELS).to("meta")
+    (images, _), *_ = moved.batches(4, generator=seeded(), augment=build_augment(spec))
+    assert (images.device.type, images.shape) == ("meta", (4, 3, 6, 5))
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_images_are_mixed_where_they_are(name: str) -> None:
+    images, targets = torch.zeros(4, 3, 6, 5, device="meta"), torch.zeros(4, 2, device="meta")
+    mixed = build_augment([name]).mix(images, targets, seeded())
+    assert [part.device.type for part in mixed] == ["meta", "meta"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("name", augment.names())
+def test_a_gpu_augments_as_the_cpu_does(name: str) -> None:
+    """But for places half-way between pixels, and bytes half-way between levels."""
+    resident, chosen = Resident(IMAGES, LABELS, classes=25), build_augment([name])
+    here = served(resident, 25, generator=seeded(), augment=chosen)
+    there = served(resident.to("cuda"), 25, generator=seeded(), augment=chosen)
+    assert torch.allclose(there[1].cpu(), here[1])
+    assert ((there[0].cpu() - here[0]).abs() > 0.005).float().mean() < 0.01
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
