@@ -24,6 +24,7 @@ EXAMPLES = (
     f"imagetune train digits {_FIELDS} --name first",
     f"imagetune train digits {_FIELDS} training.epochs=3 --name second --weights first",
     "imagetune train first --resume",
+    "imagetune train first --resume training.epochs=20",
 )
 
 
@@ -34,7 +35,7 @@ def train(
         str | None, typer.Option("--name", metavar="NAME", help="Of the run's folder. Default: the experiment's name.")
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was interrupted; EXPERIMENT may be the RUN.")
+        bool, typer.Option("--resume", help="Go on with a run, also for more epochs; EXPERIMENT may be the RUN.")
     ] = False,
     weights: Annotated[
         str | None, typer.Option("--weights", metavar="RUN", help="Start with the best weights of another run.")

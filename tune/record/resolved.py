@@ -52,7 +52,12 @@ def made_with(folder: SearchFolder) -> dict[str, Any]:
 
 
 def refuse_changes(
-    what: str, before: Mapping[str, Any], now: Mapping[str, Any], file: str, free: tuple[str, ...] = ()
+    what: str,
+    before: Mapping[str, Any],
+    now: Mapping[str, Any],
+    file: str,
+    free: tuple[str, ...] = (),
+    legal: Mapping[str, str] | None = None,
 ) -> None:
     """Refuse to go on with a search or a run under another description.
 
@@ -62,13 +67,19 @@ def refuse_changes(
         now: The tree asked for.
         file: Where the first is written.
         free: Dotted names, or beginnings of them, that may differ.
+        legal: What is legal for a dotted name, where that is not just `the latter`: its value at the beginning.
 
     Raises:
         SpecError: names every field that differs, with both values.
     """
-    old, new = flatten(before), flatten(now)
+    old, new, words = flatten(before), flatten(now), legal or {}
     problems = [
-        Problem(field, f"{new.get(field)!r}, but the {what} was begun with {old.get(field)!r}; legal: the latter", file)
+        Problem(
+            field,
+            f"{new.get(field)!r}, but the {what} was begun with {old.get(field)!r}; "
+            f"legal: {words.get(field, 'the latter')}",
+            file,
+        )
         for field in {**old, **new}
         if old.get(field) != new.get(field) and not field.startswith(free)
     ]

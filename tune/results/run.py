@@ -109,7 +109,8 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
         plan: What and where.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
-        resume: Go on with the run in the folder, which must be of the same plan.
+        resume: Go on with the run in the folder, which must be of the same plan. Only its epochs may be more, where
+            nothing is laid over all of them: it then comes to what it would have come to with so many from the start.
 
     Raises:
         UserError: The folder is in use, or the run in it is of another plan; or bad weights.
@@ -126,6 +127,7 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
     with held(plan.folder):
         if resume:
             training.load(load(plan.folder.last))
+            _note_more_epochs(plan)
         before = len(training.history)
         if not resume or not is_level(plan.folder, training):
             keep(plan.folder, training, screen.say)
@@ -172,13 +174,30 @@ def _continued(plan: RunPlan) -> RunPlan:
     before, info = read_run(plan.folder)
     # Threads that nobody asks for stay those of the beginning.
     now = resolved(plan.experiment, before.training.threads or plan.threads)
-    refuse_changes("run", before.to_tree(), now.to_tree(), str(plan.folder.experiment))
+    may_grow, legal = _epochs_to_go(before, now)
+    free = ("training.epochs",) if may_grow else ()
+    file = str(plan.folder.experiment)
+    refuse_changes("run", before.to_tree(), now.to_tree(), file, free, {"training.epochs": legal})
     if (info.epochs, info.full) != (plan.epochs, plan.full):
         raise UserError(
             f"{plan.folder.path}: begun for {info.epochs} epochs (full: {info.full}), "
             f"now asked for {plan.epochs} (full: {plan.full}); legal: the former"
         )
-    return dataclasses.replace(plan, experiment=before, metric=info.metric, mode=info.mode)
+    return dataclasses.replace(plan, experiment=now, metric=info.metric, mode=info.mode)
+
+
+def _epochs_to_go(before: Experiment, now: Experiment) -> tuple[bool, str]:
+    """Whether a run may be continued for so many epochs, and how many are legal."""
+    if spanning := before.training.spanning:
+        return False, f"the latter, since {' and '.join(spanning)} is laid over all epochs; or --weights in a new run"
+    return now.training.epochs > before.training.epochs, "the latter, or more"
+
+
+def _note_more_epochs(plan: RunPlan) -> None:
+    """Have the folder tell of the epochs that a run is continued for: from now on it is a run of so many."""
+    before, info = read_run(plan.folder)
+    if plan.experiment != before:
+        write_run(plan.folder, plan.experiment, info)
 
 
 def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
