@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -16,7 +18,7 @@ from tune.spec.files import read_tree
 
 SPACES = [name for name, path in shipped().items() if read_tree(path).get("space")]
 FIXED = [name for name in shipped() if name not in SPACES]
-SAMPLES = 200
+SAMPLES = 60
 
 
 @cache
@@ -38,7 +40,7 @@ def test_samples_of_every_space_can_be_trained() -> None:
             assert buildable(experiment.model, info.input_shape, len(info.classes))
             drawn += 1
             impossible += bool(check_experiment(experiment, info))
-    assert len(SPACES) >= 4
+    assert len(SPACES) == 10
     assert drawn == SAMPLES * len(SPACES)
     assert impossible == 0
 
@@ -116,7 +118,89 @@ def test_the_quickstart_keeps_to_its_constraints_often_enough() -> None:
     assert kept >= 30
 
 
+def test_the_later_augmented_recipe() -> None:
+    spec, published = load_search("cifar10_classifier_augmented"), load_search("cifar10_classifier")
+    assert spec.space.domains == published.space.domains
+    training, data = spec.sample.training, spec.sample.data
+    assert (training.optimizer.name, training.optimizer.amsgrad) == ("adam", True)
+    assert (training.schedule.name, training.schedule.patience) == ("plateau", 4)
+    assert training.schedule.factor == pytest.approx(1 / 3, abs=1e-6)
+    assert [name for name, _ in data.augment] == ["flip", "rotation", "jitter", "crop"]
+    assert '"padding":8' in dict(data.augment)["crop"]
+    asha = spec.search.scheduler
+    assert (asha.max_t, asha.grace_period, asha.reduction_factor, asha.brackets) == (90, 12, 2, 2)
+
+
+def test_no_network_of_mnist_small_reaches_5000_parameters() -> None:
+    space = load_search("mnist_small").space
+    names = [name for name in space.domains if name.startswith("model.")]
+    assert len(names) == 8
+    sized = [name for name in names if name not in ("model.activation", "model.dropout")]  # those have no weights
+    counts = [
+        parameters(dict(zip((name.removeprefix("model.") for name in sized), ends, strict=True)))
+        for ends in itertools.product(*(space.domains[name].ends for name in sized))
+    ]
+    assert len(counts) == 2**6
+    assert max(counts) == 4_968  # as published of v3
+
+
+def parameters(options: dict[str, Any]) -> int:
+    return sum(p.numel() for p in models.build_meta("mnist_small", (1, 28, 28), 10, **options).parameters())
+
+
+def test_beyond_has_no_more_parameters_than_the_published_best() -> None:
+    spec, source = load_search("cifar10_residual"), random.Random(0)
+    assert spec.constraints.parameters is not None
+    assert spec.constraints.parameters.max == 875_592
+    kept = 0
+    for config in (spec.space.draw(source) for _ in range(40)):
+        experiment = spec.experiment(config)
+        kept += not list(check_constraints(spec.constraints, experiment, inspect_data(experiment.data)))
+    assert kept >= 30
+    assert spec.sample.model.options()["residual"] is True
+
+
+@pytest.mark.parametrize("name", ["mnist", "cifar10", "cifar100"])
+def test_the_testbed_holds_every_classifier_on_every_data_set(name: str) -> None:
+    spec, source = load_search("testbed", [f"data.name={name}"]), random.Random(0)
+    (choice,) = (domain for field, domain in spec.space.domains.items() if field == "model.name")
+    classifiers = {model for model in models.names() if models.get(model).task == "classification"}
+    assert isinstance(choice, Choice)
+    assert set(choice.options) == classifiers
+    seen = set()
+    for config in (spec.space.draw(source) for _ in range(100)):
+        experiment = spec.experiment(config)
+        info = inspect_data(experiment.data)
+        assert check_experiment(experiment, info) == []
+        assert buildable(experiment.model, info.input_shape, len(info.classes))
+        own = {field.removeprefix("model.") for field in config if field.startswith("model.")} - {"name"}
+        assert own <= set(models.options(experiment.model.name))
+        seen.add(experiment.model.name)
+    assert seen == classifiers
+
+
+def test_the_recipe_space_searches_the_recipe_alone() -> None:
+    spec = load_search("cifar10_recipe")
+    fields = {field for field in spec.space.domains if not field.startswith("training.")}
+    assert fields == {"data.augment"}
+    assert len(spec.space.domains) >= 10
+
+
+def test_shipped_experiments_say_everything_themselves() -> None:
+    """So that a later default changes no published run."""
+    for name in FIXED:
+        tree = read_tree(shipped()[name])["experiment"]
+        assert {"name", "validation_fraction", "split_seed", "normalize", "augment"} == set(tree["data"])
+        assert tree["data"]["split_seed"] == 42
+        fields = {"epochs", "batch_size", "optimizer", "schedule", "label_smoothing", "precision", "early_stopping"}
+        assert fields <= set(tree["training"])
+        assert {"name", "lr", "weight_decay"} <= set(tree["training"]["optimizer"])
+        assert tree["seed"] == 0
+        assert set(tree["model"]) - {"name"} == set(models.options(tree["model"]["name"]))
+
+
 def test_shipped_experiments_can_be_trained() -> None:
+    assert len(FIXED) == 17
     assert len(FIXED) == len(list((shipped()["digits"].parent / "fixed").glob("*.yaml")))
     for name in FIXED:
         experiment = load_experiment(name)
