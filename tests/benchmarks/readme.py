@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.rows import RESULTS, read_rows
+from tune.results.reproduce import table as reproduction
 
 README = Path(__file__).parents[2] / "README.md"
 Row = dict[str, str]
@@ -43,6 +44,16 @@ def whole(name: str) -> Callable[[Row], str]:
     return lambda row: f"{float(row[name]):,.0f}" if row.get(name) else "-"
 
 
+def decimal(name: str) -> Callable[[Row], str]:
+    """A number with four decimals."""
+    return lambda row: f"{float(row[name]):.4f}" if row.get(name) else "-"
+
+
+def measured(row: Row) -> bool:
+    """Whether a row that is there in any case has been measured."""
+    return row["status"] == "measured"
+
+
 WHERE: Columns = {"hardware": plain("hardware"), "commit": plain("commit")}
 
 TABLES: dict[str, Columns] = {
@@ -57,6 +68,24 @@ TABLES: dict[str, Columns] = {
         "test accuracy of the retrained winner": percent("test_accuracy_mean", "test_accuracy_std"),
         "macro F1": percent("test_macro_f1_mean"),
         "seeds": plain("seeds"),
+        **WHERE,
+    },
+    "reproduction": {
+        "row": lambda row: f"`{row['row']}`",
+        "published test accuracy": percent("published_accuracy"),
+        "ours": lambda row: percent("accuracy_mean", "accuracy_std")(row) if measured(row) else row["status"],
+        "published macro F1": percent("published_macro_f1"),
+        "our F1": percent("macro_f1_mean"),
+        "published loss": plain("published_loss"),
+        "our loss": decimal("loss_mean"),
+        "published validation": percent("published_val_accuracy"),
+        "our validation": percent("val_accuracy_mean", "val_accuracy_std"),
+        "points": lambda row: f"{100 * float(row['difference']):+.2f} ({row['verdict']})" if row["verdict"] else "-",
+        "parameters": whole("parameters"),
+        "epochs": plain("epochs"),
+        "training, s": whole("seconds"),
+        "n": plain("n"),
+        "caveat": lambda row: row["caveat"],
         **WHERE,
     },
     "epoch_speed": {
@@ -98,13 +127,22 @@ TABLES: dict[str, Columns] = {
 }
 
 
+def rows_of(name: str) -> list[Row]:
+    """The rows of a table; of the published runs there is one each, measured or not."""
+    path = RESULTS / f"{name}.csv"
+    if name == "reproduction":
+        lines = reproduction(path).values()
+        return [{column: "" if value is None else str(value) for column, value in line.items()} for line in lines]
+    return read_rows(name) if path.is_file() else []
+
+
 def render(name: str) -> str:
     """One table as Markdown; a line that says so where it was not measured yet."""
-    if not (RESULTS / f"{name}.csv").is_file():
+    columns, rows = TABLES[name], rows_of(name)
+    if not rows:
         return "Not measured yet.\n"
-    columns = TABLES[name]
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    cells = ([cell(row).replace("|", "\\|") for cell in columns.values()] for row in read_rows(name))
+    cells = ([cell(row).replace("|", "\\|") for cell in columns.values()] for row in rows)
     lines += ["| " + " | ".join(row) + " |" for row in cells]
     return "\n".join(lines) + "\n"
 

@@ -5,21 +5,20 @@ Tables of another kind bring their own measurement; `merged_table` asks only for
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tune.record.layout import RunFolder
+from tune.record.layout import RunFolder, write_whole
 from tune.results import merged_table
 from tune.results.evaluate import evaluate
 from tune.results.merged_table import Line
 from tune.results.published import ROWS, PublishedRow
 from tune.results.retrain import run_or_take, spread
-from tune.results.run import RunPlan, RunResult, Screen
+from tune.results.run import RunPlan, Screen, resolved
 from tune.results.run_info import read_run
 from tune.spec import Experiment, load_experiment
+from tune.spec.frozen import Frozen
 from tune.training import End
 
 MEASURED, NOT_RUN, DIVERGED = "measured", "not run", "diverged"
@@ -28,12 +27,39 @@ TEXT = (KEY, "status", "verdict", "caveat", "best_epochs", "hardware", "python",
 _FIGURES = ("accuracy", "macro_f1", "loss", "val_accuracy", "val_loss")
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One seed of a row: its training, and what the test images said of it (None where it diverged)."""
+class Measured(Frozen):
+    """What one seed of a row came to, as `reproduced.json` in its run folder says.
 
-    result: RunResult
-    scores: Mapping[str, Any] | None
+    Attributes:
+        diverged: Whether its training did; there are no scores then.
+        epochs: Trained.
+        seconds: Of training.
+        parameters: Of the model.
+        best_epoch: The one that validation chose.
+        val_accuracy: Of that epoch.
+        val_loss: Of that epoch.
+        accuracy: On the test images, as the next two.
+        macro_f1: The mean over classes.
+        loss: Cross entropy.
+        test_images: Their number.
+    """
+
+    diverged: bool
+    epochs: int
+    seconds: float
+    parameters: int
+    best_epoch: int | None = None
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    loss: float | None = None
+    test_images: int | None = None
+
+
+def _file(folder: RunFolder) -> Path:
+    """Written last, so that whoever finds it finds a run that is finished and evaluated."""
+    return folder.path / "reproduced.json"
 
 
 def check_rows(rows: Iterable[PublishedRow], root: Path) -> dict[str, Experiment]:
@@ -62,46 +88,71 @@ def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, 
         UserError, WorkError, data.DataError, Interrupted: as `run` and `evaluate` do.
     """
     first = experiment.seed
-    while (place / f"{row.name}-seed{first + seeds}" / "evaluation.json").is_file():
+    while _file(_folder(row, place, first + seeds)).is_file():
         seeds += 1
     runs = []
     for seed in range(first, first + seeds):
-        folder = RunFolder(place / f"{row.name}-seed{seed}")
-        plan = RunPlan(experiment.model_copy(update={"seed": seed}), folder)
-        result = run_or_take(plan, root, screen)
-        runs.append(Measured(result, _scores(result, root, screen)))
+        plan = RunPlan(experiment.model_copy(update={"seed": seed}), _folder(row, place, seed))
+        runs.append((plan.folder, _found(plan, screen) or _measured(plan, root, screen)))
     return _line(row, _measured_cells(runs))
 
 
-def _scores(result: RunResult, root: Path, screen: Screen) -> Mapping[str, Any] | None:
-    """The figures on the test images, which are read once; None where the training diverged."""
-    if result.end is End.DIVERGED:
+def _folder(row: PublishedRow, place: Path, seed: int) -> RunFolder:
+    return RunFolder(place / f"{row.name}-seed{seed}")
+
+
+def _found(plan: RunPlan, screen: Screen) -> Measured | None:
+    """What an earlier invocation measured, of the same experiment; also of a version whose checkpoints none reads."""
+    path = _file(plan.folder)
+    if not path.is_file():
         return None
-    if not result.trained and result.folder.evaluation.is_file():
-        try:
-            scores: dict[str, Any] = json.loads(result.folder.evaluation.read_text(encoding="utf-8"))
-            return scores
-        except ValueError:
-            screen.say(f"{result.folder.evaluation} is damaged: evaluated again")
-    return evaluate(result.folder, "test", root, screen.say).scores
+    before, _ = read_run(plan.folder)
+    if before != resolved(plan.experiment, before.training.threads or plan.threads):
+        return None  # `run` says what is legal then
+    try:
+        found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        screen.say(f"{path} is damaged: evaluated again")
+        return None
+    screen.say(f"{plan.folder.path.name} is finished already: taken as it is")
+    return found
 
 
-def _measured_cells(runs: Sequence[Measured]) -> Line:
+def _measured(plan: RunPlan, root: Path, screen: Screen) -> Measured:
+    """Train (or go on, or find finished), and read the test images once."""
+    result = run_or_take(plan, root, screen)
+    diverged = result.end is End.DIVERGED
+    scores = {} if diverged else evaluate(result.folder, "test", root, screen.say).scores
+    best = {} if result.best is None else {"best_epoch": result.best.epoch, **result.best.values}
+    figures = {**best, **scores}
+    found = Measured(
+        diverged=diverged,
+        epochs=len(result.history),
+        seconds=sum(epoch.seconds for epoch in result.history),
+        parameters=result.parameters,
+        test_images=scores.get("n"),
+        **{name: figures.get(name) for name in ("best_epoch", *_FIGURES)},
+    )
+    write_whole(_file(plan.folder), found.model_dump_json().encode())
+    return found
+
+
+def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
     """What the runs of a row came to; epochs and seconds of training of all of them together."""
-    sound = [one for one in runs if one.scores is not None]
-    made = [read_run(one.result.folder) for one in runs]
+    every = [one for _, one in runs]
+    sound = [one for one in every if not one.diverged]
+    made = [read_run(folder) for folder, _ in runs]
     infos = [info for _, info in made]
-    seconds = [sum(epoch.seconds for epoch in one.result.history) for one in runs]
     return {
         "status": MEASURED if sound else DIVERGED,
         **_means(sound),
-        "best_epochs": "; ".join(str(one.result.best.epoch) for one in sound if one.result.best),
-        "epochs": sum(len(one.result.history) for one in runs),
-        "seconds": round(sum(seconds), 1),
-        "parameters": runs[0].result.parameters,
+        "best_epochs": "; ".join(str(one.best_epoch) for one in sound) or None,
+        "epochs": sum(one.epochs for one in every),
+        "seconds": round(sum(one.seconds for one in every), 1),
+        "parameters": every[0].parameters,
         "n": len(sound),
-        "diverged": len(runs) - len(sound),
-        "test_images": sound[0].scores["n"] if sound and sound[0].scores else None,
+        "diverged": len(every) - len(sound),
+        "test_images": sound[0].test_images if sound else None,
         "threads": made[0][0].training.threads,
         "hardware": _joined(info.hardware for info in infos),
         "python": _joined(info.versions["python"] for info in infos),
@@ -115,17 +166,10 @@ def _means(sound: Sequence[Measured]) -> Line:
     """Mean and standard deviation over the runs: of the test images, and of the epoch that validation chose."""
     cells: Line = {}
     for name in _FIGURES:
-        values = [value for one in sound if (value := _figure(one, name)) is not None]
+        values = [value for one in sound if (value := getattr(one, name)) is not None]
         figures = spread(values) if values else {"mean": None, "std": None}
         cells |= {f"{name}_mean": figures["mean"], f"{name}_std": figures["std"]}
     return cells
-
-
-def _figure(one: Measured, name: str) -> float | None:
-    best = one.result.best
-    found = best.values if best is not None and name.startswith("val_") else one.scores
-    value = found.get(name) if found is not None else None
-    return None if value is None else float(value)
 
 
 def _joined(values: Iterable[str]) -> str:

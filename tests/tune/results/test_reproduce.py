@@ -134,10 +134,20 @@ def test_what_is_finished_is_neither_trained_nor_evaluated_again(
     row: PublishedRow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = measured(row, tmp_path, seeds=2)
+    (tmp_path / "reproduce" / "tiny-seed0" / "last.pt").unlink()  # or one of another version: it is not looked at
     monkeypatch.setattr(reproduce, "evaluate", None)
     screen = Quiet()
     assert measured(row, tmp_path, seeds=1, screen=screen) == before  # the second seed counts, though none asked for it
     assert screen.lines == [f"tiny-seed{seed} is finished already: taken as it is" for seed in (0, 1)]
+
+
+def test_a_run_that_was_killed_before_its_evaluation_is_evaluated(row: PublishedRow, tmp_path: Path) -> None:
+    before = measured(row, tmp_path)
+    (tmp_path / "reproduce" / "tiny-seed0" / "reproduced.json").unlink()
+    (tmp_path / "reproduce" / "tiny-seed0" / "evaluation.json").unlink()
+    screen = Quiet()
+    assert measured(row, tmp_path, screen=screen) == before
+    assert screen.lines == ["tiny-seed0 is finished already: taken as it is"]
 
 
 def test_finished_runs_keep_the_commit_that_they_were_made_with(
@@ -150,13 +160,14 @@ def test_finished_runs_keep_the_commit_that_they_were_made_with(
     assert measured(row, tmp_path, seeds=2)["commit"] == "aaaaaaa; bbbbbbb"
 
 
-def test_a_damaged_evaluation_is_made_again(row: PublishedRow, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", '{"diverged": false}', "\udcff"])
+def test_a_damaged_record_is_made_again(row: PublishedRow, tmp_path: Path, text: str) -> None:
     before = measured(row, tmp_path)
-    path = tmp_path / "reproduce" / "tiny-seed0" / "evaluation.json"
-    path.write_text("{")
+    path = tmp_path / "reproduce" / "tiny-seed0" / "reproduced.json"
+    path.write_text(text, errors="surrogateescape")
     screen = Quiet()
     assert measured(row, tmp_path, screen=screen) == before
-    assert any("evaluation.json is damaged: evaluated again" in line for line in screen.lines)
+    assert any("reproduced.json is damaged: evaluated again" in line for line in screen.lines)
 
 
 class Impatient(Quiet):
