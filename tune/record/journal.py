@@ -54,6 +54,22 @@ class Journal(JournalFileBackend):
         self._path = path
         self._say = say
         self._patience = disk.PATIENCE
+        self._gathered: list[dict[str, Any]] | None = None
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is appended in the block reaches the file in one write at its end; nothing of it if the block raises.
+
+        What is read in the block does not show it yet. Not to be nested.
+        """
+        assert self._gathered is None
+        self._gathered = []
+        try:
+            yield
+            gathered, self._gathered = self._gathered, None
+            self.append_logs(gathered)
+        finally:
+            self._gathered = None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.
@@ -62,6 +78,9 @@ class Journal(JournalFileBackend):
             FullDiskError: it stayed full. The journal is as it was.
             UnwritableError: it cannot be written for another reason.
         """
+        if self._gathered is not None:
+            self._gathered += logs
+            return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
             patiently(lambda: self._append(text), self._path.parent, self._say, self._patience)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from optuna import Trial
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -38,14 +37,17 @@ def label(domain: Choice, value: Any) -> Any:
     return value if texts or numbers else json.dumps(value, sort_keys=True)
 
 
-def suggest(trial: Trial, field: str, domain: Domain) -> Any:
-    """The value that a sampler proposes for a field."""
+def sole_value(one: BaseDistribution) -> Any:
+    """The value of a distribution that has no other."""
+    assert one.single()
+    return one.choices[0] if isinstance(one, CategoricalDistribution) else one.low  # type: ignore[attr-defined]
+
+
+def value_of(domain: Domain, proposed: Any) -> Any:
+    """What a sampler proposes from the domain's distribution, as a value of the domain."""
     if isinstance(domain, Choice):
-        labels = [label(domain, option) for option in domain.options]
-        return domain.options[labels.index(trial.suggest_categorical(field, labels))]
-    if isinstance(domain, Float):
-        return trial.suggest_float(field, domain.low, domain.high, log=domain.log, step=domain.step)
-    return trial.suggest_int(field, domain.low, domain.high, log=domain.log, step=domain.step)
+        return domain.options[[label(domain, option) for option in domain.options].index(proposed)]
+    return proposed
 
 
 def params(space: Space, config: Config) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -56,8 +56,14 @@ class TrialRecord:
 class Record:
     """One search's study: read and written here and nowhere else."""
 
-    def __init__(self, storage: BaseStorage, name: str, metric: str) -> None:
-        self._storage, self.name = storage, name
+    def __init__(
+        self,
+        storage: BaseStorage,
+        name: str,
+        metric: str,
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        self._storage, self.name, self._together = storage, name, together
         self._study = storage.get_study_id_from_name(name)
         self.metric = metric
         self.direction: Direction = (
@@ -70,9 +76,10 @@ class Record:
     @classmethod
     def create(cls, journal: Path, name: str, metric: str, direction: Direction, **options: Any) -> Record:
         """Begin the record of a new search in a journal file."""
-        storage = JournalStorage(Journal(journal, **options))
+        file = Journal(journal, **options)
+        storage = JournalStorage(file)
         storage.create_new_study([StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE], name)
-        return cls(storage, name, metric)
+        return cls(storage, name, metric, file.together)
 
     @classmethod
     def open(cls, journal: Path, name: str, metric: str, **options: Any) -> Record:
@@ -84,7 +91,8 @@ class Record:
         if not journal.is_file():
             raise DamagedRecordError(f"{journal} is missing: it holds the search; restore it from a backup")
         try:
-            storage = JournalStorage(Journal(journal, **options))
+            file = Journal(journal, **options)
+            storage = JournalStorage(file)
             names = [study.study_name for study in storage.get_all_studies()]
         except (ValueError, KeyError, AssertionError) as error:
             raise DamagedRecordError(
@@ -94,7 +102,7 @@ class Record:
             name = names[0] if len(names) == 1 else ""  # the folder was renamed or copied
         if not name:
             raise DamagedRecordError(f"{journal} holds no study; restore it from a backup")
-        return cls(storage, name, metric)
+        return cls(storage, name, metric, file.together)
 
     @property
     def _writable(self) -> BaseStorage:
@@ -170,9 +178,11 @@ class Record:
     def epoch(self, number: int, metrics: EpochMetrics) -> None:
         """Add an epoch of a running trial; doing so again changes nothing."""
         identity = self._id(number)
-        self._writable.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
         value = metrics.values.get(self.metric, math.nan)
-        self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
+        with self._together():
+            # The value first: a kill between the two leaves no epoch, and it is entered again with both.
+            self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
+            self._writable.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
 
     def end(self, number: int, status: Status, reason: str = "") -> None:
         """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED; once.
@@ -184,15 +194,16 @@ class Record:
         identity = self._id(number)
         if self._storage.get_trial(identity).state.is_finished():
             return
-        self._writable.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
-        if status.bad:
-            self._writable.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
         best = self.trial(number).best(self.metric, self.direction)
         values = [best.values[self.metric]] if status is Status.COMPLETED and best is not None else None
         state = STATES.get(status, TrialState.PRUNED)
         if state is TrialState.COMPLETE and values is None:
             state = TrialState.FAIL  # Optuna knows no COMPLETE without a value; the outcome says what happened
-        self._writable.set_trial_state_values(identity, state, values)
+        with self._together():
+            self._writable.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
+            if status.bad:
+                self._writable.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
+            self._writable.set_trial_state_values(identity, state, values)
 
     def settle(self) -> list[int]:
         """After a driver died: finish what it began to end, put its running trials back to WAITING; returns those."""

@@ -82,8 +82,7 @@ class Driver(Ledger):
         return Next.DONE
 
     def _next(self) -> Assignment | Next:
-        waiting = [number for number, trial in self.trials.items() if trial.status is Status.WAITING]
-        number = min(waiting, default=None) if waiting else self._draw()
+        number = min(self.waiting) if self.waiting else self._draw()
         if number is None:
             return Next.WAIT if self.live else Next.DONE
         return self._start(number)

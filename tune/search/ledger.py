@@ -25,11 +25,13 @@ class Ledger:
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float | None] = {}
+        self.waiting: set[int] = set()
+        self._counts: Counter[Status] = Counter()
         for other in records(record.facts.get(WARM, ()), record.metric):
             proposer.see(other, record.metric, record.direction)
         self.resting = record.settle()
         for trial in record.trials():
-            self.trials[trial.number] = trial
+            self._put(trial)
             proposer.see(trial, record.metric, record.direction)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
 
@@ -38,12 +40,12 @@ class Ledger:
     @property
     def counts(self) -> Counter[Status]:
         """Trials by status."""
-        return Counter(trial.status for trial in self.trials.values())
+        return +self._counts
 
     @property
     def left(self) -> int:
         """Trials that are still to be drawn; infeasible ones do not count."""
-        return self.target - sum(trial.status is not Status.INFEASIBLE for trial in self.trials.values())
+        return self.target - len(self.trials) + self._counts[Status.INFEASIBLE]
 
     @property
     def best(self) -> TrialRecord | None:
@@ -65,8 +67,7 @@ class Ledger:
         ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
         if ended <= 0:
             return None
-        waiting = self.counts[Status.WAITING]
-        return self.elapsed / ended * (max(self.left, 0) + waiting + len(self.live) / 2)
+        return self.elapsed / ended * (max(self.left, 0) + len(self.waiting) + len(self.live) / 2)
 
     # -- changes
 
@@ -75,7 +76,7 @@ class Ledger:
         number = len(self.trials)
         added = self.record.add(self.spec.space, proposal.config, proposal.facts)
         assert added == number, (added, number)
-        self.trials[number] = TrialRecord(number, proposal.config, Status.WAITING, facts=proposal.facts)
+        self._put(TrialRecord(number, proposal.config, Status.WAITING, facts=proposal.facts))
         self.proposer.enter(number, proposal.config)
         return number
 
@@ -128,5 +129,14 @@ class Ledger:
         return trial
 
     def _change(self, number: int, **changes: object) -> TrialRecord:
-        self.trials[number] = dataclasses.replace(self.trials[number], **changes)  # type: ignore[arg-type]
-        return self.trials[number]
+        trial = dataclasses.replace(self.trials[number], **changes)  # type: ignore[arg-type]
+        self._put(trial)
+        return trial
+
+    def _put(self, trial: TrialRecord) -> None:
+        """Keep a trial as it now is; the counts follow, so that no turn of the search looks through every trial."""
+        if (before := self.trials.get(trial.number)) is not None:
+            self._counts[before.status] -= 1
+        self._counts[trial.status] += 1
+        self.trials[trial.number] = trial
+        (self.waiting.add if trial.status is Status.WAITING else self.waiting.discard)(trial.number)

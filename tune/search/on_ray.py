@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune.search.attempt import Assignment, Attempt, Job, Report, Steps, release_memory
+from tune.search.attempt import Assignment, Attempt, Job, Report, Steps, release_memory, settle_memory
 from tune.search.driver import Driver, Next
 from tune.search.worker_loss import WorkerLostError
 
@@ -35,6 +35,7 @@ class TrialWorker(ray_tune.Trainable):
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         """Begin the first attempt."""
         assert job is not None
+        settle_memory()
         self._job = job
         self._attempt = self.attempt(job, _assignment(config))
 
@@ -116,9 +117,13 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         self._pending.append(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """First come, first served; Ray's own looks through every trial of the search at every turn."""
+        """The newest: it takes the process that the last trial left, while an older one's own is starting.
+
+        Ray's own takes the oldest, which gives its starting process up for the one left over: with trials shorter than
+        the start of a process, a second one never gets to work. And it looks through every trial of the search.
+        """
         self._pending = [trial for trial in self._pending if trial.status == Trial.PENDING]
-        return self._pending[0] if self._pending else None
+        return self._pending[-1] if self._pending else None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Enter the result; CONTINUE or STOP."""

@@ -14,17 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import InMemoryStorage
-from optuna.study import StudyDirection
-from optuna.trial import TrialState, create_trial
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config, Space, config_key
-from tune.record.params import CONSTRAINT_PREFIX, params, suggest
+from tune.record.params import CONSTRAINT_PREFIX, distribution, params, sole_value, value_of
 from tune.record.status import Status
 from tune.record.study import STATES, Direction, TrialRecord
 from tune.spec.search import SamplerSpec
 
+VIEW = "view"  # the name of the study in memory
 SAMPLER_ATTEMPTS = 100  # draws of the sampler for one trial before drawing at random
 RANDOM_ATTEMPTS = 1000  # random draws before an endless space counts as exhausted
 ENUMERABLE = 20_000  # spaces of at most so many points are searched through for one that is left
@@ -55,8 +57,9 @@ class Proposer:
         self._had: set[str] = set()
         self._storage = InMemoryStorage()
         sense = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
-        self._storage.create_new_study([sense], "view")
-        self._view = optuna.load_study(study_name="view", storage=self._storage)
+        self._storage.create_new_study([sense], VIEW)
+        # The trial that every draw is for. It never ends, and samplers leave the one they draw for out of account.
+        self._asking = self._storage.create_new_trial(self._storage.get_study_id_from_name(VIEW))
         self._ids: dict[int, int] = {}
 
     # -- what the sampler is told
@@ -76,7 +79,7 @@ class Proposer:
         self._had.add(config_key(config))
         values, distributions = params(self._space, config)
         trial = create_trial(state=TrialState.RUNNING, params=values, distributions=distributions)
-        study = self._storage.get_study_id_from_name("view")
+        study = self._storage.get_study_id_from_name(VIEW)
         self._ids[number] = self._storage.create_new_trial(study, template_trial=trial)
 
     def report(self, number: int, epoch: int, value: float) -> None:
@@ -122,20 +125,40 @@ class Proposer:
         return None if facts is None else Proposal(config, facts)
 
     def _draw(self, number: int, attempt: int) -> Config:
-        """One draw. The view's trial is then marked as failed, which samplers ignore: only what enters counts."""
-        self._view.sampler = self._sampler(derived_seed(self._seed, number, attempt))
-        trial = self._view.ask()
+        """One draw. Nothing of it stays in the view: only what enters counts."""
+        sampler = self._sampler(derived_seed(self._seed, number, attempt))
+        view = optuna.load_study(study_name=VIEW, storage=self._storage, sampler=sampler)
+        asking = self._storage.get_trial(self._asking)
+        drawn = sampler.sample_relative(view, asking, sampler.infer_relative_search_space(view, asking))
         config: Config = {}
         for field, domain in self._space.domains.items():
             if self._space.in_play(field, config):
-                config[field] = domain.canonical(suggest(trial, field, domain))
-        self._view.tell(trial, state=TrialState.FAIL)
+                one = distribution(domain)
+                if one.single():
+                    drawn[field] = sole_value(one)
+                elif field not in drawn:
+                    drawn[field] = sampler.sample_independent(view, asking, field, one)
+                config[field] = domain.canonical(value_of(domain, drawn[field]))
         return config
 
     def _sampler(self, seed: int) -> BaseSampler:
         if self._spec.name == "random":
             return RandomSampler(seed=seed)
-        conditional = any(domain.when for domain in self._space.domains.values())
+        if not any(domain.when for domain in self._space.domains.values()):
+            return FixedSpaceTPE(self._space, seed=seed, n_startup_trials=self._spec.startup_trials)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # group: needed for conditions
-            return TPESampler(seed=seed, n_startup_trials=self._spec.startup_trials, group=conditional)
+            return TPESampler(seed=seed, n_startup_trials=self._spec.startup_trials, group=True)
+
+
+class FixedSpaceTPE(TPESampler):
+    """TPE over a space without conditions, which it is told; Optuna's looks for it in all trials at every draw."""
+
+    def __init__(self, space: Space, **options: Any) -> None:
+        super().__init__(**options)
+        every = {field: distribution(domain) for field, domain in sorted(space.domains.items())}
+        self._fields = {field: one for field, one in every.items() if not one.single()}
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Every field that has more than one value; all are drawn together."""
+        return self._fields

@@ -90,7 +90,7 @@ def points() -> dict[str, Patch]:
     return {
         "lock": before(journal, "_write_all"),
         "half": half_written,
-        "suggestion": before(sampler, "suggest"),
+        "suggestion": before(sampler, "value_of"),
         "drawn": before(Record, "add"),
         "added": after(Record, "add"),
         "unreported": before(Driver, "_enter"),
