@@ -16,7 +16,6 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import InMemoryStorage
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -24,6 +23,7 @@ from search_spaces import Config, Space, config_key
 from tune.record.params import CONSTRAINT_PREFIX, distribution, params, sole_value, value_of
 from tune.record.status import Status
 from tune.record.study import STATES, Direction, TrialRecord
+from tune.search.view import View
 from tune.spec.search import SamplerSpec
 
 VIEW = "view"  # the name of the study in memory
@@ -55,7 +55,7 @@ class Proposer:
     def __init__(self, space: Space, spec: SamplerSpec, seed: int, direction: Direction, check: Check) -> None:
         self._space, self._spec, self._seed, self._check = space, spec, seed, check
         self._had: set[str] = set()
-        self._storage = InMemoryStorage()
+        self._storage = View(1 if direction == "min" else -1)
         sense = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
         self._storage.create_new_study([sense], VIEW)
         # The trial that every draw is for. It never ends, and samplers leave the one they draw for out of account.
