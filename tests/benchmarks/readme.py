@@ -80,7 +80,7 @@ TABLES: dict[str, Columns] = {
         "our loss": decimal("loss_mean"),
         "published validation": percent("published_val_accuracy"),
         "our validation": percent("val_accuracy_mean", "val_accuracy_std"),
-        "points": lambda row: f"{100 * float(row['difference']):+.2f} ({row['verdict']})" if row["verdict"] else "-",
+        "points": lambda row: f"{100 * float(row['difference']):+.3f} ({row['verdict']})" if row["verdict"] else "-",
         "parameters": whole("parameters"),
         "epochs": plain("epochs"),
         "training, s": whole("seconds"),

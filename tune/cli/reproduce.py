@@ -121,7 +121,7 @@ def _cells(line: Line, caveats: type[Caveat]) -> tuple[str, ...]:
         line["row"],
         f"{mark}{percent(published)}" if published is not None else "-",
         line["status"] if mean is None else f"{100 * mean:.2f}{spread} %",
-        "-" if difference is None else f"{100 * difference:+.2f}",
+        "-" if difference is None else f"{100 * difference:+.3f}",
         line["verdict"] or "",
         caveats(line["caveat"]).short if line["caveat"] else "",
     )

@@ -59,7 +59,7 @@ def test_a_row_is_measured_and_kept_beside_the_others(imagetune: Command) -> Non
     accuracy = json.loads((PLACE / "tiny-seed0" / "evaluation.json").read_text())["accuracy"]
     assert "12.30 %" in outcome.out
     assert f"{100 * accuracy:.2f} %" in outcome.out
-    assert f"{100 * (accuracy - 0.123):+.2f}" in outcome.out
+    assert f"{100 * (accuracy - 0.123):+.3f}" in outcome.out
     assert "chosen on test" in outcome.out
     assert f"wrote {PLACE / 'reproduction.csv'}" in outcome.err
     assert {name: row["status"] for name, row in lines().items()} == {
