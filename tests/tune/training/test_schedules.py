@@ -1,0 +1,190 @@
+"""Learning rates and momenta as their formulas say; schedules that look at losses, and what they are refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import Tensor
+
+from tune.spec.experiment import AveragingSpec, Experiment, OptimizerSpec, ScheduleSpec
+from tune.training import Training, train
+from tune.training.schedules import cosine
+
+from .conftest import Start
+
+LR, STEPS = 0.4, 4  # 100 images in batches of 32
+
+
+def at_every_step(training: Training, monkeypatch: pytest.MonkeyPatch, key: str = "lr") -> list[Any]:
+    """The learning rate, or another of the optimizer's values, that every step of the training is taken with."""
+    told: list[Any] = []
+    group, step = training._descent.optimizer.param_groups[-1], training._descent.step
+
+    def noted(loss: Tensor) -> None:
+        told.append(group[key])
+        step(loss)
+
+    monkeypatch.setattr(training._descent, "step", noted)
+    train(training)
+    return told
+
+
+def scheduled(start: Start, epochs: int, **schedule: Any) -> Training:
+    return start(epochs=epochs, optimizer={"name": "sgd", "lr": LR, "momentum": 0.9}, schedule=schedule)
+
+
+def test_multistep_falls_after_its_milestones(start: Start) -> None:
+    training = scheduled(start, 6, name="multistep", milestones=[2, 5], gamma=0.1)
+    train(training)
+    assert [metrics.lr for metrics in training.history] == pytest.approx([LR, LR, LR / 10, LR / 10, LR / 10, LR / 100])
+
+
+def test_cosine_warms_up_by_epochs(start: Start) -> None:
+    training = scheduled(start, 6, name="cosine", warmup_epochs=2, min_lr=0.1)
+    train(training)
+    down = [0.1 + 0.15 * (1 + math.cos(math.pi * done / 4)) for done in range(4)]
+    assert [metrics.lr for metrics in training.history] == pytest.approx([LR / 3, 2 * LR / 3, *down])
+
+
+def test_cosine_by_batches_warms_up_within_epochs(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = scheduled(start, 3, name="cosine", per_batch=True, warmup_epochs=0.5)
+    told = at_every_step(training, monkeypatch)
+    up = [LR / 3, LR * 2 / 3]  # half an epoch has two steps; the third is the peak
+    down = [LR / 2 * (1 + math.cos(math.pi * done / 10)) for done in range(10)]
+    assert told == pytest.approx([*up, *down])
+
+
+@given(st.integers(1, 400), st.floats(0, 0.99), st.floats(0, 1))
+def test_cosine_rises_to_the_peak_and_falls_to_the_least(total: int, share: float, least: float) -> None:
+    warm_up = share * total
+    values = [cosine(time, warm_up=warm_up, total=total, least=least) for time in range(total + 1)]
+    peak = math.ceil(warm_up)
+    assert all(0 < value <= 1 + 1e-12 for value in values[:-1])
+    assert all(one < other for one, other in pairwise(values[:peak]))
+    assert all(one >= other for one, other in pairwise(values[peak:]))
+    assert values[-1] == pytest.approx(least, abs=1e-12)
+    assert (
+        cosine(total + 9, warm_up=warm_up, total=total, least=least) == values[-1]
+    )  # more epochs than it is laid over
+
+
+@pytest.mark.parametrize(("optimizer", "key"), [("sgd", "momentum"), ("adam", "betas"), ("muon", "betas")])
+def test_onecycle_cycles_the_momentum_where_asked(
+    start: Start, optimizer: str, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(
+        model={"name": "mnist_cnn"},
+        epochs=4,
+        optimizer={"name": optimizer, "lr": LR} | ({"momentum": 0.9} if optimizer == "sgd" else {}),
+        schedule={"name": "onecycle", "cycle_momentum": True, "pct_start": 0.25},
+    )
+    values = at_every_step(training, monkeypatch, key)
+    told = [value if key == "momentum" else value[0] for value in values]
+    assert told[0] == pytest.approx(0.95)
+    assert min(told) == pytest.approx(0.85)
+    assert told.index(min(told)) == 3  # at the peak of the learning rate, after a quarter of 16 steps
+    assert told[-1] == pytest.approx(0.95)
+
+
+def losses(training: Training, values: Sequence[float], name: str, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The learning rate of each epoch, were these the losses measured."""
+    script = iter(values)
+    plain = training._train
+
+    def scripted(epoch: int) -> tuple[dict[str, float], float]:
+        metrics, lr = plain(epoch)
+        return ({**metrics, "train_loss": next(script)} if name == "train_loss" else metrics), lr
+
+    monkeypatch.setattr(training, "_train", scripted)
+    if name == "val_loss":
+        monkeypatch.setattr(training, "_validate", lambda diverged: {"val_loss": next(script), "val_accuracy": 0.5})
+    train(training)
+    return [metrics.lr for metrics in training.history]
+
+
+@pytest.mark.parametrize("name", ["val_loss", "train_loss"])
+def test_plateau_falls_when_patience_is_spent(start: Start, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = {"validation_fraction": 0.0, "train_limit": 100} if name == "train_loss" else {}
+    training = start(
+        epochs=8,
+        data=data,
+        optimizer={"name": "sgd", "lr": LR},
+        schedule={"name": "plateau", "factor": 0.25, "patience": 1, "min_lr": 0.02},
+    )
+    # Worse twice: down. Better by less than .01 % is no better: down again, but not below the least.
+    told = losses(training, [1.0, 2.0, 2.0, 0.5, 0.49999, 0.6, 0.6, 0.6], name, monkeypatch)
+    assert told == pytest.approx([LR, LR, LR, LR / 4, LR / 4, LR / 4, LR / 16, LR / 16])
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_plateau_goes_on_where_it_stood(start: Start, stop: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = [1.0, 2.0, 2.0, 2.0, 0.5, 2.0]
+    fields: dict[str, Any] = {"epochs": 6, "schedule": {"name": "plateau", "patience": 1}}
+    whole, first, second = start(**fields), start(**fields, options={"epochs": stop}), start(**fields)
+    expected = losses(whole, script, "val_loss", monkeypatch)
+    losses(first, script, "val_loss", monkeypatch)
+    second.load(first.state())
+    assert losses(second, script[stop:], "val_loss", monkeypatch) == expected
+    assert len(set(expected)) == 2
+
+
+def test_swa_may_have_a_learning_rate_of_its_own(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = start(
+        epochs=8,
+        optimizer={"name": "sgd", "lr": LR},
+        schedule={"name": "onecycle"},
+        averaging={"name": "swa", "start": 0.5, "lr": 0.1, "anneal_epochs": 2},
+    )
+    told = at_every_step(training, monkeypatch)
+    assert len(told) == 8 * STEPS
+    before = told[4 * STEPS - 1]
+    assert told[4 * STEPS : 5 * STEPS] == pytest.approx([(before + 0.1) / 2] * STEPS, rel=0.1)  # half way by a cosine
+    assert told[5 * STEPS :] == pytest.approx([0.1] * 3 * STEPS)
+
+
+FOREIGN = [
+    (
+        ScheduleSpec,
+        {"name": "cosine", "step_size": 3},
+        "cosine has no step_size; legal: leave it out, or the name step",
+    ),
+    (ScheduleSpec, {"gamma": 0.5}, "constant has no gamma; legal: leave it out, or the name step or multistep"),
+    (ScheduleSpec, {"name": "step", "patience": 3}, "step has no patience; legal: leave it out, or the name plateau"),
+    (ScheduleSpec, {"name": "step", "milestones": [3]}, "step has no milestones"),
+    (ScheduleSpec, {"name": "onecycle", "warmup_epochs": 1}, "onecycle has no warmup_epochs"),
+    (ScheduleSpec, {"name": "multistep"}, "multistep has none; legal: epochs after which"),
+    (ScheduleSpec, {"name": "multistep", "milestones": [3, 3]}, r"\[3, 3\] is not in ascending order"),
+    (AveragingSpec, {"decay": 0.9}, "none has no decay; legal: leave it out, or the name ema"),
+    (AveragingSpec, {"name": "ema", "start": 0.5}, "ema has no start; legal: leave it out, or the name swa"),
+    (OptimizerSpec, {"name": "muon", "nesterov": True}, "muon has no nesterov; legal: leave it out, or the name sgd"),
+    (OptimizerSpec, {"name": "muon", "amsgrad": True}, "muon has no amsgrad; legal: leave it out, or the name adam or"),
+]
+
+
+@pytest.mark.parametrize(("kind", "fields", "words"), FOREIGN)
+def test_fields_of_another_name_are_refused(kind: type[ScheduleSpec], fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        kind.model_validate(fields)
+
+
+@pytest.mark.parametrize("name", ["constant", "step", "cosine", "onecycle", "plateau"])
+def test_defaults_of_other_names_may_be_spelled_out(name: str) -> None:
+    spec = ScheduleSpec.model_validate({"name": name})
+    assert ScheduleSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+def test_a_warm_up_leaves_epochs_to_train() -> None:
+    tree = {
+        "data": {"name": "digits"},
+        "model": {"name": "mnist_mlr"},
+        "training": {"epochs": 3, "schedule": {"name": "cosine", "warmup_epochs": 3}},
+    }
+    with pytest.raises(ValidationError, match="warmup_epochs 3 takes all epochs; legal: < 3"):
+        Experiment.model_validate(tree)
