@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.search import faults
+from tests.tune.search import disk_faults, faults, faulty_searches
 from tests.tune.search.processes import finish
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -16,11 +16,11 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a tiny search that nobody disturbed."""
     out = tmp_path_factory.mktemp("quiet")
-    finish(out, "quiet", space=faults.tiny(out))
+    finish(out, "quiet", space=faulty_searches.tiny(out))
     return out / "quiet"
 
 
-@pytest.mark.skipif(not faults.can_mount(), reason="mounting a small file system needs root")
+@pytest.mark.skipif(not disk_faults.can_mount(), reason="mounting a small file system needs root")
 @pytest.mark.parametrize("name", faults.MOUNTING)
 def test_a_disk_that_takes_no_more_costs_nothing(tmp_path: Path, quiet: Path, name: str) -> None:
     faults.MOUNTING[name](tmp_path, quiet)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from pathlib import Path
+from typing import cast
 
 import pandas as pd
 import pytest
+from ray.tune.experiment import Trial
 
 from tests.tune.search.ray_workers import CrashingWorker, HangingWorker, SlowWorker, TabulatedWorker, TogetherWorker
 from tests.tune.search.simulation import SPACE
@@ -14,9 +16,10 @@ from tune.errors import UserError
 from tune.record.lock import driving
 from tune.record.status import Status
 from tune.search.cluster import holding
+from tune.search.driver import Driver
 from tune.search.ending import Outcome
 from tune.search.events import Silent
-from tune.search.on_ray import TrialWorker
+from tune.search.on_ray import DriverScheduler, DriverSearcher, TrialWorker
 from tune.search.request import Request
 from tune.search.runner import run_search
 from tune.search.status import standing
@@ -46,10 +49,24 @@ def test_a_search_to_its_end(tmp_path: Path) -> None:
     assert len(table) == 12
     assert len(epochs) == table["epochs"].sum() == len(steps(outcome))
     assert not epochs.duplicated(["trial", "epoch"]).any()
-    assert len({line[2] for line in steps(outcome)}) <= 3  # processes are used again: two, and one that was replaced
+    assert len({line[2] for line in steps(outcome)}) <= 2  # processes are used again, and none is given up for another
     shown = standing(outcome.folder).to_dict()
     assert (shown["status"], shown["search"], shown["trials"]) == ("finished", "space", 12)
     assert shown["best"]["val_loss"] == table["val_loss"].min()
+
+
+def test_the_process_left_over_goes_to_the_trial_that_has_none(tmp_path: Path) -> None:
+    """The older trial's own process is starting: were it to take the one left over, its own would be thrown away."""
+    scheduler = DriverScheduler(cast("Driver", None), cast("DriverSearcher", None))
+    older, newer = (Trial("__fake", stub=True) for _ in range(2))
+    scheduler.on_trial_add(None, older)
+    assert scheduler.choose_trial_to_run(None) is older
+    scheduler.on_trial_add(None, newer)
+    assert scheduler.choose_trial_to_run(None) is newer
+    newer.status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(None) is older
+    older.status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(None) is None
 
 
 def test_the_same_search_twice_with_one_worker_is_the_same(tmp_path: Path) -> None:

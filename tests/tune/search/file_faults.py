@@ -1,0 +1,92 @@
+"""Files that are missing or damaged, and a second driver on the same folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.tune.search import test_survival
+from tests.tune.search.faulty_searches import begin, ended, finish, last_line
+from tests.tune.search.kills import SAME
+from tests.tune.search.processes import assert_same
+from tests.tune.search.rows import Row
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "half-written": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
+    "garbage": lambda path: path.write_bytes(b"garbage" * 1000),
+}
+
+
+def damaged_checkpoint(out: Path, quiet: Path, how: str) -> Row:
+    """The last checkpoint of a trial that is to go on is no use."""
+    with begin(out, fault="epoch:3") as search:
+        assert search.wait() == -signal.SIGKILL
+    (last,) = (out / "s").glob("trial_00000/last-*.pt")
+    DAMAGES[how](last)
+    with begin(out) as search:
+        code, said, seconds = ended(search)
+    assert code == 0, said
+    assert "trial 0: its checkpoint was missing or damaged; it trains to epoch 3 again" in said, said
+    assert_same(out / "s", quiet)
+    happened = "said so; its three epochs were trained again, none recorded twice"
+    return Row(f"{how} checkpoint", "at resume", happened, code, SAME, seconds)
+
+
+def missing_tables(out: Path, quiet: Path) -> Row:
+    """Both parquet files are gone."""
+    shutil.copytree(quiet, out / "s")
+    (out / "s" / "trials.parquet").unlink()
+    (out / "s" / "epochs.parquet").unlink()
+    with begin(out) as search:
+        code, said, seconds = ended(search)
+    assert code == 0, said
+    assert_same(out / "s", quiet)
+    return Row("missing tables", "both parquet files deleted", "made again from the record", code, SAME, seconds)
+
+
+def missing_file(out: Path, quiet: Path, name: str) -> Row:
+    """A file is gone that cannot be made again."""
+    shutil.copytree(quiet, out / "s")
+    (out / "s" / name).unlink()
+    before = sorted(path.name for path in (out / "s").iterdir())
+    with begin(out) as search:
+        code, said, seconds = ended(search)
+    assert code in (1, 2), said
+    assert f"{name} is missing" in last_line(said), said
+    assert sorted(path.name for path in (out / "s").iterdir()) == before
+    happened = "refused: " + last_line(said).replace(f"{out}/", "")
+    return Row(f"missing {name}", "deleted before a resume", happened, code, "nothing more", seconds)
+
+
+def cut_journal(out: Path, quiet: Path) -> Row:
+    """The journal cut at every byte of its last record; without Ray."""
+    began = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    test_survival.test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(out)
+    cuts = len(list(out.glob("cut-*")))
+    assert cuts > 50
+    happened = f"{cuts} of {cuts} mended and said so; each went on to the same table"
+    seconds = round(time.monotonic() - began, 1)
+    return Row("a cut journal", "at every byte of its last record", happened, None, "nothing", seconds)
+
+
+def second_driver(out: Path, quiet: Path) -> Row:
+    """Another driver comes while the first lives, and again after it was killed."""
+    with begin(out) as first:
+        assert first.until_recorded(15, 120)
+        os.kill(first.process.pid, signal.SIGSTOP)  # alive, and not done before the second has started
+        with begin(out, log=out / "second.log") as second:
+            code, said, seconds = ended(second)
+        assert code == 2, said
+        assert "is driven by another search that lives" in said, said
+        assert first.process.poll() is None
+        first.kill(signal.SIGKILL)
+    finish(out)
+    assert_same(out / "s", quiet)
+    happened = "refused by name of the first's host and process; let in once that was killed"
+    return Row("a second driver", "started while the first lives (SIGSTOP)", happened, code, SAME, seconds)
