@@ -6,6 +6,8 @@ in `COMMANDS`. Such a file imports nothing heavy at its top: `imagetune --help` 
 
 from __future__ import annotations
 
+import os
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tune.cli.guard import guarded
+from tune.cli.guard import INTERRUPTED, guarded
 from tune.cli.startup import check_packages
 
 COMMANDS = (
@@ -87,5 +89,13 @@ def imagetune(
 
 def main() -> None:
     """The console script; ends the process with the exit code of COMMANDS.md."""
-    guarded(check_packages)()
-    app()
+    try:
+        guarded(check_packages)()
+        app()
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            # Python would end itself by SIGINT where the interruption came through an `exec` (a dataclass being made).
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(INTERRUPTED)
+        raise

@@ -88,3 +88,15 @@ def test_folders_that_are_no_packages_are_not_in_the_way(tmp_path: Path) -> None
     (tmp_path / "models").mkdir()
     (tmp_path / "data").mkdir()
     assert started_in(tmp_path, "datasets").returncode == 0
+
+
+def test_an_interruption_out_of_an_exec_ends_with_130() -> None:
+    """Python remembers such a one, though it was caught, and would end by a signal."""
+    program = """
+from tune.cli import main
+from tune.cli.guard import guarded
+main.app = guarded(lambda: exec("raise KeyboardInterrupt"))
+main.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
