@@ -22,6 +22,14 @@ class Normalization:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    def pixels(self, images: Tensor) -> Tensor:
+        """The way back: normalized images (B, C, H, W) as uint8 pixels; what is outside of their range is clipped."""
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+            for values in (self.mean, self.std)
+        )
+        return (images.float() * std + mean).mul(255).round().clamp(0, 255).to(torch.uint8)
+
 
 def normalization(name: str, images: Tensor, index: Tensor | None = None) -> Normalization:
     """The values that a name stands for.

@@ -7,8 +7,9 @@ need no knowledge of the normalization; a picture is had by undoing it. Per imag
     reconstruction  ||x - decode(z)||^2 / 2, summed over pixels and channels (+ C H W log(2 pi) / 2, a constant)
     KL              (mu^2 + exp(logvar) - 1 - logvar) / 2, summed over the latent dimensions
 
-and with a weight beta on the KL (Higgins et al. 2017) it is, up to scale, that of a decoder with variance beta instead
-of 1. Both terms are sums over an image: averaged over pixels, the reconstruction would drown in the KL.
+and with a weight beta on the KL (Higgins et al. 2017) it is, up to scale and a constant, that of a decoder with
+variance beta instead of 1. Both terms are sums over an image: averaged over pixels, the reconstruction would drown in
+the KL.
 """
 
 from __future__ import annotations
@@ -96,8 +97,15 @@ class VAE(nn.Module):
         In training, z is drawn from the posterior as mu + exp(logvar / 2) * eps, eps being of torch's global generator
         of the device; in evaluation z = mu, and nothing is drawn.
         """
+        return self.reconstruct(images, sample=self.training)
+
+    def reconstruct(self, images: Tensor, *, sample: bool) -> Reconstruction:
+        """Map images (B, C, H, W) to their reconstruction from a draw of the posterior (`sample`), or from its mean.
+
+        The bound's expectation is over draws; from the mean a reconstruction looks best.
+        """
         mu, logvar = self.encode(images)
-        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu) if self.training else mu
+        z = mu + torch.exp(logvar / 2) * torch.randn_like(mu) if sample else mu
         return Reconstruction(self.decode(z), mu, logvar)
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run, parse_grid
 from tune.cli.output import count, number, percent, print_json, print_table, say
-from tune.errors import UserError
 
 if TYPE_CHECKING:
     from tune.results.evaluate import Evaluation
@@ -41,8 +39,8 @@ def evaluate(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Judge a run's best weights: accuracy, F1, calibration and confusion, per class; with figures."""
-    grid = None if predictions is None else parse_grid(predictions)
+    """Judge a run's best weights: accuracy, F1, calibration, confusion, per class; the bound of a VAE. With figures."""
+    grid = None if predictions is None else parse_grid("--predictions", predictions)
 
     from tune.record.layout import locate_run
     from tune.results import evaluate as results
@@ -55,19 +53,19 @@ def evaluate(
         _show(found)
 
 
-def parse_grid(text: str) -> tuple[int, int]:
-    """`4x8` as (4, 8).
-
-    Raises:
-        UserError: it is not of that form.
-    """
-    if not (match := re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", text, re.ASCII)):
-        raise UserError(f"--predictions: {text!r} is no grid; legal: ROWSxCOLS, such as 4x8")
-    return int(match[1]), int(match[2])
-
-
 def _show(found: Evaluation) -> None:
-    scores: dict[str, Any] = found.scores
+    scores = found.scores
+    (_show_classes if "accuracy" in scores else _show_bound)(scores)
+    for path in found.files:
+        print(f"wrote {path}")
+
+
+def _show_bound(scores: dict[str, Any]) -> None:
+    terms = ", ".join(f"{name} {number(scores[name])}" for name in ("loss", "reconstruction", "kl"))
+    print(f"{scores['split']}, {scores['n']:,} images: {terms} (per image)")
+
+
+def _show_classes(scores: dict[str, Any]) -> None:
     print(
         f"{scores['split']}, {scores['n']:,} images: accuracy {percent(scores['accuracy'])}, "
         f"macro F1 {percent(scores['macro_f1'])}, loss {number(scores['loss'])},\n"
@@ -79,5 +77,3 @@ def _show(found: Evaluation) -> None:
         {"class": "left", "n": "right", **dict.fromkeys(measures, "right")},
         ((row["name"], count(row["n"]), *(percent(row[key]) for key in measures)) for row in scores["per_class"]),
     )
-    for path in found.files:
-        print(f"wrote {path}")

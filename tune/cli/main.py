@@ -21,7 +21,7 @@ from tune.cli.startup import check_packages
 
 COMMANDS = (
     "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "retrain",
-    "evaluate", "reproduce",
+    "evaluate", "predict", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tune.errors import UserError
+
 DEFAULT_OUT = Path("checkpoints")
 
 
@@ -46,3 +48,14 @@ DataDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else on stdout.")]
+
+
+def parse_grid(option: str, text: str) -> tuple[int, int]:
+    """`4x8` as (4, 8), rows and columns of a picture of images.
+
+    Raises:
+        UserError: it is not of that form.
+    """
+    if not (match := re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", text, re.ASCII)):
+        raise UserError(f"{option}: {text!r} is no grid; legal: ROWSxCOLS, such as 4x8")
+    return int(match[1]), int(match[2])

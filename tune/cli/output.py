@@ -51,6 +51,11 @@ def percent(value: float | None, digits: int = 2) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
 
 
+def measured(name: str, value: float | None) -> str:
+    """A metric for people, by its name: accuracies in percent, all else as it is."""
+    return percent(value) if name.endswith("accuracy") else number(value)
+
+
 def shape(value: Sequence[int] | None) -> str:
     """(3, 32, 32) as `3x32x32`."""
     return "-" if value is None else "x".join(map(str, value))

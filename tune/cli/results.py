@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import count, number, percent, print_json, say
+from tune.cli.output import count, measured, number, print_json, say
 
 if TYPE_CHECKING:
     from tune.record import SearchFolder
@@ -22,7 +22,8 @@ EXAMPLES = (
     "imagetune results digits --csv trials.csv",
 )
 WIDTH = 80
-_SHOWN = ("trial", "status", "val_loss", "val_accuracy", "best_epoch", "epochs", "parameters")
+_SHOWN = ("trial", "status", "val_loss", "best_epoch", "epochs", "parameters")
+_SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss the first of these that any trial has
 
 
 def results(
@@ -71,7 +72,9 @@ def _write(found: Ranking) -> None:
 def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None = None) -> None:
     """The ranked trials, two lines each: figures, then the values of the searched fields."""
     print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.metric}\n")
-    print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {'val_accuracy':>12} {'best epoch':>10} {'parameters':>12}")
+    second = next((name for name in _SECOND if name in found.table and found.table[name].notna().any()), _SECOND[0])
+    width = len(second)
+    print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} {'parameters':>12}")
     from tune.spec.dotted import short_names
 
     names = short_names(list(found.spec.space.domains))
@@ -79,9 +82,9 @@ def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None 
         epoch = f"{count(row['best_epoch'])} of {row['epochs']}"
         print(
             f"{row['trial']:>5}  {row['status']:<13} {number(row['val_loss']):>8} "
-            f"{percent(row['val_accuracy']):>12} {epoch:>10} {count(row['parameters']):>12}"
+            f"{measured(second, row[second]):>{width}} {epoch:>10} {count(row['parameters']):>12}"
         )
-        extra = {sort: row[sort]} if sort and sort not in _SHOWN and not sort.startswith("config.") else {}
+        extra = {sort: row[sort]} if sort and sort not in (*_SHOWN, second) and not sort.startswith("config.") else {}
         values = extra | {short: row[f"config.{name}"] for name, short in names.items()}
         print(textwrap.fill(_values_text(values), WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7))
         if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Search, Study
-from tune.cli.output import number, percent, print_json, print_table
+from tune.cli.output import measured, print_json, print_table
 from tune.cli.train import run_row
 from tune.errors import UserError, WorkError
 
@@ -93,8 +93,7 @@ def _show(winner: Winner) -> None:
     print(f"trial {winner.trial}: {len(winner.sound)} runs")
     rows = []
     for name, figures in winner.spread().items():
-        cell = percent if name.endswith("accuracy") else number
-        rows.append((name, *(cell(figures[key]) for key in ("mean", "std", "min", "max"))))
+        rows.append((name, *(measured(name, figures[key]) for key in ("mean", "std", "min", "max"))))
     print_table({"best epoch": "left", "mean": "right", "std": "right", "min": "right", "max": "right"}, rows)
     for result in winner.runs:
         print(f"  {result.folder.path}")

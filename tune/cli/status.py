@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import number, percent, print_json
+from tune.cli.output import measured, print_json
 
 EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
 
@@ -21,6 +21,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
     print(f"{sum(found.counts.values())} of {found.target} trials: {told or 'none yet'}")
     if (best := found.best) is not None:
-        metrics = f"val_loss {number(best['val_loss'])}, val_accuracy {percent(best['val_accuracy'])}"
+        values = {name: best[name] for name in best if name.startswith("val_") and best[name] is not None}
+        metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
         print(f"best: trial {best['trial']}, epoch {best['best_epoch']}: {metrics}")
         print("\n".join(f"  {key.removeprefix('config.')} = {best[key]}" for key in best if key.startswith("config.")))

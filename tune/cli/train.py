@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, DataDir, Experiment, Json, Out, Overrides
-from tune.cli.output import number, percent, print_json
+from tune.cli.output import measured, print_json
 from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
@@ -159,9 +159,6 @@ def _show(result: RunResult) -> None:
     if not result.trained:
         print(f"{result.folder.path} is finished already: nothing is left to do")
     if (best := result.best) is not None:
-        parts = [
-            f"{key} {percent(value) if key.endswith('accuracy') else number(value)}"
-            for key, value in best.values.items()
-        ]
+        parts = [f"{key} {measured(key, value)}" for key, value in best.values.items()]
         print(f"best epoch {best.epoch} of {len(result.history)} ({result.end}): {', '.join(parts)}")
         print(f"evaluate it with: {shlex.join(['imagetune', 'evaluate', str(result.folder.path)])}")

@@ -120,6 +120,11 @@ class RunFolder:
         return self.path / "predictions.parquet"
 
     @property
+    def figures(self) -> Path:
+        """Pictures."""
+        return self.path / "figures"
+
+    @property
     def exists(self) -> bool:
         """Whether a run was begun here."""
         return self.experiment.is_file()

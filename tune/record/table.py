@@ -31,7 +31,7 @@ def trial_row(
         "status": str(trial.status),
         "reason": trial.reason,
         "best_epoch": best.epoch if best else None,
-        **{name: _finite(values.get(name)) for name in METRICS},
+        **{name: _finite(values.get(name)) for name in (*METRICS, metric)},
         **{name: _finite(value) for name, value in values.items() if name not in METRICS},
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,
@@ -51,7 +51,7 @@ def trials_table(
     columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, metric, direction, None))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
     whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds"), "Int64")
-    real = dict.fromkeys((*METRICS, "efficiency", "seconds"), "Float64")
+    real = dict.fromkeys((*METRICS, metric, "efficiency", "seconds"), "Float64")
     return table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
 
 

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import torch
 
 import data
+import models
 from tune.errors import UserError
 from tune.record.layout import RunFolder, write_whole
 from tune.record.table import to_parquet
-from tune.results import figures
+from tune.results import classification, reconstruction
 from tune.results.document import json_text
+from tune.results.judgement import Grid, Judge, Judgement
 from tune.results.run import best_device
-from tune.results.scores import Predictions, score
 from tune.results.weights import TrainedRun, open_run
 from tune.spec.experiment import DataSpec
-from tune.training import autocast, cpu_threads, open_splits
+from tune.training import open_splits
 
 SplitName = Literal["test", "validation", "train"]
 Say = Callable[[str], None]
 
-BATCH_NUMBERS = 2**18  # pixels x channels in a batch: what a CPU's caches hold; a GPU is busy enough with it
+_JUDGES: dict[str, Judge] = {"classification": classification.judge, "reconstruction": reconstruction.judge}
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ class Evaluation:
     files: tuple[Path, ...]
 
 
-def evaluate(
-    folder: RunFolder, split: SplitName, root: Path, say: Say, grid: tuple[int, int] | None = None
-) -> Evaluation:
+def evaluate(folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Grid | None = None) -> Evaluation:
     """Judge the best weights of a run, and write scores, predictions and figures into its folder.
 
     The files of the test split have the plain names; those of the others carry the split's.
@@ -53,7 +51,7 @@ def evaluate(
         split: Which images.
         root: The data directory, as torchvision's `root`.
         say: Told of everything slow or unexpected.
-        grid: Rows and columns of a picture of predictions; None for no such picture.
+        grid: Rows and columns of a picture of images and what the model makes of them; None leaves it to the task.
 
     Raises:
         UserError: The run has no weights or no such split, or the images are not those it was trained on.
@@ -64,25 +62,10 @@ def evaluate(
     images = _images(run, split, root, say)
     if grid is not None and grid[0] * grid[1] > len(images):
         raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {len(images):,} images of the {split} split")
-    predictions = predict(run, images)
-    scores = {"split": split, **score(predictions)}
-    return Evaluation(scores, _write(run, split, scores, predictions, images, grid))
-
-
-def predict(run: TrainedRun, images: data.Resident) -> Predictions:
-    """What a run's model says of images on the CPU: in evaluation mode, and in the precision it was trained in."""
-    device = next(run.model.parameters()).device
-    spec = run.experiment.training
-    _, channels, height, width = images.images.shape
-    batch_size = max(1, BATCH_NUMBERS // (channels * height * width))
-    logits, labels = [], []
-    with torch.inference_mode(), cpu_threads(spec.threads or torch.get_num_threads()):
-        for batch, truth in images.batches(batch_size):
-            with autocast(spec, device):
-                logits.append(run.model(batch.to(device)).float().cpu())
-            labels.append(truth)
-    index = images.index if images.index is not None else torch.arange(len(images))
-    return Predictions(torch.cat(logits), torch.cat(labels), index, run.info.classes)
+    title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
+    judgement = _JUDGES[models.get(run.experiment.model.name).task](run, images, title, grid)
+    scores = {"split": split, **judgement.scores}
+    return Evaluation(scores, _write(run, split, scores, judgement))
 
 
 def _images(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Resident:
@@ -130,47 +113,13 @@ def _short(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _write(
-    run: TrainedRun,
-    split: SplitName,
-    scores: dict[str, Any],
-    predictions: Predictions,
-    images: data.Resident,
-    grid: tuple[int, int] | None,
-) -> tuple[Path, ...]:
+def _write(run: TrainedRun, split: SplitName, scores: dict[str, Any], judgement: Judgement) -> tuple[Path, ...]:
     folder, suffix = run.folder, "" if split == "test" else f"-{split}"
-    contents = {
-        folder.predictions: to_parquet(predictions_table(predictions)),
-        folder.path / "figures" / "confusion.png": figures.confusion(
-            scores["confusion"], run.info.classes, _title(run, split, scores)
-        ),
-    }
-    if grid is not None:
-        contents[folder.path / "figures" / "predictions.png"] = figures.prediction_grid(predictions, images, grid)
+    contents = {folder.predictions: to_parquet(judgement.table)}
+    contents |= {folder.figures / f"{name}.png": picture for name, picture in judgement.figures.items()}
     # Last, so that whoever finds it finds the others.
     contents[folder.evaluation] = f"{json_text(scores)}\n".encode()
     files = {path.with_name(f"{path.stem}{suffix}{path.suffix}"): content for path, content in contents.items()}
     for path, content in files.items():
         write_whole(path, content)
     return tuple(files)
-
-
-def _title(run: TrainedRun, split: SplitName, scores: dict[str, Any]) -> str:
-    data_name = run.experiment.data.name
-    return f"{run.folder.path.name} on {data_name} ({split}): accuracy {100 * scores['accuracy']:.2f} %"
-
-
-def predictions_table(predictions: Predictions) -> pd.DataFrame:
-    """One row per image: where it is, what it is, what it was taken for, and how surely."""
-    probabilities, predicted, labels = predictions.probabilities, predictions.predicted, predictions.labels
-    return pd.DataFrame(
-        {
-            "index": predictions.index.numpy(),
-            "label": labels.numpy(),
-            "predicted": predicted.numpy(),
-            "probability": probabilities.gather(1, predicted[:, None])[:, 0].numpy(),
-            "label_probability": probabilities.gather(1, labels[:, None])[:, 0].numpy(),
-            "label_name": [predictions.classes[label] for label in labels.tolist()],
-            "predicted_name": [predictions.classes[label] for label in predicted.tolist()],
-        }
-    )

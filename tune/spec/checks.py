@@ -17,6 +17,7 @@ from search_spaces import Space
 from tune.spec.errors import Problem
 from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
 from tune.spec.search import ConstraintsSpec, SchedulerSpec, SearchSettings
+from tune.spec.tasks import OWN_FIELDS, metrics_of
 from tune.spec.translate import validated
 
 Look = Callable[[DataSpec], data.DatasetInfo]
@@ -90,6 +91,7 @@ def check_parts(
         problems += _training_problems(spec, training, info)
     if model is not None:
         problems += _mixing_problems(spec, model)
+        problems += [] if training is None else _task_problems(model, training)
         try:
             models.check(model.name, info.input_shape, len(info.classes), **model.options())
         except models.ModelError as error:
@@ -130,6 +132,16 @@ def _mixing_problems(spec: DataSpec, model: ModelSpec) -> Iterator[Problem]:
         yield from (Problem(f"data.augment.{name}", message) for name in spec.mixing)
 
 
+def _task_problems(model: ModelSpec, training: TrainingSpec) -> Iterator[Problem]:
+    """Fields that mean nothing to the model's task must stay as they are unset."""
+    task = models.get(model.name).task
+    for field, owner in OWN_FIELDS.items():
+        value = getattr(training, field)
+        if owner != task and value != TrainingSpec.model_fields[field].default:
+            message = f"{value:g} is for {owner}, and {model.name} is trained for {task}; legal: leave it out"
+            yield Problem(f"training.{field}", message)
+
+
 def _left(spec: DataSpec, train_size: int) -> int:
     """Images to train on after validation images are split off."""
     return train_size - round(train_size * spec.validation_fraction)
@@ -161,7 +173,7 @@ def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info
 
 def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
     """What is impossible about the settings of a search; `sample` stands for all that is fixed."""
-    problems = []
+    problems = list(_metric_problems(settings, space, sample))
     domain = space.domains.get("data.validation_fraction")
     fractions = domain.ends if domain else (sample.data.validation_fraction,)
     if settings.metric.startswith("val_") and 0 in fractions:
@@ -173,6 +185,15 @@ def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> 
         epochs = max(searched, default=sample.training.epochs)
         problems += _rung_problems(settings.scheduler, min(epochs, settings.scheduler.max_t or epochs))
     return problems
+
+
+def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
+    """A metric that some of the searched models do not have."""
+    domain = space.domains.get("model.name")
+    for task in dict.fromkeys(models.get(name).task for name in (domain.ends if domain else [sample.model.name])):
+        if settings.metric not in (legal := metrics_of(task)):
+            message = f"{settings.metric} is no metric of {task}; legal: {', '.join(legal)}"
+            yield Problem("search.metric", message)
 
 
 def _rung_problems(spec: SchedulerSpec, epochs: int) -> Iterator[Problem]:

@@ -153,7 +153,8 @@ class TrainingSpec(Frozen):
     """The recipe. `threads` counts CPU threads, since sums differ with it; None: as many as the trial has CPUs.
 
     `precision` is what the network computes in (torch.autocast); its weights, the loss and the optimizer stay float32.
-    float16 has a gradient scaler.
+    float16 has a gradient scaler. `label_smoothing` is for classification alone, `beta` for reconstruction: the weight of
+    the KL divergence, which is as good as the decoder's variance (`tune.training.tasks`).
     """
 
     epochs: Annotated[int, Ge(1)] = 10
@@ -161,6 +162,7 @@ class TrainingSpec(Frozen):
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     label_smoothing: Fraction = 0.0
+    beta: Annotated[float, Gt(0)] = 1.0
     clip_norm: Annotated[float, Gt(0)] | None = None
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     averaging: AveragingSpec = AveragingSpec()

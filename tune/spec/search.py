@@ -16,13 +16,16 @@ from tune.spec.errors import shown
 from tune.spec.experiment import Experiment
 from tune.spec.frozen import Frozen
 
-Metric = Literal["val_loss", "val_accuracy", "train_loss", "train_accuracy"]
+Metric = Literal[
+    "val_loss", "val_accuracy", "val_reconstruction", "val_kl",
+    "train_loss", "train_accuracy", "train_reconstruction", "train_kl",
+]  # fmt: skip
 Mode = Literal["min", "max"]
 Count = Annotated[int, Ge(1)]
 
 
 def _natural(metric: str) -> Mode:
-    return "min" if metric.endswith("loss") else "max"
+    return "max" if metric.endswith("accuracy") else "min"
 
 
 class SchedulerSpec(Frozen):

@@ -10,7 +10,7 @@ from tune.training.metrics import EpochMetrics, Mode, best_of
 from tune.training.recipe import autocast
 from tune.training.seeding import cpu_threads, seeded, stream_seed
 from tune.training.state import fingerprint
-from tune.training.tasks import Task, task_of
+from tune.training.tasks import Task, bound_terms, negative_bound, task_of
 
 __all__ = [
     "MALLOC_ENVIRONMENT",
@@ -25,6 +25,7 @@ __all__ = [
     "Training",
     "autocast",
     "best_of",
+    "bound_terms",
     "cpu_threads",
     "epoch_line",
     "fingerprint",
@@ -32,6 +33,7 @@ __all__ = [
     "last_lines",
     "load",
     "load_weights",
+    "negative_bound",
     "open_splits",
     "out_of_memory",
     "save",

@@ -29,9 +29,12 @@ def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) ->
 
 
 def _part(metrics: EpochMetrics, part: str) -> str:
-    loss, accuracy = metrics.values.get(f"{part}_loss"), metrics.values.get(f"{part}_accuracy")
-    shown = [] if loss is None else [f"{loss:.3f}"]
-    shown += [] if accuracy is None else [f"{accuracy:.1%}".replace("%", " %")]
+    """The loss and accuracy bare, as everybody knows them; other metrics by name."""
+    own = {
+        name.removeprefix(f"{part}_"): value for name, value in metrics.values.items() if name.startswith(f"{part}_")
+    }
+    bare = {"loss": "{:.3f}", "accuracy": "{:.1%}"}
+    shown = [bare.get(name, f"{name} {{:.3f}}").format(value).replace("%", " %") for name, value in own.items()]
     return " ".join(shown)
 
 

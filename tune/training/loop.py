@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import Any
@@ -100,8 +100,9 @@ class Training:
         self._metric, self._mode = metric, mode
         self._epochs = min(epochs or spec.epochs, spec.epochs)
         self._steps = steps_per_epoch(len(splits.train), spec.batch_size)
-        self._task = task_of(models.get(experiment.model.name).task, spec)
-        check_metric(metric, self._task.names)
+        task = models.get(experiment.model.name).task
+        self._task = task_of(task, spec)
+        check_metric(metric, task)
         self._descent = Descent(spec, self.model, device)
         self._schedule = Schedule(spec, self._descent.optimizer, self._steps)
         self._averaging = Averaging(spec, self.model)
@@ -156,25 +157,26 @@ class Training:
         sums, lr = Sums(self._task.names, self._device), self._schedule.lr
         for step, (images, labels) in enumerate(self._batches(epoch), start=1):
             lr = self._schedule.lr
-            loss, outputs = self._step(images, labels)
-            sums.add(loss, self._task.others(outputs, images, labels), len(labels))
+            loss, others = self._step(images, labels)
+            sums.add(loss, others, len(labels))
             if step % CHECK_EVERY == 0 and not sums.finite():
                 break
         return sums.means("train_"), lr
 
-    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One step of the optimizer on (B, C, H, W) images and (B,) labels: the batch's mean loss, and the outputs."""
+    def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """One step of the optimizer on (B, C, H, W) images and (B,) labels: the batch's mean loss, others' sums."""
         outputs = self._outputs(self.model, images)
         loss = self._task.loss(outputs, images, labels, training=True)
         self._descent.step(loss)
         self._averaging.after_step()
         self._schedule.after_batch()
-        return loss.detach(), outputs.detach()
+        with torch.no_grad():
+            return loss.detach(), self._task.others(outputs, images, labels)
 
-    def _outputs(self, model: nn.Module, images: Tensor) -> Tensor:
+    def _outputs(self, model: nn.Module, images: Tensor) -> Any:
         """The model applied in the experiment's precision, in training and validation alike."""
         with autocast(self.experiment.training, self._device):
-            return model(images.contiguous(memory_format=self._layout))  # type: ignore[no-any-return]
+            return self._task.outputs(model, images.contiguous(memory_format=self._layout))
 
     def _average(self, epoch: int) -> None:
         """Bring the weights' average up to the epoch, if there is one."""

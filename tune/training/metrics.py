@@ -23,8 +23,9 @@ class EpochMetrics:
         epoch: Counted from 1.
         values: train_loss, train_accuracy, val_loss, val_accuracy by name (those of the task; val_* only where there
             are validation images). Accuracies are fractions 0-1. train_* are means over the epoch while the weights
-            moved, with the loss as it was minimised (label smoothing included); val_loss is plain cross entropy, so
-            that it compares across experiments. Of an epoch that diverged, what was not measured is NaN.
+            moved, with the loss as it was minimised (label smoothing or beta included); val_loss is plain cross entropy
+            or the negative evidence lower bound, so that it compares across experiments. Of an epoch that
+            diverged, what was not measured is NaN.
         lr: Learning rate of the epoch's last step.
         seconds: Wall time of training and validation.
     """

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
-from torch import Tensor
+from torch import Tensor, nn
 
+import models
+from models.vae import VAE
 from tune.spec.experiment import TrainingSpec
+from tune.spec.tasks import METRICS, metrics_of
 
 
 class Task(Protocol):
-    """How outputs are judged. An object of one experiment; holds no state.
+    """How a model is applied, and how its outputs are judged. An object of one experiment; holds no state.
 
     `images` are the (B, C, H, W) inputs as the model got them, `labels` are (B,) int64, or (B, classes) float32 shares
     where augmentation mixes images; a task uses what it needs.
-    Outputs come in the precision of the training; a task widens them to float32 before it sums.
+    Outputs are whatever the task's models return, in the precision of the training; a task widens them to float32
+    before it sums.
     """
 
     names: tuple[str, ...]
     """Metrics without the prefixes `train_` and `val_`; the first is `loss`."""
 
-    def loss(self, outputs: Tensor, images: Tensor, labels: Tensor, *, training: bool) -> Tensor:
+    def outputs(self, model: nn.Module, images: Tensor) -> Any:
+        """What the model, in training or evaluation mode, makes of images, to be judged by the other two."""
+
+    def loss(self, outputs: Any, images: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """The mean loss of the batch, a scalar: what is minimised, or what is reported of validation images."""
 
-    def others(self, outputs: Tensor, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
+    def others(self, outputs: Any, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
         """The sums over the batch of the other metrics, scalars in the order of `names`."""
 
 
 class Classification:
     """One class per image: (B, classes) logits, cross entropy and accuracy."""
 
-    names: tuple[str, ...] = ("loss", "accuracy")
+    names: tuple[str, ...] = METRICS["classification"]
 
     def __init__(self, spec: TrainingSpec) -> None:
         self._label_smoothing = spec.label_smoothing
+
+    def outputs(self, model: nn.Module, images: Tensor) -> Tensor:
+        """The logits."""
+        return model(images)  # type: ignore[no-any-return]
 
     def loss(self, outputs: Tensor, images: Tensor, labels: Tensor, *, training: bool) -> Tensor:
         """Cross entropy, smoothed in training only (Szegedy et al. 2016, arXiv 1512.00567, section 7).
@@ -51,18 +63,88 @@ class Classification:
         return ((outputs.argmax(1) == labels).sum(),)
 
 
-def check_metric(metric: str, names: Sequence[str]) -> None:
-    """Refuse a metric that no epoch of a task with these names will have.
+class Reconstruction:
+    """Images from a few numbers: the negative evidence lower bound of a VAE (`models.vae` states its model).
+
+    Minimised is `reconstruction + beta * kl` (Higgins et al. 2017, https://openreview.net/forum?id=Sy2fzU9gl): beta
+    times the bound of a decoder with variance beta, up to a constant. That bound itself, in nats per image, is what is
+    reported of validation images (Rybkin et al. 2021, https://arxiv.org/abs/2006.13202): experiments with different
+    beta compete in one unit, and with each the best epoch is that of what is minimised. With beta 1 it is
+    `reconstruction + kl`; with another it may well be negative, as a density may be above 1.
+
+    The densities are those of normalized images, so that losses do not compare across `data.normalize` or image sizes.
+
+    The expectation over the posterior is estimated by one draw per image, in training and validation alike. With the
+    posterior's mean in place of the draw it would be no bound: noise that nobody pays for makes the KL small.
+    """
+
+    names: tuple[str, ...] = METRICS["reconstruction"]
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        self._beta = spec.beta
+
+    def outputs(self, model: nn.Module, images: Tensor) -> models.Reconstruction:
+        """Reconstructions from one draw of each image's posterior, by torch's global generator of the device."""
+        assert isinstance(model, VAE)
+        return model.reconstruct(images, sample=True)
+
+    def loss(self, outputs: models.Reconstruction, images: Tensor, labels: Tensor, *, training: bool) -> Tensor:
+        """The mean over images of what is minimised, or of the negative bound."""
+        reconstruction, kl = bound_terms(outputs, images)
+        if training:
+            return (reconstruction + self._beta * kl).mean()
+        return negative_bound(reconstruction, kl, self._beta, images[0].numel()).mean()
+
+    def others(self, outputs: models.Reconstruction, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
+        """The sums of the two terms, both without beta."""
+        return tuple(term.sum() for term in bound_terms(outputs, images))
+
+
+def bound_terms(outputs: models.Reconstruction, images: Tensor) -> tuple[Tensor, Tensor]:
+    """The two terms that a VAE is trained for, per image.
+
+    Args:
+        outputs: Of a VAE.
+        images: (B, C, H, W), the normalized images that it was given.
+
+    Returns:
+        Reconstruction ||x - decode(z)||^2 / 2, and the KL divergence of the posterior from N(0, I) in nats: sums over
+        pixels and dimensions, both (B,) float32.
+    """
+    mu, logvar = outputs.mu.float(), outputs.logvar.float()
+    reconstruction = (images.float() - outputs.images.float()).square().flatten(1).sum(1) / 2
+    return reconstruction, (mu.square() + logvar.exp() - 1 - logvar).sum(1) / 2
+
+
+def negative_bound(reconstruction: Tensor, kl: Tensor, beta: float, numbers: int) -> Tensor:
+    """The negative evidence lower bound of a decoder with variance beta, without the constant `numbers` log(2 pi) / 2.
+
+    Args:
+        reconstruction: As `bound_terms` gives it.
+        kl: The same.
+        beta: Variance of each number of an image around the decoder's mean.
+        numbers: C H W of an image.
+
+    Returns:
+        In nats per image, in the shape of the terms.
+    """
+    return reconstruction / beta + kl + numbers * math.log(beta) / 2
+
+
+def check_metric(metric: str, task: str) -> None:
+    """Refuse a metric that no epoch of this task will have.
 
     Raises:
         ValueError: Lists the legal ones.
     """
-    legal = [f"{part}_{name}" for part in ("train", "val") for name in names]
-    if metric not in legal:
+    if metric not in (legal := metrics_of(task)):
         raise ValueError(f"the metric is {metric!r}; legal: {', '.join(legal)}")
 
 
-_TASKS: dict[str, Callable[[TrainingSpec], Task]] = {"classification": Classification}
+_TASKS: dict[str, Callable[[TrainingSpec], Task]] = {
+    "classification": Classification,
+    "reconstruction": Reconstruction,
+}
 
 
 def task_of(name: str, spec: TrainingSpec) -> Task:

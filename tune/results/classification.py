@@ -1,0 +1,50 @@
+"""A classifier judged: its predictions, their scores, and figures of them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import torch
+
+import data
+from tune.results import figures
+from tune.results.inference import applying, batch_size, index_of
+from tune.results.judgement import Grid, Judgement
+from tune.results.scores import Predictions, score
+from tune.results.weights import TrainedRun
+
+
+def judge(run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> Judgement:
+    """Accuracies, F1, calibration and confusion; a picture of predictions on request."""
+    predictions = predict(run, images)
+    scores = score(predictions)
+    title = f"{title}: accuracy {100 * scores['accuracy']:.2f} %"
+    drawn = {"confusion": figures.confusion(scores["confusion"], run.info.classes, title)}
+    if grid is not None:
+        drawn["predictions"] = figures.prediction_grid(predictions, images, grid)
+    return Judgement(scores, predictions_table(predictions), drawn)
+
+
+def predict(run: TrainedRun, images: data.Resident) -> Predictions:
+    """What a run's classifier says of images on the CPU."""
+    logits, labels = [], []
+    with applying(run) as device:
+        for batch, truth in images.batches(batch_size(images)):
+            logits.append(run.model(batch.to(device)).float().cpu())
+            labels.append(truth)
+    return Predictions(torch.cat(logits), torch.cat(labels), index_of(images), run.info.classes)
+
+
+def predictions_table(predictions: Predictions) -> pd.DataFrame:
+    """One row per image: where it is, what it is, what it was taken for, and how surely."""
+    probabilities, predicted, labels = predictions.probabilities, predictions.predicted, predictions.labels
+    return pd.DataFrame(
+        {
+            "index": predictions.index.numpy(),
+            "label": labels.numpy(),
+            "predicted": predicted.numpy(),
+            "probability": probabilities.gather(1, predicted[:, None])[:, 0].numpy(),
+            "label_probability": probabilities.gather(1, labels[:, None])[:, 0].numpy(),
+            "label_name": [predictions.classes[label] for label in labels.tolist()],
+            "predicted_name": [predictions.classes[label] for label in predicted.tolist()],
+        }
+    )
