@@ -153,8 +153,8 @@ class TrainingSpec(Frozen):
     """The recipe. `threads` counts CPU threads, since sums differ with it; None: as many as the trial has CPUs.
 
     `precision` is what the network computes in (torch.autocast); its weights, the loss and the optimizer stay float32.
-    float16 has a gradient scaler. `label_smoothing` is for classification alone, `beta` for reconstruction: the weight of
-    the KL divergence, which is as good as the decoder's variance (`tune.training.tasks`).
+    float16 has a gradient scaler. `label_smoothing` is for classification alone, `beta` for reconstruction: the weight
+    of the KL divergence, which is as good as the decoder's variance (`tune.training.tasks`).
     """
 
     epochs: Annotated[int, Ge(1)] = 10

@@ -26,6 +26,7 @@ ARGUMENTS = {
     "results": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN"],
+    "predict": ["RUN", "IMAGE"],
     "reproduce": ["ROW"],
 }
 OPTIONS = {
@@ -38,6 +39,7 @@ OPTIONS = {
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions"},
+    "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
     "reproduce": {*COMMON, "--list", "--seeds", "--csv"},
 }
 
@@ -72,6 +74,9 @@ def test_defaults_stay() -> None:
         ("retrain", "seeds"): "3",
         ("evaluate", "out"): "checkpoints",
         ("evaluate", "split"): "test",
+        ("predict", "out"): "checkpoints",
+        ("predict", "seed"): "0",
+        ("predict", "top"): "5",
         ("reproduce", "out"): "checkpoints",
         ("reproduce", "seeds"): "1",
     }

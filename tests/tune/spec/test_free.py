@@ -10,7 +10,7 @@ from tests.tune.spec.conftest import LR, MOMENTUM, OPTIMIZER, Desk, search
 @pytest.mark.parametrize(
     ("domains", "lines"),
     [
-        (["training.optimzer.lr: {float: [0.1, 1]}"], ["FILE: space.training.optimzer.lr: training has no optimzer; did you mean training.optimizer.lr? legal: averaging, batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
+        (["training.optimzer.lr: {float: [0.1, 1]}"], ["FILE: space.training.optimzer.lr: training has no optimzer; did you mean training.optimizer.lr? legal: averaging, batch_size, beta, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
         (["optimizer.lr: {float: [0.1, 1]}"], ["FILE: space.optimizer.lr: there is no optimizer; did you mean training.optimizer.lr? legal: data, model, seed, training"]),
         (["training.epochs.most: {int: [1, 2]}"], ["FILE: space.training.epochs.most: training.epochs has no most; legal: no name below it"]),
         (["model.cnn_layer: {int: [1, 3]}"], ["FILE: space.model.cnn_layer: model has no cnn_layer; did you mean model.cnn_layers? legal: activation, cnn_layers, dropout, fcn_layers, final_channels, logit_scale, name, norm, pooling, residual, residual_layers, starting_channels"]),

@@ -22,7 +22,7 @@ space:
 @pytest.mark.parametrize(
     ("overrides", "lines"),
     [
-        (["search.metric=val_acuracy"], ["override: search.metric: 'val_acuracy' is unknown; did you mean val_accuracy? legal: train_accuracy, train_loss, val_accuracy, val_loss"]),
+        (["search.metric=val_acuracy"], ["override: search.metric: 'val_acuracy' is unknown; did you mean val_accuracy? legal: train_accuracy, train_kl, train_loss, train_reconstruction, val_accuracy, val_kl, val_loss, val_reconstruction"]),
         (["search.mode=maximize"], ["override: search.mode: 'maximize' is unknown; legal: max, min"]),
         (["search.mode=max"], ["override: search.mode: max seeks the worst val_loss; legal: min"]),
         (["search.metric=val_accuracy", "search.mode=min"], ["override: search.mode: min seeks the worst val_accuracy; legal: max"]),

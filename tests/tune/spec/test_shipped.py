@@ -40,7 +40,7 @@ def test_samples_of_every_space_can_be_trained() -> None:
             assert buildable(experiment.model, info.input_shape, len(info.classes))
             drawn += 1
             impossible += bool(check_experiment(experiment, info))
-    assert len(SPACES) == 10
+    assert len(SPACES) == 11
     assert drawn == SAMPLES * len(SPACES)
     assert impossible == 0
 
@@ -192,7 +192,8 @@ def test_shipped_experiments_say_everything_themselves() -> None:
         tree = read_tree(shipped()[name])["experiment"]
         assert {"name", "validation_fraction", "split_seed", "normalize", "augment"} == set(tree["data"])
         assert tree["data"]["split_seed"] == 42
-        fields = {"epochs", "batch_size", "optimizer", "schedule", "label_smoothing", "precision", "early_stopping"}
+        own = {"classification": "label_smoothing", "reconstruction": "beta"}[models.get(tree["model"]["name"]).task]
+        fields = {"epochs", "batch_size", "optimizer", "schedule", own, "precision", "early_stopping"}
         assert fields <= set(tree["training"])
         assert {"name", "lr", "weight_decay"} <= set(tree["training"]["optimizer"])
         assert tree["seed"] == 0
@@ -200,7 +201,7 @@ def test_shipped_experiments_say_everything_themselves() -> None:
 
 
 def test_shipped_experiments_can_be_trained() -> None:
-    assert len(FIXED) == 17
+    assert len(FIXED) == 20
     assert len(FIXED) == len(list((shipped()["digits"].parent / "fixed").glob("*.yaml")))
     for name in FIXED:
         experiment = load_experiment(name)

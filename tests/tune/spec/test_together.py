@@ -138,7 +138,7 @@ def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
         "FILE: sed: unknown; did you mean seed? legal: data, model, seed, training",
         "FILE: space.training.label_smoothing: 2.0 is out of range; legal: < 1",
         "FILE: space.training.batch_size: int: low 64 is above high 32; legal: low <= high",
-        "FILE: space.training.lr: training has no lr; did you mean training.optimizer.lr? legal: averaging, batch_size, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads",
+        "FILE: space.training.lr: training has no lr; did you mean training.optimizer.lr? legal: averaging, batch_size, beta, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads",
         "FILE: constraints.parameters.max: -1 is out of range; legal: >= 0",
         "FILE: constraints.flops: unknown; legal: mult_adds, parameters",
         "FILE: search.mode: max seeks the worst val_loss; legal: min",

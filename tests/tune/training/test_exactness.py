@@ -99,6 +99,29 @@ def test_a_training_resumed_from_a_file_equals_one_never_stopped(
     assert resumed.best == resumed.history[undisturbed.history.index(undisturbed.best)]  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("precision", "average"), [("float32", "swa"), ("bfloat16", "ema"), ("float16", "none")])
+def test_a_vae_resumed_from_a_file_equals_one_never_stopped(
+    start: Start, tmp_path: Path, precision: str, average: str
+) -> None:
+    """Draws of the posterior are chance, too: in training, in validation, and where batch statistics are made anew."""
+    fields: dict[str, Any] = {
+        "model": {"name": "vae", "cnn_layers": 2, "starting_channels": 8, "final_channels": 12, "latent_dim": 3},
+        "precision": precision,
+        "averaging": {"name": average, **AVERAGES[average]},
+        "beta": 0.2,
+        "epochs": 3,
+    }
+    undisturbed, interrupted, resumed = start(**fields), start(**fields), start(**fields)
+    train(undisturbed)
+    interrupted.run_epoch()
+    torch.rand(5)  # whatever else runs in the process
+    save(tmp_path / "last.pt", interrupted.state())
+    resumed.load(load(tmp_path / "last.pt"))
+    train(resumed)
+    assert numbers(resumed) == numbers(undisturbed)
+    assert equal(resumed.best_weights, undisturbed.best_weights)
+
+
 def test_a_state_is_a_copy_both_ways(start: Start) -> None:
     training, other = start(optimizer=OPTIMIZERS["sgd"]), start(optimizer=OPTIMIZERS["sgd"])
     training.run_epoch()
