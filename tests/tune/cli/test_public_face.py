@@ -75,7 +75,6 @@ def test_defaults_stay() -> None:
         ("evaluate", "out"): "checkpoints",
         ("evaluate", "split"): "test",
         ("predict", "out"): "checkpoints",
-        ("predict", "seed"): "0",
         ("predict", "top"): "5",
         ("reproduce", "out"): "checkpoints",
         ("reproduce", "seeds"): "1",

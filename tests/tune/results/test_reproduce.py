@@ -42,7 +42,8 @@ def test_every_published_run_has_a_row_and_a_file() -> None:
     assert len(ROWS) == 17
     assert [name for name, row in ROWS.items() if row.experiment not in shipped()] == []
     fixed = {name for name, path in shipped().items() if path.parent.name == "fixed"}
-    assert fixed == {row.experiment for row in ROWS.values()}
+    unpublished = {"vae_digits", "vae_mnist", "vae_cifar10"}
+    assert fixed - unpublished == {row.experiment for row in ROWS.values()}
 
 
 PUBLISHED = {

@@ -58,7 +58,7 @@ def test_a_search_its_tables_and_its_winner(tmp_path: Path) -> None:
     kept = trials[trials["checkpoint"].notna()]
     assert set(kept["trial"]) == set(trials.nsmallest(2, metric)["trial"])
 
-    best = trials.loc[trials[metric].idxmin()]
+    best = trials.sort_values(metric).iloc[0]
     folder = outcome.folder.path
     shown = command("results", folder, "--top", "2")
     assert "val_reconstruction" in shown

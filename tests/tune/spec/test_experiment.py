@@ -141,6 +141,7 @@ trainings = st.fixed_dictionaries(
         "optimizer": optimizers,
         "schedule": schedules,
         "label_smoothing": fractions,
+        "beta": positive,
         "clip_norm": st.none() | positive,
         "precision": st.sampled_from(["float32", "bfloat16", "float16"]),
         "averaging": averagings,
@@ -179,7 +180,7 @@ def test_the_properties_cover_every_field() -> None:
     made = Experiment.model_validate({"data": {"name": "digits"}, "model": {"name": "mnist_mlr"}}).to_tree()
     assert set(made) == {"data", "model", "training", "seed"}
     assert set(made["training"]) == {
-        *("epochs", "batch_size", "optimizer", "schedule", "label_smoothing", "clip_norm"),
+        *("epochs", "batch_size", "optimizer", "schedule", "label_smoothing", "beta", "clip_norm"),
         *("precision", "averaging", "early_stopping", "threads"),
     }
     assert set(made["training"]["schedule"]) == {
