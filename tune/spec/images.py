@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -148,7 +149,7 @@ class DataSpec(Frozen):
         if name not in (None, "folder") and value is not None:
             raise ValueError(f"{shown(value)} goes with the data set folder, not with {name}; legal: leave it out")
         # Absolute from here on: workers have another working directory, and a resume may start from anywhere.
-        return str(Path(value).expanduser().absolute()) if isinstance(value, str) else value
+        return str(Path(os.path.expanduser(value)).absolute()) if isinstance(value, str) else value
 
     @property
     def source(self) -> data.Source:
