@@ -15,6 +15,8 @@ from data.normalize import Normalization
 
 Augmenter = Callable[[Tensor, Generator], Tensor]
 
+_CHUNK_IMAGES = 4096
+
 
 class Resident:
     """Images as uint8 and labels on a device, with the positions that belong to this part.
@@ -87,6 +89,39 @@ class Resident:
             classes=self.classes,
         )
 
+    def stored_as(self, dtype: torch.dtype) -> Resident:
+        """The same part with its images normalized once, and kept in memory as floating point numbers.
+
+        Batches are then only copied out, at 2 or 4 bytes a number where uint8 has 1 and is shared by all processes.
+        float32 gives bitwise the same batches; float16 rounds them to 11 bits. There is nothing to augment any more:
+        augmentations work on uint8.
+
+        Args:
+            dtype: float16, bfloat16 or float32; uint8 is this part itself.
+
+        Raises:
+            DataError: The type is another one.
+        """
+        if dtype == torch.uint8:
+            return self
+        if dtype not in (torch.float16, torch.bfloat16, torch.float32):
+            raise DataError(f"images are kept as {dtype}; legal: uint8, float16, bfloat16, float32")
+        index = torch.arange(len(self), device=self.device) if self.index is None else self.index
+        stored = torch.empty(len(self), *self.images.shape[1:], dtype=dtype, device=self.device)
+        for start in range(0, len(self), _CHUNK_IMAGES):
+            here = slice(start, start + _CHUNK_IMAGES)
+            stored[here] = self._normalized(self.images.index_select(0, index[here]))
+        channels = self.images.shape[1]
+        return Resident(
+            stored,
+            self.labels.index_select(0, index),
+            torch.arange(len(self), device=self.device),  # batches are copies: what is done to them stays with them
+            normalization=Normalization((0.0,) * channels, (1 / 255,) * channels),  # times 1, plus 0
+            dtype=self.dtype,
+            channels_last=self.channels_last,
+            classes=self.classes,
+        )
+
     def count_batches(self, batch_size: int, *, drop_last: bool = False) -> int:
         """How many batches one pass gives."""
         return len(self) // batch_size if drop_last else math.ceil(len(self) / batch_size)
@@ -115,12 +150,14 @@ class Resident:
 
         Raises:
             DataError: The batch size is below 1, or ``augment`` comes without a generator, or without the number of
-                classes where it mixes labels.
+                classes where it mixes labels, or for images that are not kept as uint8.
         """
         if batch_size < 1:
             raise DataError(f"the batch size is {batch_size}: it must be at least 1")
         if augment is not None and generator is None:
             raise DataError("augmentation draws at random: it needs a generator")
+        if augment is not None and self.images.dtype != torch.uint8:
+            raise DataError(f"augmentation works on uint8 images, these are kept as {self.images.dtype}")
         if isinstance(augment, Augment) and augment.mixes and self.classes is None:
             raise DataError("augmentation mixes labels: the images must be bound with their number of classes")
         drawn = self._drawn(batch_size, generator, drop_last)

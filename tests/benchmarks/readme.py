@@ -49,6 +49,23 @@ def decimal(name: str) -> Callable[[Row], str]:
     return lambda row: f"{float(row[name]):.4f}" if row.get(name) else "-"
 
 
+def quartiles(name: str, digits: int) -> Callable[[Row], str]:
+    """A median, and in brackets its first and third quartile."""
+
+    def cell(row: Row) -> str:
+        if not row.get(name):
+            return "-"
+        low, value, high = (f"{float(row[column]):.{digits}f}" for column in (f"{name}_low", name, f"{name}_high"))
+        return f"{value} ({low}-{high})"
+
+    return cell
+
+
+def megabytes(name: str, digits: int) -> Callable[[Row], str]:
+    """Bytes as MB of 10^6."""
+    return lambda row: f"{float(row[name]) / 1e6:,.{digits}f}" if row.get(name) else "-"
+
+
 def measured(row: Row) -> bool:
     """Whether a row that is there in any case has been measured."""
     return row["status"] == "measured"
@@ -86,6 +103,24 @@ TABLES: dict[str, Columns] = {
         "training, s": whole("seconds"),
         "n": plain("n"),
         "caveat": lambda row: row["caveat"],
+        **WHERE,
+    },
+    "dtypes": {
+        "row": lambda row: f"`{row['row']}`",
+        "images kept as": plain("images"),
+        "training in": plain("training"),
+        "inference": plain("inference"),
+        "test accuracy": percent("accuracy_mean", "accuracy_std"),
+        "macro F1": percent("macro_f1_mean"),
+        "loss": decimal("loss_mean"),
+        "training, s per epoch": quartiles("epoch_seconds", 1),
+        "ms per batch": quartiles("batch_ms", 2),
+        "ms per image alone": quartiles("image_ms", 3),
+        "model, MB": megabytes("model_bytes", 2),
+        "images, MB": megabytes("image_bytes", 1),
+        "peak of the training, MB": megabytes("peak_bytes", 0),
+        "n": plain("n"),
+        "torch": plain("torch"),
         **WHERE,
     },
     "epoch_speed": {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tune.cli import dtypes_table
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out
 from tune.cli.output import percent, print_json, print_table, say
-from tune.errors import WorkError
+from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from tune.results.merged_table import Line
@@ -22,12 +24,14 @@ EXAMPLES = (
     "imagetune reproduce --list",
     "imagetune reproduce mnist_mlr mnist_cnn",
     "imagetune reproduce mnist_v3 --seeds 3 --csv mine.csv",
+    "imagetune reproduce dtypes",
 )
 
 
 def reproduce(
     rows: Annotated[
-        list[str] | None, typer.Argument(metavar="ROW", help="Published runs of --list. Default: all of them.")
+        list[str] | None,
+        typer.Argument(metavar="ROW", help="Published runs of --list (default: all of them); or dtypes."),
     ] = None,
     only_list: Annotated[
         bool, typer.Option("--list", help="Show the rows and what is measured of them; train nothing.")
@@ -35,13 +39,21 @@ def reproduce(
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row: seed 0, 1, ...")] = 1,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="The table to add to. Default: reproduction.csv beside the runs."),
+        typer.Option("--csv", metavar="FILE", help="The table to add to. Default: a file beside the runs."),
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Measure the published runs here: train, evaluate, compare. Finished runs are taken, interrupted ones go on."""
+    """Measure the published runs here: train, evaluate, compare. Finished runs are taken, interrupted ones go on.
+
+    dtypes is a table of its own: data types of images, of training and of inference, with a figure beside the CSV file.
+    """
+    if dtypes_table.NAME in (rows or ()):
+        _only_dtypes(rows or [])
+        with _continuable():
+            dtypes_table.dtypes(only_list, seeds, csv, out, data_dir, json)
+        return
     from tune.results.published import rows_named
     from tune.results.reproduce import table
 
@@ -49,16 +61,33 @@ def reproduce(
     place = out / "reproduce"
     path = csv or place / "reproduction.csv"
     if not only_list:
-        try:
+        with _continuable():
             _measure(wanted, seeds, place, path, data_dir)
-        except KeyboardInterrupt:
-            command = shlex.join(["imagetune", *sys.argv[1:]])
-            raise KeyboardInterrupt(f"interrupted; go on with: {command}") from None
     known = table(path)
     _report([known[row.name] for row in wanted], json)
     if not only_list:
         say(f"wrote {path}")
         _refuse_diverged(wanted, known)
+
+
+def _only_dtypes(rows: list[str]) -> None:
+    """Refuse other rows beside the table of data types.
+
+    Raises:
+        UserError: there are.
+    """
+    if others := [row for row in rows if row != dtypes_table.NAME]:
+        raise UserError(f"{dtypes_table.NAME} is a table of its own, beside it: {', '.join(others)}; legal: either")
+
+
+@contextmanager
+def _continuable() -> Iterator[None]:
+    """Say how to go on after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["imagetune", *sys.argv[1:]])
+        raise KeyboardInterrupt(f"interrupted; go on with: {command}") from None
 
 
 def _measure(wanted: list[PublishedRow], seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:

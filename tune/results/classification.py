@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import torch
+from torch import Tensor
 
 import data
 from tune.results import figures
@@ -11,6 +14,9 @@ from tune.results.inference import applying, batch_size, index_of
 from tune.results.judgement import Grid, Judgement
 from tune.results.scores import Predictions, score
 from tune.results.weights import TrainedRun
+
+Classifier = Callable[[Tensor], Tensor]
+"""From normalized images (B, C, H, W), float32 on the CPU, to logits (B, classes) of the same kind."""
 
 
 def judge(run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> Judgement:
@@ -26,12 +32,26 @@ def judge(run: TrainedRun, images: data.Resident, title: str, grid: Grid | None)
 
 def predict(run: TrainedRun, images: data.Resident) -> Predictions:
     """What a run's classifier says of images on the CPU."""
+    return predict_by(classifier_of(run), images, run.info.classes)
+
+
+def classifier_of(run: TrainedRun) -> Classifier:
+    """A run's model as a function of images on the CPU."""
+
+    def classify(images: Tensor) -> Tensor:
+        with applying(run) as device:
+            return run.model(images.to(device)).float().cpu()  # type: ignore[no-any-return]
+
+    return classify
+
+
+def predict_by(classify: Classifier, images: data.Resident, classes: tuple[str, ...]) -> Predictions:
+    """What any classifier says of images on the CPU."""
     logits, labels = [], []
-    with applying(run) as device:
-        for batch, truth in images.batches(batch_size(images)):
-            logits.append(run.model(batch.to(device)).float().cpu())
-            labels.append(truth)
-    return Predictions(torch.cat(logits), torch.cat(labels), index_of(images), run.info.classes)
+    for batch, truth in images.batches(batch_size(images)):
+        logits.append(classify(batch))
+        labels.append(truth)
+    return Predictions(torch.cat(logits), torch.cat(labels), index_of(images), classes)
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:

@@ -59,7 +59,7 @@ def evaluate(folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Gr
         data.DataError: The images cannot be had.
     """
     run = open_run(folder, best_device())
-    images = _images(run, split, root, say)
+    images = images_of(run, split, root, say)
     if grid is not None and grid[0] * grid[1] > len(images):
         raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {len(images):,} images of the {split} split")
     title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
@@ -68,7 +68,7 @@ def evaluate(folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Gr
     return Evaluation(scores, _write(run, split, scores, judgement))
 
 
-def _images(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Resident:
+def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Resident:
     """The images of a split on the CPU, normalized as in training.
 
     Raises:

@@ -46,7 +46,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], title: st
     axes.set_title(title, fontsize=11, parse_math=False)
     if few:
         _write_numbers(axes, matrix.astype(int), shares)
-    return _png(figure)
+    return png(figure)
 
 
 def _name_ticks(axes: Axes, classes: Sequence[str], fontsize: int) -> None:
@@ -95,14 +95,15 @@ def prediction_grid(predictions: Predictions, images: Resident, grid: tuple[int,
         truth = " " if predicted == label else f"(is {_clipped(predictions.classes[label])})"
         text = f"{_clipped(predictions.classes[predicted])}\n{truth}"  # two lines always: the rows stay level
         axes.set_title(text, fontsize=8, color=RIGHT if predicted == label else WRONG, parse_math=False)
-    return _png(figure)
+    return png(figure)
 
 
 def _clipped(name: str, most: int = 16) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """A figure as the content of a file."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         # Class names may be in a script that matplotlib's own font lacks: they show as boxes.

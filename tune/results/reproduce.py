@@ -11,10 +11,11 @@ from typing import Any
 
 from tune.record.layout import RunFolder, write_whole
 from tune.results import merged_table
+from tune.results.cells import joined, means
 from tune.results.evaluate import evaluate
 from tune.results.merged_table import Line
 from tune.results.published import ROWS, PublishedRow
-from tune.results.retrain import run_or_take, spread
+from tune.results.retrain import run_or_take
 from tune.results.run import RunPlan, Screen, resolved
 from tune.results.run_info import read_run
 from tune.spec import Experiment, load_experiment
@@ -145,7 +146,7 @@ def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
     infos = [info for _, info in made]
     return {
         "status": MEASURED if sound else DIVERGED,
-        **_means(sound),
+        **means(sound, _FIGURES),
         "best_epochs": "; ".join(str(one.best_epoch) for one in sound) or None,
         "epochs": sum(one.epochs for one in every),
         "seconds": round(sum(one.seconds for one in every), 1),
@@ -154,27 +155,12 @@ def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
         "diverged": len(every) - len(sound),
         "test_images": sound[0].test_images if sound else None,
         "threads": made[0][0].training.threads,
-        "hardware": _joined(info.hardware for info in infos),
-        "python": _joined(info.versions["python"] for info in infos),
-        "torch": _joined(info.versions["torch"] for info in infos),
-        "commit": _joined(info.commit for info in infos),
-        "date": _joined(info.date for info in infos),
+        "hardware": joined(info.hardware for info in infos),
+        "python": joined(info.versions["python"] for info in infos),
+        "torch": joined(info.versions["torch"] for info in infos),
+        "commit": joined(info.commit for info in infos),
+        "date": joined(info.date for info in infos),
     }
-
-
-def _means(sound: Sequence[Measured]) -> Line:
-    """Mean and standard deviation over the runs: of the test images, and of the epoch that validation chose."""
-    cells: Line = {}
-    for name in _FIGURES:
-        values = [value for one in sound if (value := getattr(one, name)) is not None]
-        figures = spread(values) if values else {"mean": None, "std": None}
-        cells |= {f"{name}_mean": figures["mean"], f"{name}_std": figures["std"]}
-    return cells
-
-
-def _joined(values: Iterable[str]) -> str:
-    """Each different value once: runs of one row may have been made on two machines."""
-    return "; ".join(dict.fromkeys(values))
 
 
 def _line(row: PublishedRow, measured: Mapping[str, Any]) -> Line:

@@ -7,7 +7,7 @@ import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
@@ -29,8 +29,11 @@ from tune.training import (
     load,
     open_splits,
     out_of_memory,
+    stored_as,
     train,
 )
+
+Storage = Literal["uint8", "float16", "float32"]
 
 
 class Screen(Protocol):
@@ -60,6 +63,7 @@ class RunPlan:
         full: Train on validation images too.
         weights: A run to take the first weights from.
         threads: CPU threads where the experiment names none.
+        storage: How the images are kept in memory; anything but uint8 is for comparison.
     """
 
     experiment: Experiment
@@ -70,6 +74,7 @@ class RunPlan:
     full: bool = False
     weights: RunFolder | None = None
     threads: int = dataclasses.field(default_factory=torch.get_num_threads)
+    storage: Storage = "uint8"
 
     @property
     def last_epoch(self) -> int:
@@ -159,6 +164,7 @@ def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
     """The training at its start; whatever is wrong with the input is said here."""
     device = best_device()
     splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
+    splits = stored_as(splits, getattr(torch, plan.storage))
     training = Training(plan.experiment, splits, device=device, metric=plan.metric, mode=plan.mode, epochs=plan.epochs)
     if plan.weights is not None:
         start_from(training, plan.weights)
@@ -183,7 +189,7 @@ def _continued(plan: RunPlan) -> RunPlan:
             f"{plan.folder.path}: begun for {info.epochs} epochs (full: {info.full}), "
             f"now asked for {plan.epochs} (full: {plan.full}); legal: the former"
         )
-    return dataclasses.replace(plan, experiment=now, metric=info.metric, mode=info.mode)
+    return dataclasses.replace(plan, experiment=now, metric=info.metric, mode=info.mode, storage=info.storage)
 
 
 def _epochs_to_go(before: Experiment, now: Experiment) -> tuple[bool, str]:
@@ -249,6 +255,7 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
         mode=plan.mode,
         epochs=plan.epochs,
         full=plan.full,
+        storage=plan.storage,
         device=str(device),
         weights_from=str(plan.weights.path) if plan.weights else None,
         input_shape=splits.input_shape,

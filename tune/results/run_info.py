@@ -36,6 +36,7 @@ class RunInfo(Frozen):
         hardware: The machine it was begun on, in words.
         commit: Of the checkout it was begun with.
         date: When it was begun, in UTC.
+        storage: How the images were kept in memory.
     """
 
     metric: str
@@ -54,6 +55,7 @@ class RunInfo(Frozen):
     hardware: str = UNKNOWN
     commit: str = UNKNOWN
     date: str = UNKNOWN
+    storage: Literal["uint8", "float16", "float32"] = "uint8"
 
 
 def write_run(folder: RunFolder, experiment: Experiment, info: RunInfo) -> None:

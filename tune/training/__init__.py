@@ -3,7 +3,7 @@
 from tune.training.checkpoint import PARTIAL, CheckpointError, load, load_weights, save, save_weights
 from tune.training.console import RunLog, epoch_line
 from tune.training.failures import last_lines, out_of_memory
-from tune.training.inputs import Splits, open_splits
+from tune.training.inputs import Splits, open_splits, stored_as
 from tune.training.loop import End, Training, train
 from tune.training.memory import MALLOC_ENVIRONMENT, keep_freed_memory
 from tune.training.metrics import EpochMetrics, Mode, best_of
@@ -39,6 +39,7 @@ __all__ = [
     "save",
     "save_weights",
     "seeded",
+    "stored_as",
     "stream_seed",
     "task_of",
     "train",

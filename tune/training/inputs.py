@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -82,6 +82,16 @@ def open_splits(
         normalization=normalization,
         skipped=images.skipped,
     )
+
+
+def stored_as(splits: Splits, dtype: torch.dtype) -> Splits:
+    """The same splits with their images kept in another type, as `data.Resident.stored_as` does it.
+
+    Raises:
+        data.DataError: Images are not kept in that type.
+    """
+    validation = splits.validation and splits.validation.stored_as(dtype)
+    return replace(splits, train=splits.train.stored_as(dtype), validation=validation)
 
 
 def _normalization(spec: DataSpec, images: data.ImageSet, train: torch.Tensor) -> data.Normalization:

@@ -1,0 +1,96 @@
+"""`reproduce dtypes` as a user meets it."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from dataclasses import replace
+from functools import partial
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import pytest
+
+from tests.tune.cli.conftest import Command
+from tests.tune.results.folders import EXPERIMENT, written
+from tune.results import dtypes
+from tune.results.dtypes_table import ROWS
+from tune.results.latency import measure_latency
+from tune.results.own_process import train_here
+
+PLACE = Path("checkpoints/reproduce/dtypes")
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows on the bundled digits, trained in this process."""
+    tiny = str(written(tmp_path, EXPERIMENT.replace("epochs: 3", "epochs: 1")))
+    for name in list(ROWS):
+        if name in ("float32", "onnx_int8"):
+            monkeypatch.setitem(ROWS, name, replace(ROWS[name], experiment=tiny))
+        else:
+            monkeypatch.delitem(ROWS, name)
+    monkeypatch.setattr(dtypes, "train_apart", lambda plan, root, screen: train_here(plan, root, screen.say))
+    monkeypatch.setattr(dtypes, "measure_latency", partial(measure_latency, seconds=0.0))
+    monkeypatch.setattr("tune.training.keep_freed_memory", lambda: True)
+
+
+def test_the_list_trains_nothing(imagetune: Command) -> None:
+    rows = imagetune("reproduce", "dtypes", "--list", "--json").document["rows"]
+    assert [(row["row"], row["status"]) for row in rows] == [(name, "not run") for name in ROWS]
+    outcome = imagetune("reproduce", "dtypes", "--list")
+    assert outcome.out.count("not run") == len(ROWS)
+    first = [line.split()[0] for line in outcome.out.splitlines() if line.strip()]
+    assert [first.count(name) for name in ROWS] == [2] * len(ROWS)  # none cut short
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_one_command_gives_one_table_and_one_figure(imagetune: Command) -> None:
+    outcome = imagetune("reproduce", "dtypes")
+    assert outcome.code == 0
+    with (PLACE / "dtypes.csv").open(newline="", encoding="utf-8") as file:
+        lines = {row["row"]: row for row in csv.DictReader(file)}
+    assert list(lines) == ["float32", "onnx_int8"]
+    for line in lines.values():
+        assert line["status"] == "measured"
+        assert f"{100 * float(line['accuracy_mean']):.2f} %" in outcome.out
+    assert (PLACE / "dtypes.png").read_bytes().startswith(b"\x89PNG")
+    assert f"wrote {PLACE / 'dtypes.csv'}\nwrote {PLACE / 'dtypes.png'}\n" in outcome.err
+    # Again: nothing is measured twice, and the figure lies beside the table wherever that is.
+    before = lines["onnx_int8"]["batch_ms"]
+    rows = imagetune("reproduce", "dtypes", "--csv", "b/mine.csv", "--json").document["rows"]
+    assert [row["batch_ms"] for row in rows][1] == float(before)
+    assert {path.name for path in Path("b").iterdir()} == {"mine.csv", "mine.png"}
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["mnist_mlr"], "dtypes is a table of its own, beside it: mnist_mlr; legal: either"),
+        (["--csv", "mine.png"], "--csv mine.png: its picture would have the same name; legal: another ending"),
+        (["--csv", "."], "--csv .: is a folder; legal: a file"),
+    ],
+)
+def test_bad_input_writes_nothing(imagetune: Command, words: list[str], line: str) -> None:
+    outcome = imagetune("reproduce", "dtypes", *words)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert line in outcome.err
+    assert not Path("checkpoints").exists()
+
+
+def test_a_missing_package_is_said_before_the_first_training(
+    imagetune: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+
+    def without(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "onnxruntime" else find(name, package)
+
+    monkeypatch.setattr("tune.results.onnx_model.find_spec", without)
+    outcome = imagetune("reproduce", "dtypes")
+    assert outcome.code == 2
+    assert "ONNX models need onnxruntime" in outcome.err
+    assert "pip install" in outcome.err
+    assert not Path("checkpoints").exists()

@@ -1,0 +1,112 @@
+"""What `imagetune reproduce dtypes` does: the table of data types, measured, printed and drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tune.cli.output import number, percent, print_json, print_table, say
+from tune.errors import UserError, WorkError
+
+if TYPE_CHECKING:
+    from tune.results.merged_table import Line
+
+NAME = "dtypes"
+
+_NOTES = """\
+images: as they are kept in memory while training; trained: what the training computes in.
+Scores are of the test images. s/epoch: of training and validation. batch, image: inference on the
+CPU, a batch as in training and one image alone; all times are medians. peak: of the training's
+process, with Python and all libraries. "-": the rows in ONNX are the training of the first row."""
+
+
+def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: Path | None, json: bool) -> None:
+    """Measure every row that is not measured yet, then show all.
+
+    Raises:
+        UserError: a file or a package is not as it must be.
+        WorkError: a training diverged.
+    """
+    from tune.record.layout import write_whole
+    from tune.results.dtypes_figure import dtypes_figure
+    from tune.results.dtypes_table import DIVERGED, ROWS, table
+
+    place = out / "reproduce" / NAME
+    path = csv or place / f"{NAME}.csv"
+    picture = path.parent / f"{path.stem}.png"
+    if picture == path:
+        raise UserError(f"--csv {path}: its picture would have the same name; legal: another ending")
+    if not only_list:
+        _measure(seeds, place, path, data_dir)
+    known = table(path)
+    lines = [known[name] for name in ROWS]
+    _report(lines, json)
+    if only_list:
+        return
+    write_whole(picture, dtypes_figure(lines))
+    say(f"wrote {path}\nwrote {picture}")
+    if bad := [line["row"] for line in lines if line["status"] == DIVERGED]:
+        raise WorkError(f"diverged, no loss stayed a finite number: {', '.join(bad)}")
+
+
+def _measure(seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:
+    """Measure each row, and record it as soon as it is known."""
+    from tune.cli.screen import Screen
+    from tune.results.dtypes import check_rows, measure
+    from tune.results.dtypes_table import ROWS, record, table
+    from tune.results.merged_table import check_writable
+    from tune.spec import data_root
+    from tune.training import keep_freed_memory
+
+    keep_freed_memory()
+    root, screen = data_root(data_dir), Screen()
+    experiments = check_rows(ROWS.values(), root)
+    check_writable(path)
+    table(path)  # whatever is wrong with the file is better said before the first training than after it
+    for place_of, row in enumerate(ROWS.values(), start=1):
+        screen.say(f"row {place_of} of {len(ROWS)}: {row.name}")
+        record(path, measure(row, experiments[row.name], seeds, place, root, screen))
+
+
+def _report(lines: list[Line], json: bool) -> None:
+    if json:
+        print_json({"rows": lines})
+        return
+    texts = dict.fromkeys(("row", "images", "trained", "inference"), "left")
+    print_table({**texts, **dict.fromkeys(("accuracy", "macro F1", "loss"), "right")}, map(_scores, lines))
+    figures = ("s/epoch", "batch ms", "image ms", "model MB", "images MB", "peak MB")
+    print_table({"row": "left", **dict.fromkeys(figures, "right")}, map(_costs, lines))
+    print(_NOTES)
+
+
+def _scores(line: Line) -> tuple[str, ...]:
+    """What a row is, and how well it does."""
+    accuracy = line["status"] if line.get("accuracy_mean") is None else percent(line["accuracy_mean"])
+    deviation = line.get("accuracy_std")
+    return (
+        line["row"],
+        line["images"],
+        line["training"],
+        line["inference"],
+        accuracy if deviation is None else f"{accuracy} ± {100 * deviation:.2f}",
+        percent(line.get("macro_f1_mean")),
+        number(line.get("loss_mean")),
+    )
+
+
+def _costs(line: Line) -> tuple[str, ...]:
+    """What a row takes."""
+    return (
+        line["row"],
+        number(line.get("epoch_seconds"), 1),
+        number(line.get("batch_ms"), 2),
+        number(line.get("image_ms"), 3),
+        *(_megabytes(line.get(name), digits) for name, digits in _BYTES.items()),
+    )
+
+
+_BYTES = {"model_bytes": 2, "image_bytes": 1, "peak_bytes": 0}
+
+
+def _megabytes(value: float | None, digits: int) -> str:
+    return number(None if value is None else value / 1e6, digits)
