@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from tune.results.figures import png
 from tune.results.merged_table import Line
@@ -79,6 +80,7 @@ def _draw(axes: Axes, panel: _Panel, lines: Sequence[Line]) -> None:
         text = f" {value:.{panel.digits}f}"
         axes.annotate(text, (max(high, value), place), (4, 0), textcoords="offset points", va="center", fontsize=8)
     axes.margins(x=0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     if not panel.dots:
         axes.set_xlim(left=0)
 
