@@ -154,6 +154,7 @@ TABLES: dict[str, Columns] = {
     },
     "reliability": {
         "fault": plain("fault"),
+        "how injected": plain("how injected"),
         "what happened": plain("what happened"),
         "exit": plain("exit code"),
         "lost": plain("lost"),
