@@ -114,8 +114,11 @@ def test_bad_input_exits_with_2_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+# Ctrl-C is heard also where the tests run in the background, whose programs ignore it.
 PROGRAM = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tune.results import published, reproduce
 from tune.cli.main import main
 row = published.PublishedRow("long", sys.argv.pop(1), 0.01, 0.5)

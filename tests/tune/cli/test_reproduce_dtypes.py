@@ -25,11 +25,8 @@ PLACE = Path("checkpoints/reproduce/dtypes")
 def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows on the bundled digits, trained in this process."""
     tiny = str(written(tmp_path, EXPERIMENT.replace("epochs: 3", "epochs: 1")))
-    for name in list(ROWS):
-        if name in ("float32", "onnx_int8"):
-            monkeypatch.setitem(ROWS, name, replace(ROWS[name], experiment=tiny))
-        else:
-            monkeypatch.delitem(ROWS, name)
+    two = {name: replace(ROWS[name], experiment=tiny) for name in ("float32", "onnx_int8")}
+    monkeypatch.setattr("tune.results.dtypes_table.ROWS", two)
     monkeypatch.setattr(dtypes, "train_apart", lambda plan, root, screen: train_here(plan, root, screen.say))
     monkeypatch.setattr(dtypes, "measure_latency", partial(measure_latency, seconds=0.0))
     monkeypatch.setattr("tune.training.keep_freed_memory", lambda: True)
