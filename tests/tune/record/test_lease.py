@@ -229,7 +229,7 @@ def test_network_file_systems_are_found_by_their_mounts(tmp_path: Path) -> None:
         "me@host: /mnt/my\\040own fuse.sshfs rw 0 0\n//s/x /mnt/win cifs rw 0 0\noverlay /o fuse.fuse-overlayfs rw 0 0\n"
     )
     expected = {
-        "/work": False, "/home/me/x": True, "/home": True, "/homes": False, "/home/fast/x": False,
+        "/srv": False, "/home/me/x": True, "/home": True, "/homes": False, "/home/fast/x": False,
         "/mnt/my own/x": True, "/mnt/win": True, "/o/x": False,
     }  # fmt: skip
     assert {path: on_network(Path(path), mounts) for path in expected} == expected
