@@ -154,5 +154,4 @@ def record(path: Path, line: Line) -> None:
         UserError: the file is not such a table.
         OSError: it cannot be written.
     """
-    with merged_table.alone(path):
-        merged_table.write_lines(path, {**table(path), line[KEY]: line})
+    merged_table.put_line(path, line, KEY, table)

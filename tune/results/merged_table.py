@@ -6,7 +6,7 @@ import csv
 import fcntl
 import io
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,22 @@ def alone(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def put_line(path: Path, line: Line, key: str, table: Callable[[Path], Mapping[str, Line]]) -> None:
+    """Put a line into a table; the others, of whatever invocation, stay as they are.
+
+    Args:
+        path: Of the CSV file.
+        line: Takes the place of the one with the same key.
+        key: The column that names a line.
+        table: Reads the file's lines by their key.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with alone(path):
+        write_lines(path, {**table(path), line[key]: line})
 
 
 def check_writable(path: Path) -> None:
