@@ -25,6 +25,7 @@ from tune.training import EpochMetrics
 
 REFRESH = 0.25  # seconds between two drawings of the live page
 MESSAGES = 4  # lines of the latest events below it
+QUIET = 60.0  # seconds without an event after which a line tells how far a search without a page is
 STYLES = {
     Status.COMPLETED: "green",
     Status.STOPPED: "yellow",
@@ -57,12 +58,22 @@ def metrics_text(metrics: EpochMetrics) -> str:
     return "  ".join(parts or [f"{name} {value:.4f}" for name, value in metrics.values.items()])
 
 
+def progress_text(driver: Driver, epochs: Mapping[int, EpochMetrics]) -> str:
+    """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
+    parts = [f"{driver.ended}/{driver.target} trials, {_left_text(driver)}"]
+    parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(driver.live) if number in epochs]
+    if (best := driver.best) is not None and (metrics := best.best(driver.record.metric, driver.record.direction)):
+        parts.append(f"best: trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}")
+    return "; ".join(parts)
+
+
 class Lines:
-    """A line per trial's beginning and end, with the time since the start, on stderr."""
+    """A line per trial's beginning and end, and every minute without one, with the time since the start, on stderr."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._last: dict[int, EpochMetrics] = {}
+        self._said = self._start
 
     def started(self, number: int, config: Config, epochs_done: int) -> None:
         """A trial begins."""
@@ -81,10 +92,13 @@ class Lines:
 
     def say(self, text: str) -> None:
         """One line."""
+        self._said = time.monotonic()
         print(f"[{clock_text(self.elapsed):>7}] {text}", file=sys.stderr, flush=True)
 
     def tick(self, driver: Driver) -> None:
-        """Nothing: lines come with events."""
+        """How far the search is, where nothing else was said for a while: a log in which nothing moves looks hung."""
+        if time.monotonic() - self._said >= QUIET:
+            self.say(progress_text(driver, self._last))
 
     def over(self, driver: Driver) -> None:
         """Nothing: the caller says how it ended."""
@@ -139,17 +153,20 @@ class Page(Lines):
 
 
 def _head(driver: Driver, elapsed: float) -> Text:
-    left = driver.seconds_left()
     text = Text.assemble((driver.folder.name, "bold"), f"   {driver.record.metric} ({driver.record.direction})")
-    text.append(f"   elapsed {clock_text(elapsed)}")
-    text.append(f"   about {clock_text(left)} left" if left is not None else "   estimating the time left")
+    text.append(f"   elapsed {clock_text(elapsed)}   {_left_text(driver)}")
     return text
 
 
+def _left_text(driver: Driver) -> str:
+    left = driver.seconds_left()
+    return "estimating the time left" if left is None else f"about {clock_text(left)} left"
+
+
 def _bar(driver: Driver) -> Table:
-    ended = sum(trial.status.ended and trial.status is not Status.INFEASIBLE for trial in driver.trials.values())
     row = Table.grid(padding=(0, 1))
-    row.add_row(ProgressBar(total=max(driver.target, 1), completed=ended, width=40), f"{ended}/{driver.target} trials")
+    bar = ProgressBar(total=max(driver.target, 1), completed=driver.ended, width=40)
+    row.add_row(bar, f"{driver.ended}/{driver.target} trials")
     return row
 
 

@@ -43,6 +43,11 @@ class Ledger:
         return +self._counts
 
     @property
+    def ended(self) -> int:
+        """Trials that ended, in whatever way but infeasible."""
+        return sum(number for status, number in self._counts.items() if status.ended) - self._counts[Status.INFEASIBLE]
+
+    @property
     def left(self) -> int:
         """Trials that are still to be drawn; infeasible ones do not count."""
         return self.target - len(self.trials) + self._counts[Status.INFEASIBLE]

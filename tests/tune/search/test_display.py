@@ -1,0 +1,68 @@
+"""What a log of a search tells while nothing ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.tune.search.simulation import SPACE, Simulation, falling, metrics, spec_of
+from tune.search import display
+from tune.search.attempt import Report
+
+
+def trial_begun(folder: Path, observer: display.Lines) -> Simulation:
+    """A search whose trial 0 has ended at loss .5, and whose trial 1 is at its epoch 2 of loss .4."""
+    search = Simulation(spec_of(folder, SPACE, "search.scheduler.name=none"), folder / "search", falling)
+    search.driver.observer = observer
+    for number, losses in enumerate([(0.6, 0.5), (0.7, 0.4)]):
+        search.driver.next()
+        for epoch, loss in enumerate(losses, start=1):
+            search.driver.report(number, Report((metrics(epoch, loss),)))
+        if number == 0:
+            search.driver.report(number, Report((), "epochs"))
+    return search
+
+
+def test_a_minute_without_an_event_is_broken_by_the_progress(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = trial_begun(tmp_path, display.Lines())
+    capsys.readouterr()
+    search.driver.turn()
+    assert capsys.readouterr().err == ""
+
+    monkeypatch.setattr(display, "QUIET", 0.0)
+    search.driver.turn()
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1
+    assert "1/12 trials, about " in line
+    assert " left; trial 1 at epoch 2; best: trial 1, epoch 2: val_loss 0.4000" in line
+
+
+def test_the_time_left_is_not_guessed_before_a_trial_has_ended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = Simulation(spec_of(tmp_path), tmp_path / "search", falling)
+    search.driver.observer = display.Lines()
+    search.driver.next()
+    capsys.readouterr()
+    monkeypatch.setattr(display, "QUIET", 0.0)
+    search.driver.turn()
+    assert capsys.readouterr().err.endswith("] 0/12 trials, estimating the time left\n")
+
+
+def test_speaking_begins_the_minute_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    search = trial_begun(tmp_path, display.Lines())
+    capsys.readouterr()
+    spoken = []
+    for _ in range(240):
+        now[0] += 1
+        search.driver.turn()
+        if capsys.readouterr().err:
+            spoken.append(now[0] - 1000)
+    assert spoken == [60, 120, 180, 240]
