@@ -25,7 +25,9 @@ def row_of(path: Path, command: str) -> dict[str, Any]:
     folder = SearchFolder(path)
     shown, spec = standing(folder), read_search(folder)
     trials = pd.read_parquet(folder.trials_table)
-    evaluations = [json.loads(file.read_text()) for file in sorted(folder.winners.glob("*/evaluation.json"))]
+    files = sorted(folder.winners.glob("*/evaluation.json"))
+    evaluations = [json.loads(file.read_text()) for file in files]
+    retrained = [pd.read_parquet(file.with_name("epochs.parquet")) for file in files]
     accuracies = [evaluation["accuracy"] for evaluation in evaluations]
     best = shown.best or {}
     return {
@@ -48,9 +50,8 @@ def row_of(path: Path, command: str) -> dict[str, Any]:
         "test_accuracy_std": statistics.stdev(accuracies) if len(accuracies) > 1 else None,
         "test_macro_f1_mean": statistics.mean(e["macro_f1"] for e in evaluations) if evaluations else None,
         "seeds": len(accuracies),
-        "retrain_epochs": "; ".join(
-            str(len(pd.read_parquet(p))) for p in sorted(folder.winners.glob("*/epochs.parquet"))
-        ),
+        "retrain_epochs": "; ".join(str(len(epochs)) for epochs in retrained),
+        "retrain_seconds": round(sum(float(epochs["seconds"].sum()) for epochs in retrained), 1),
         **circumstances(),
     }
 

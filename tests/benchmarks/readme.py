@@ -82,6 +82,8 @@ TABLES: dict[str, Columns] = {
         "training, s": whole("training_seconds"),
         "validation": percent("best_val_accuracy"),
         "parameters": whole("parameters"),
+        "epochs of each retraining": plain("retrain_epochs"),
+        "retraining, s": whole("retrain_seconds"),
         "test accuracy of the retrained winner": percent("test_accuracy_mean", "test_accuracy_std"),
         "macro F1": percent("test_macro_f1_mean"),
         "seeds": plain("seeds"),
