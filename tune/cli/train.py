@@ -14,7 +14,8 @@ from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from tune.record import RunFolder
-    from tune.results.run import RunPlan, RunResult
+    from tune.results.run import RunResult
+    from tune.results.run_plan import RunPlan
 
 _FIELDS = (
     "model.cnn_layers=3 model.starting_channels=12 model.final_channels=48 model.activation=mish "
@@ -74,7 +75,7 @@ def _plan(
         UserError: all that is wrong with it.
     """
     from tune.record.layout import RunFolder, check_new_name, locate_run
-    from tune.results.run import RunPlan
+    from tune.results.run_plan import RunPlan
     from tune.spec import data_root, load_experiment
     from tune.spec.files import find
 

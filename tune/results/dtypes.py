@@ -18,8 +18,9 @@ from tune.results.merged_table import Line
 from tune.results.onnx_model import OnnxClassifier, require_onnx, to_onnx
 from tune.results.own_process import train_apart
 from tune.results.quantize import quantize
-from tune.results.run import RunPlan, Screen, resolved
+from tune.results.run import Screen
 from tune.results.run_info import read_run
+from tune.results.run_plan import RunPlan, resolved
 from tune.results.scores import score
 from tune.results.versions import circumstances
 from tune.results.weights import TrainedRun, open_run

@@ -9,7 +9,7 @@ from pathlib import Path
 from tune.results import merged_table
 from tune.results.cells import joined, means, middle, quartiles
 from tune.results.merged_table import Line
-from tune.results.run import Storage
+from tune.results.run_plan import Storage
 from tune.spec.frozen import Frozen
 
 MEASURED, NOT_RUN, DIVERGED = "measured", "not run", "diverged"

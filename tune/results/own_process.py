@@ -19,7 +19,8 @@ from tune.errors import UserError, WorkError
 from tune.record.layout import RunFolder, write_whole
 from tune.results.evaluate import Say
 from tune.results.retrain import run_or_take
-from tune.results.run import RunPlan, Screen
+from tune.results.run import Screen
+from tune.results.run_plan import RunPlan
 from tune.spec import Experiment
 from tune.training import End, Training, keep_freed_memory
 

@@ -16,8 +16,9 @@ from tune.results.evaluate import evaluate
 from tune.results.merged_table import Line
 from tune.results.published import ROWS, PublishedRow
 from tune.results.retrain import run_or_take
-from tune.results.run import RunPlan, Screen, resolved
+from tune.results.run import Screen
 from tune.results.run_info import read_run
+from tune.results.run_plan import RunPlan, resolved
 from tune.spec import Experiment, load_experiment
 from tune.spec.frozen import Frozen
 from tune.training import End

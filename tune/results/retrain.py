@@ -18,7 +18,8 @@ from tune.record.layout import RunFolder
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.results.ranking import Ranking
-from tune.results.run import RunPlan, RunResult, Screen, run
+from tune.results.run import RunResult, Screen, run
+from tune.results.run_plan import RunPlan
 from tune.spec import Experiment, SpecError
 from tune.spec.translate import translate
 from tune.training import End

@@ -13,7 +13,8 @@ from PIL import Image
 from search_spaces import Config
 from tune.record import Record, RunFolder, SearchFolder, Status
 from tune.record.resolved import write_search
-from tune.results.run import RunPlan, RunResult, run
+from tune.results.run import RunResult, run
+from tune.results.run_plan import RunPlan
 from tune.spec import load_experiment, load_search
 from tune.training import EpochMetrics, Training
 

@@ -10,7 +10,8 @@ import pytest
 from tests.tune.results.folders import Quiet, written
 from tune.record import RunFolder
 from tune.results.evaluate import evaluate
-from tune.results.run import RunPlan, run
+from tune.results.run import run
+from tune.results.run_plan import RunPlan
 from tune.spec import load_experiment
 
 ROOT = Path(os.environ.get("IMAGETUNE_DATA", "/nowhere"))
