@@ -37,7 +37,11 @@ def retrain(
         int, typer.Option("--seeds", metavar="N", min=1, help="Runs per trial: the experiment's seed, seed + 1, ...")
     ] = 3,
     full: Annotated[
-        bool, typer.Option("--full", help="Train on train + validation for the trial's best number of epochs.")
+        bool,
+        typer.Option(
+            "--full",
+            help="Train on train + validation, for training.epochs=N or else the trial's best number of epochs.",
+        ),
     ] = False,
     study: Study = None,
     out: Out = DEFAULT_OUT,

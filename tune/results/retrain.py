@@ -87,8 +87,8 @@ def plans(
 ) -> Iterator[RunPlan]:
     """How to train a trial again on its experiment's seed, seed + 1, ...
 
-    `changes` are fields set otherwise than in the trial, by dotted name; with other epochs the search's own limit
-    counts no more.
+    `changes` are fields set otherwise than in the trial, by dotted name; with other epochs, neither the search's own
+    limit nor the trial's best number of epochs (with `full`) counts any more.
 
     With the first seed and without `full` a trial that ended by itself comes to the same metrics again (on the same CPU
     and versions); one that the scheduler stopped is trained to the end.
@@ -98,12 +98,7 @@ def plans(
     """
     changes = dict(changes or {})
     own = _experiment(found, trial, changes)
-    epochs = None if "training.epochs" in changes else found.spec.epochs
-    if full:
-        best = trial.best(found.metric, found.direction)
-        if best is None:
-            raise UserError(f"trial {trial.number} has no best epoch; legal: a trial with a {found.metric}")
-        epochs = best.epoch
+    epochs = None if "training.epochs" in changes else _epochs(found, trial, full=full)
     for seed in range(own.seed, own.seed + seeds):
         name = f"{trial.number:05d}-seed{seed}{'-full' * full}{_mark(changes)}"
         yield RunPlan(
@@ -115,6 +110,18 @@ def plans(
             full=full,
             threads=max(1, int(found.spec.search.resources.cpu)),
         )
+
+
+def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
+    """Where the training ends: with the search's own limit, or without validation images where the trial was best."""
+    if not full:
+        return found.spec.epochs
+    best = trial.best(found.metric, found.direction)
+    if best is None:
+        raise UserError(
+            f"trial {trial.number} has no best epoch; legal: a trial with a {found.metric}, or training.epochs=N"
+        )
+    return best.epoch
 
 
 def _mark(changes: Mapping[str, Any]) -> str:
@@ -148,7 +155,7 @@ def retrain(
         seeds: Runs per trial.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
-        full: Train on validation images too, for the trial's best number of epochs.
+        full: Train on validation images too, for the trial's best number of epochs where `changes` sets none.
         changes: Fields set otherwise than in the trials, by dotted name.
 
     Raises:
