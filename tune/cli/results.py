@@ -71,12 +71,12 @@ def _write(found: Ranking) -> None:
 
 def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None = None) -> None:
     """The ranked trials, two lines each: figures, then the values of the searched fields."""
+    from tune.spec.dotted import short_names
+
     print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.metric}\n")
     second = next((name for name in _SECOND if name in found.table and found.table[name].notna().any()), _SECOND[0])
     width = len(second)
     print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} {'parameters':>12}")
-    from tune.spec.dotted import short_names
-
     names = short_names(list(found.spec.space.domains))
     for row in shown:
         epoch = f"{count(row['best_epoch'])} of {row['epochs']}"
@@ -92,6 +92,8 @@ def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None 
 
 
 def _values_text(values: Mapping[str, Any]) -> str:
+    from tune.spec.files import value_text
+
     shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
     # What is idle in a trial (its condition does not hold) is left out.
-    return "  ".join(f"{key}={value}" for key, value in shown.items() if value is not None)
+    return "  ".join(f"{key}={value_text(value)}" for key, value in shown.items() if value is not None)

@@ -12,6 +12,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     """Say whether a search is running, finished, stopped, interrupted or failed, and what is best so far."""
     from tune.record import locate_search
     from tune.search.status import standing
+    from tune.spec.files import value_text
 
     found = standing(locate_search(search, out, study))
     if json:
@@ -24,4 +25,6 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         values = {name: best[name] for name in best if name.startswith("val_") and best[name] is not None}
         metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
         print(f"best: trial {best['trial']}, epoch {best['best_epoch']}: {metrics}")
-        print("\n".join(f"  {key.removeprefix('config.')} = {best[key]}" for key in best if key.startswith("config.")))
+        config = {key.removeprefix("config."): value for key, value in best.items() if key.startswith("config.")}
+        # What is idle in a trial (its condition does not hold) is left out.
+        print("\n".join(f"  {name} = {value_text(value)}" for name, value in config.items() if value is not None))

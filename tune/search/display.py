@@ -21,6 +21,7 @@ from tune.record.study import TrialRecord
 from tune.search.driver import Driver
 from tune.search.events import Observer
 from tune.spec.dotted import short_names
+from tune.spec.files import value_text
 from tune.training import EpochMetrics
 
 REFRESH = 0.25  # seconds between two drawings of the live page
@@ -45,7 +46,7 @@ def clock_text(seconds: float) -> str:
 
 def config_text(config: Mapping[str, Any]) -> str:
     """A configuration in a line, by the last part of each name where that is clear."""
-    return " ".join(f"{name}={config[field]}" for field, name in short_names(config).items())
+    return " ".join(f"{name}={value_text(config[field])}" for field, name in short_names(config).items())
 
 
 def metrics_text(metrics: EpochMetrics) -> str:

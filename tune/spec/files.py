@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -60,6 +61,22 @@ def dump_yaml(tree: Any) -> str:
     stream = io.StringIO()
     _yaml().dump(tree, stream)
     return stream.getvalue()
+
+
+def value_text(value: Any) -> str:
+    """A field's value in a line, as one would write it in YAML: `{crop: {padding: 4}, flip: {p: 0.5}}`.
+
+    Lists and mappings may come as the JSON text that stands for them in tables.
+    """
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        with contextlib.suppress(json.JSONDecodeError):  # else a text that only looks like it
+            value = json.loads(value)
+    if not isinstance(value, list | dict):
+        return str(value)
+    yaml, stream = _yaml(), io.StringIO()
+    yaml.default_flow_style, yaml.width = True, 1_000_000
+    yaml.dump(value, stream)
+    return stream.getvalue().strip()
 
 
 def find(name_or_path: str) -> Path:
