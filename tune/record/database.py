@@ -20,9 +20,8 @@ from sqlalchemy import event, text
 
 from tune.record import disk
 from tune.record.connection import AwayError, arguments, has_tables, raise_away, set_up, template
-from tune.record.storage import IDENTITY, Say, taken
 from tune.record.study import Direction
-from tune.record.url import shown
+from tune.record.url import IDENTITY, Say, shown, taken
 
 T = TypeVar("T")
 _EXCHANGE = text(

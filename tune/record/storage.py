@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -13,13 +13,7 @@ from tune.record.journal import DamagedRecordError
 from tune.record.layout import SearchFolder
 from tune.record.resolved import made_with
 from tune.record.study import Direction, Record
-from tune.record.url import shown
-
-IDENTITY = "identity"  # the note in the record, equal to that in search.yaml
-
-Say = Callable[[str], None]
-"""Where a wait for the database is told; where nothing is to be told, nothing is waited for."""
-
+from tune.record.url import IDENTITY, Say, shown, taken
 
 # -- search.yaml remembers where the record lies
 
@@ -149,12 +143,6 @@ def check_new_study(folder: SearchFolder) -> None:
             raise taken(folder.study, folder.name)
     finally:
         storage.close()
-
-
-def taken(url: str, name: str) -> UserError:
-    """The error for a name that is taken in a database."""
-    message = f"{shown(url)} holds a study {name!r} already"
-    return UserError(f"{message}; legal: another --name, or --resume or --extend N beside its folder")
 
 
 def _check_identity(record: Record, place: Mapping[str, Any], folder: SearchFolder) -> None:

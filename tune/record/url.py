@@ -1,8 +1,9 @@
-"""The URL of the database that holds a record; its password is in the environment and nowhere else."""
+"""The database that holds a record, by its URL; its password is in the environment and nowhere else."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,10 @@ from tune.errors import UserError
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
+Say = Callable[[str], None]
+"""Where a wait for the database is told; where nothing is to be told, nothing is waited for."""
+
+IDENTITY = "identity"  # the note in a record, equal to that in its search.yaml
 PASSWORDS = ("IMAGETUNE_STUDY_PASSWORD", "PGPASSWORD")
 LEGAL = "postgresql://user@host/database or sqlite:///file"
 _DRIVERS = {"postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
@@ -72,3 +77,9 @@ def shown(url: str) -> str:
         return str(parsed.database)
     host = parsed.host or parsed.query.get("host") or "localhost"
     return f"{host}{f':{parsed.port}' if parsed.port else ''}/{parsed.database or parsed.username or ''}"
+
+
+def taken(url: str, name: str) -> UserError:
+    """The error for a name that is taken in a database."""
+    message = f"{shown(url)} holds a study {name!r} already"
+    return UserError(f"{message}; legal: another --name, or --resume or --extend N beside its folder")

@@ -18,8 +18,8 @@ from rich.text import Text
 from search_spaces import Config
 from tune.record.status import Status
 from tune.record.study import TrialRecord
-from tune.search.driver import Driver
 from tune.search.events import Observer
+from tune.search.ledger import Ledger
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 from tune.training import EpochMetrics
@@ -59,11 +59,11 @@ def metrics_text(metrics: EpochMetrics) -> str:
     return "  ".join(parts or [f"{name} {value:.4f}" for name, value in metrics.values.items()])
 
 
-def progress_text(driver: Driver, epochs: Mapping[int, EpochMetrics]) -> str:
+def progress_text(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> str:
     """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
-    parts = [f"{driver.ended}/{driver.target} trials, {_left_text(driver)}"]
-    parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(driver.live) if number in epochs]
-    if (best := driver.best) is not None and (metrics := best.best(driver.record.metric, driver.record.direction)):
+    parts = [f"{search.ended}/{search.target} trials, {_left_text(search)}"]
+    parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
+    if (best := search.best) is not None and (metrics := best.best(search.record.metric, search.record.direction)):
         parts.append(f"best: trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}")
     return "; ".join(parts)
 
@@ -96,12 +96,12 @@ class Lines:
         self._said = time.monotonic()
         print(f"[{clock_text(self.elapsed):>7}] {text}", file=sys.stderr, flush=True)
 
-    def tick(self, driver: Driver) -> None:
+    def tick(self, search: Ledger) -> None:
         """How far the search is, where nothing else was said for a while: a log in which nothing moves looks hung."""
         if time.monotonic() - self._said >= QUIET:
-            self.say(progress_text(driver, self._last))
+            self.say(progress_text(search, self._last))
 
-    def over(self, driver: Driver) -> None:
+    def over(self, search: Ledger) -> None:
         """Nothing: the caller says how it ended."""
 
     @property
@@ -132,47 +132,47 @@ class Page(Lines):
         if not self.live.is_started:
             self._console.print(Text(text, style="dim"))
 
-    def tick(self, driver: Driver) -> None:
+    def tick(self, search: Ledger) -> None:
         """Draw, a few times a second."""
         if time.monotonic() - self._drawn >= REFRESH:
-            self.over(driver)
+            self.over(search)
 
-    def over(self, driver: Driver) -> None:
+    def over(self, search: Ledger) -> None:
         """Draw it as it stands."""
         self._drawn = time.monotonic()
-        self.live.update(self.page(driver), refresh=True)
+        self.live.update(self.page(search), refresh=True)
 
-    def page(self, driver: Driver) -> RenderableType:
+    def page(self, search: Ledger) -> RenderableType:
         """All of the page."""
-        parts: list[RenderableType] = [_head(driver, self.elapsed), _bar(driver), _statuses(driver)]
-        if driver.asha is not None:
-            parts.append(_rungs(driver.asha.rungs))
-        if (best := driver.best) is not None:
-            parts.append(_best(best, driver))
-        parts += [_running(driver, self._epochs), *(Text(line, style="dim", no_wrap=True) for line in self._messages)]
+        parts: list[RenderableType] = [_head(search, self.elapsed), _bar(search), _statuses(search)]
+        if search.asha is not None:
+            parts.append(_rungs(search.asha.rungs))
+        if (best := search.best) is not None:
+            parts.append(_best(best, search))
+        parts += [_running(search, self._epochs), *(Text(line, style="dim", no_wrap=True) for line in self._messages)]
         return Group(*parts)
 
 
-def _head(driver: Driver, elapsed: float) -> Text:
-    text = Text.assemble((driver.folder.name, "bold"), f"   {driver.record.metric} ({driver.record.direction})")
-    text.append(f"   elapsed {clock_text(elapsed)}   {_left_text(driver)}")
+def _head(search: Ledger, elapsed: float) -> Text:
+    text = Text.assemble((search.folder.name, "bold"), f"   {search.record.metric} ({search.record.direction})")
+    text.append(f"   elapsed {clock_text(elapsed)}   {_left_text(search)}")
     return text
 
 
-def _left_text(driver: Driver) -> str:
-    left = driver.seconds_left()
+def _left_text(search: Ledger) -> str:
+    left = search.seconds_left()
     return "estimating the time left" if left is None else f"about {clock_text(left)} left"
 
 
-def _bar(driver: Driver) -> Table:
+def _bar(search: Ledger) -> Table:
     row = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=max(driver.target, 1), completed=driver.ended, width=40)
-    row.add_row(bar, f"{driver.ended}/{driver.target} trials")
+    bar = ProgressBar(total=max(search.target, 1), completed=search.ended, width=40)
+    row.add_row(bar, f"{search.ended}/{search.target} trials")
     return row
 
 
-def _statuses(driver: Driver) -> Text:
-    counts = driver.counts
+def _statuses(search: Ledger) -> Text:
+    counts = search.counts
     shown = [status for status in Status if counts[status]]
     return Text("   ").join(Text(f"{status} {counts[status]}", style=STYLES.get(status, "")) for status in shown)
 
@@ -181,20 +181,20 @@ def _rungs(rungs: list[tuple[int, int]]) -> Text:
     return Text("rungs    " + "   ".join(f"epoch {epoch}: {count}" for epoch, count in rungs), no_wrap=True)
 
 
-def _best(best: TrialRecord, driver: Driver) -> Group:
-    metrics = best.best(driver.record.metric, driver.record.direction)
+def _best(best: TrialRecord, search: Ledger) -> Group:
+    metrics = best.best(search.record.metric, search.record.direction)
     assert metrics is not None
     first = Text(f"best     trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}", style="green")
     return Group(first, Text(f"         {config_text(best.config)}"))
 
 
-def _running(driver: Driver, epochs: Mapping[int, EpochMetrics]) -> Table:
+def _running(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> Table:
     table = Table.grid(padding=(0, 2))
-    for number in sorted(driver.live):
+    for number in sorted(search.live):
         metrics = epochs.get(number)
         told = (f"epoch {metrics.epoch}", metrics_text(metrics)) if metrics else ("begins", "")
         table.add_row(
-            f"trial {number}", *told, Text(config_text(driver.trials[number].config), style="dim", no_wrap=True)
+            f"trial {number}", *told, Text(config_text(search.trials[number].config), style="dim", no_wrap=True)
         )
     return table
 

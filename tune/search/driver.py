@@ -60,14 +60,12 @@ class Driver(Ledger):
         trials: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(spec, record, proposer, trials, clock)
-        self.folder, self.asha, self.observer = folder, asha, observer
+        super().__init__(spec, folder, record, proposer, asha, trials, clock)
+        self.observer = observer
         self.halt = ""
         self.exhausted = False
         self._resumed: set[int] = set()  # live trials that had epochs and have not reported yet
         self._full_since: float | None = None  # when a worker first found the disk full
-        if asha is not None:
-            asha.replay(self.trials.values(), record.metric)
         self._retention = Retention(folder, spec.search.retention.best, record.metric, record.direction, observer.say)
         self._retention.restore(self.trials.values())
         if self.resting:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from search_spaces import Config
 from tune.record.status import Status
+from tune.search.ledger import Ledger
 from tune.training import EpochMetrics
-
-if TYPE_CHECKING:
-    from tune.search.driver import Driver
 
 
 class Observer(Protocol):
@@ -27,10 +25,10 @@ class Observer(Protocol):
     def say(self, text: str) -> None:
         """Anything else worth a line."""
 
-    def tick(self, driver: Driver) -> None:
+    def tick(self, search: Ledger) -> None:
         """Called a few times a second while trials run."""
 
-    def over(self, driver: Driver) -> None:
+    def over(self, search: Ledger) -> None:
         """The search has ended, for now or for good."""
 
 
@@ -49,8 +47,8 @@ class Silent:
     def say(self, text: str) -> None:
         """Nothing."""
 
-    def tick(self, driver: Driver) -> None:
+    def tick(self, search: Ledger) -> None:
         """Nothing."""
 
-    def over(self, driver: Driver) -> None:
+    def over(self, search: Ledger) -> None:
         """Nothing."""

@@ -6,9 +6,11 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable
 
+from tune.record.layout import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord
 from tune.search.sampler import Proposal, Proposer
+from tune.search.scheduler import Asha
 from tune.search.warm import WARM, records
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
@@ -18,10 +20,17 @@ class Ledger:
     """The trials of a search. `live`: those under way, and when they last gave a sign of life (None: not placed)."""
 
     def __init__(
-        self, spec: SearchSpec, record: Record, proposer: Proposer, target: int, clock: Callable[[], float]
+        self,
+        spec: SearchSpec,
+        folder: SearchFolder,
+        record: Record,
+        proposer: Proposer,
+        asha: Asha | None,
+        target: int,
+        clock: Callable[[], float],
     ) -> None:
-        self.spec, self.record, self.target = spec, record, target
-        self.proposer, self.clock = proposer, clock
+        self.spec, self.folder, self.record, self.target = spec, folder, record, target
+        self.proposer, self.asha, self.clock = proposer, asha, clock
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float | None] = {}
@@ -34,6 +43,8 @@ class Ledger:
             self._put(trial)
             proposer.see(trial, record.metric, record.direction)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
+        if asha is not None:
+            asha.replay(self.trials.values(), record.metric)
 
     # -- counts
 
