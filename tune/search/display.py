@@ -63,9 +63,15 @@ def progress_text(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> str:
     """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
     parts = [f"{search.ended}/{search.target} trials, {_left_text(search)}"]
     parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
-    if (best := search.best) is not None and (metrics := best.best(search.record.metric, search.record.direction)):
-        parts.append(f"best: trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}")
+    if (best := search.best) is not None:
+        parts.append(f"best: {_best_text(best, search)}")
     return "; ".join(parts)
+
+
+def _best_text(best: TrialRecord, search: Ledger) -> str:
+    metrics = best.best(search.record.metric, search.record.direction)
+    assert metrics is not None
+    return f"trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}"
 
 
 class Lines:
@@ -182,9 +188,7 @@ def _rungs(rungs: list[tuple[int, int]]) -> Text:
 
 
 def _best(best: TrialRecord, search: Ledger) -> Group:
-    metrics = best.best(search.record.metric, search.record.direction)
-    assert metrics is not None
-    first = Text(f"best     trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}", style="green")
+    first = Text(f"best     {_best_text(best, search)}", style="green")
     return Group(first, Text(f"         {config_text(best.config)}"))
 
 
