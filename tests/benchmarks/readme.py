@@ -103,6 +103,7 @@ TABLES: dict[str, Columns] = {
         "parameters": whole("parameters"),
         "epochs": plain("epochs"),
         "training, s": whole("seconds"),
+        "precision": plain("precision"),
         "n": plain("n"),
         "caveat": lambda row: row["caveat"],
         **WHERE,

@@ -24,6 +24,7 @@ EXAMPLES = (
     "imagetune reproduce --list",
     "imagetune reproduce mnist_mlr mnist_cnn",
     "imagetune reproduce mnist_v3 --seeds 3 --csv mine.csv",
+    "imagetune reproduce tiny_vgg_run3 --precision bfloat16",
     "imagetune reproduce dtypes",
 )
 
@@ -37,6 +38,12 @@ def reproduce(
         bool, typer.Option("--list", help="Show the rows and what is measured of them; train nothing.")
     ] = False,
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row: seed 0, 1, ...")] = 1,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision", metavar="TYPE", help="Compute in float32, bfloat16 or float16, whatever a row says."
+        ),
+    ] = None,
     csv: Annotated[
         Path | None,
         typer.Option("--csv", metavar="FILE", help="The table to add to. Default: a file beside the runs."),
@@ -50,14 +57,16 @@ def reproduce(
     dtypes is a table of its own: data types of images, of training and of inference, with a figure beside the CSV file.
     """
     if dtypes_table.NAME in (rows or ()):
-        _only_dtypes(rows or [])
+        _only_dtypes(rows or [], precision)
         with _continuable():
             dtypes_table.dtypes(only_list, seeds, csv, out, data_dir, json)
         return
-    from tune.results.published import rows_named
+    from tune.results.published import computed_in, rows_named
     from tune.results.reproduce import table
 
     wanted = rows_named(rows or ())
+    if precision is not None:
+        wanted = computed_in(wanted, precision)
     place = out / "reproduce"
     path = csv or place / "reproduction.csv"
     if not only_list:
@@ -70,12 +79,14 @@ def reproduce(
         _refuse_diverged(wanted, known)
 
 
-def _only_dtypes(rows: list[str]) -> None:
-    """Refuse other rows beside the table of data types.
+def _only_dtypes(rows: list[str], precision: str | None) -> None:
+    """Refuse what does not go with the table of data types: other rows, and a type for all of its own.
 
     Raises:
-        UserError: there are.
+        UserError: there is such a thing.
     """
+    if precision is not None:
+        raise UserError(f"--precision {precision}: {dtypes_table.NAME} compares all of them; legal: leave it out")
     if others := [row for row in rows if row != dtypes_table.NAME]:
         raise UserError(f"{dtypes_table.NAME} is a table of its own, beside it: {', '.join(others)}; legal: either")
 
@@ -137,6 +148,9 @@ def _report(lines: list[Line], json: bool) -> None:
     print("published; within: at most 0.1 points apart on MNIST, 1 on CIFAR.")
     for caveat in dict.fromkeys(Caveat(line["caveat"]) for line in lines if line["caveat"]):
         print(f"{caveat.short}: {caveat}")
+    for precision in ("bfloat16", "float16"):
+        if rows := [line["row"] for line in lines if line.get("precision") == precision]:
+            print(f"computed in {precision}: {', '.join(rows)}")
 
 
 def _cells(line: Line, caveats: type[Caveat]) -> tuple[str, ...]:

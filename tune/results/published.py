@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tune.errors import UserError
+from tune.spec import load_experiment
 from tune.spec.errors import nearest
 
 # How far a run lands from itself with another seed: images of 10,000 test images that change sides.
@@ -46,6 +47,7 @@ class PublishedRow:
         val_accuracy: On the validation images, at the best epoch.
         val_loss: The same epoch's.
         caveat: Why the published figure is not quite what it seems.
+        precision: What ours computes in, where that is not what the experiment says.
     """
 
     name: str
@@ -57,6 +59,7 @@ class PublishedRow:
     val_accuracy: float | None = None
     val_loss: float | None = None
     caveat: Caveat | None = None
+    precision: str | None = None
 
 
 _Figure = float | None
@@ -118,3 +121,23 @@ def rows_named(names: Iterable[str]) -> list[PublishedRow]:
         lines = [f"{name!r} is not a published row; {nearest(name, ROWS)}" for name in unknown]
         raise UserError("\n".join(lines))
     return [ROWS[name] for name in wanted]
+
+
+def computed_in(rows: Iterable[PublishedRow], precision: str) -> list[PublishedRow]:
+    """The rows computed in a precision; one whose experiment says the same stays what it is.
+
+    Raises:
+        UserError: there is no such precision, or a row is named after another one.
+    """
+    computed, refused = [], []
+    for row in rows:
+        own = load_experiment(row.experiment).training.precision
+        load_experiment(row.experiment, [f"training.precision={precision}"])
+        if row.name.endswith(own) and precision != own:
+            refused.append(
+                f"--precision {precision}: {row.name} is there to be computed in {own}; legal: leave the row out"
+            )
+        computed.append(row if precision == own else replace(row, precision=precision))
+    if refused:
+        raise UserError("\n".join(refused))
+    return computed

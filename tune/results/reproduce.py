@@ -25,7 +25,7 @@ from tune.training import End
 
 MEASURED, NOT_RUN, DIVERGED = "measured", "not run", "diverged"
 KEY = "row"
-TEXT = (KEY, "status", "verdict", "caveat", "best_epochs", "hardware", "python", "torch", "commit", "date")
+TEXT = (KEY, "status", "verdict", "caveat", "best_epochs", "precision", "hardware", "python", "torch", "commit", "date")
 _FIGURES = ("accuracy", "macro_f1", "loss", "val_accuracy", "val_loss")
 
 
@@ -70,7 +70,11 @@ def check_rows(rows: Iterable[PublishedRow], root: Path) -> dict[str, Experiment
     Raises:
         SpecError: one of them is impossible.
     """
-    return {row.name: load_experiment(row.experiment, root=root) for row in rows}
+    return {row.name: load_experiment(row.experiment, _changes(row), root) for row in rows}
+
+
+def _changes(row: PublishedRow) -> list[str]:
+    return [f"training.precision={row.precision}"] if row.precision else []
 
 
 def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
@@ -82,7 +86,7 @@ def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, 
         row: What was published.
         experiment: Its experiment.
         seeds: How many runs at least.
-        place: The folder that holds the run folders `ROW-seedN`.
+        place: The folder that holds the run folders `ROW-seedN`, or `ROW-PRECISION-seedN`.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
 
@@ -100,7 +104,8 @@ def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, 
 
 
 def _folder(row: PublishedRow, place: Path, seed: int) -> RunFolder:
-    return RunFolder(place / f"{row.name}-seed{seed}")
+    mark = f"-{row.precision}" if row.precision else ""
+    return RunFolder(place / f"{row.name}{mark}-seed{seed}")
 
 
 def _found(plan: RunPlan, screen: Screen) -> Measured | None:
@@ -155,6 +160,7 @@ def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
         "n": len(sound),
         "diverged": len(every) - len(sound),
         "test_images": sound[0].test_images if sound else None,
+        "precision": made[0][0].training.precision,
         "threads": made[0][0].training.threads,
         "hardware": joined(info.hardware for info in infos),
         "python": joined(info.versions["python"] for info in infos),

@@ -40,7 +40,7 @@ OPTIONS = {
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions"},
     "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
-    "reproduce": {*COMMON, "--list", "--seeds", "--csv"},
+    "reproduce": {*COMMON, "--list", "--seeds", "--precision", "--csv"},
 }
 
 

@@ -30,6 +30,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         PublishedRow("tiny", str(tiny), 0.01, 0.123, caveat=Caveat.CHOSEN_ON_TEST),
         PublishedRow("other", str(tiny), 0.01, val_accuracy=0.5),
         PublishedRow("wild", str(wild), 0.01, 0.5),
+        PublishedRow("in_float32", str(tiny), 0.01, 0.5),
     )
     monkeypatch.setattr("tune.results.published.ROWS", {row.name: row for row in rows})
     monkeypatch.setattr("tune.results.reproduce.ROWS", {row.name: row for row in rows})
@@ -63,7 +64,7 @@ def test_a_row_is_measured_and_kept_beside_the_others(imagetune: Command) -> Non
     assert "chosen on test" in outcome.out
     assert f"wrote {PLACE / 'reproduction.csv'}" in outcome.err
     assert {name: row["status"] for name, row in lines().items()} == {
-        "tiny": "measured", "other": "not run", "wild": "not run"
+        "tiny": "measured", "other": "not run", "wild": "not run", "in_float32": "not run"
     }  # fmt: skip
     first = lines()["tiny"]
     rows = imagetune("reproduce", "other", "--seeds", "2", "--json").document["rows"]
@@ -81,8 +82,22 @@ def test_a_row_that_diverges_fails_the_command_and_no_other_row(imagetune: Comma
     assert outcome.code == 1
     assert "diverged, no loss stayed a finite number: wild" in outcome.err
     assert {name: row["status"] for name, row in lines().items()} == {
-        "tiny": "measured", "other": "not run", "wild": "diverged"
+        "tiny": "measured", "other": "not run", "wild": "diverged", "in_float32": "not run"
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_row_computed_in_another_type_says_so_and_has_a_folder_of_its_own(imagetune: Command) -> None:
+    row = imagetune("reproduce", "tiny", "--json").document["rows"][0]
+    assert row["precision"] == "float32"
+    outcome = imagetune("reproduce", "tiny", "--precision", "bfloat16")
+    assert "computed in bfloat16: tiny" in outcome.out
+    assert {path.name for path in PLACE.iterdir() if path.is_dir()} == {"tiny-seed0", "tiny-bfloat16-seed0"}
+    assert "precision: bfloat16" in (PLACE / "tiny-bfloat16-seed0" / "experiment.yaml").read_text()
+    assert lines()["tiny"]["precision"] == "bfloat16"
+    # Its own type is no other: what was computed in it is taken.
+    assert "tiny-seed0 is finished already" in imagetune("reproduce", "tiny", "--precision", "float32").err
+    assert lines()["tiny"]["precision"] == "float32"
 
 
 @pytest.mark.usefixtures("stand_ins")
@@ -96,11 +111,16 @@ def test_another_file_and_folder(imagetune: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["tny"], "'tny' is not a published row; did you mean tiny? legal: other, tiny, wild"),
+        (["tny"], "'tny' is not a published row; did you mean tiny? legal: in_float32, other, tiny, wild"),
         (["--seeds", "0"], "--seeds"),
         (["tiny", "--csv", "."], "--csv .: is a folder; legal: a file"),
         (["tiny", "--csv", "other.csv"], "other.csv is not a table with a column 'row'"),
         (["tiny", "--out", "s3://bucket/x"], "legal: a folder"),
+        (
+            ["tiny", "--precision", "bf16"],
+            "'bf16' is unknown; did you mean bfloat16? legal: bfloat16, float16, float32",
+        ),
+        (["in_float32", "--precision", "bfloat16"], "in_float32 is there to be computed in float32; legal: leave"),
     ],
 )
 def test_bad_input_exits_with_2_and_writes_nothing(

@@ -68,6 +68,7 @@ def test_one_command_gives_one_table_and_one_figure(imagetune: Command) -> None:
         (["mnist_mlr"], "dtypes is a table of its own, beside it: mnist_mlr; legal: either"),
         (["--csv", "mine.png"], "--csv mine.png: its picture would have the same name; legal: another ending"),
         (["--csv", "."], "--csv .: is a folder; legal: a file"),
+        (["--precision", "bfloat16"], "--precision bfloat16: dtypes compares all of them; legal: leave it out"),
     ],
 )
 def test_bad_input_writes_nothing(imagetune: Command, words: list[str], line: str) -> None:
