@@ -10,6 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from tune.spec.experiment import OptimizerSpec, TrainingSpec
+from tune.training.float16 import float16_on_cpu
 from tune.training.muon import Muon
 
 # Devices where torch's fused optimizers work: one kernel for all parameters, and the same bits at every run.
@@ -34,4 +35,6 @@ def autocast(spec: TrainingSpec, device: torch.device) -> AbstractContextManager
     """The context in which a model is applied, in training and in validation alike; float32 is torch's plain course."""
     if spec.precision == "float32":
         return nullcontext()
+    if spec.precision == "float16" and device.type == "cpu":
+        return float16_on_cpu()
     return torch.autocast(device.type, dtype=_DTYPES[spec.precision])
