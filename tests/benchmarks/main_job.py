@@ -15,8 +15,10 @@ from typing import Any
 import pandas as pd
 
 from tests.benchmarks.rows import circumstances, write_rows
-from tune.record import SearchFolder
+from tune.record import RunFolder, SearchFolder
 from tune.record.resolved import read_search
+from tune.results.cells import made_with
+from tune.results.run_info import read_run
 from tune.search.status import standing
 
 
@@ -27,6 +29,7 @@ def row_of(path: Path, command: str) -> dict[str, Any]:
     trials = pd.read_parquet(folder.trials_table)
     files = sorted(folder.winners.glob("*/evaluation.json"))
     evaluations = [json.loads(file.read_text()) for file in files]
+    infos = [read_run(RunFolder(file.parent))[1] for file in files]
     retrained = [pd.read_parquet(file.with_name("epochs.parquet")) for file in files]
     accuracies = [evaluation["accuracy"] for evaluation in evaluations]
     best = shown.best or {}
@@ -52,7 +55,8 @@ def row_of(path: Path, command: str) -> dict[str, Any]:
         "seeds": len(accuracies),
         "retrain_epochs": "; ".join(str(len(epochs)) for epochs in retrained),
         "retrain_seconds": round(sum(float(epochs["seconds"].sum()) for epochs in retrained), 1),
-        **circumstances(),
+        "precision": spec.sample.training.precision,
+        **(made_with(infos) if infos else circumstances()),
     }
 
 

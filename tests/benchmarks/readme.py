@@ -87,6 +87,7 @@ TABLES: dict[str, Columns] = {
         "test accuracy of the retrained winner": percent("test_accuracy_mean", "test_accuracy_std"),
         "macro F1": percent("test_macro_f1_mean"),
         "seeds": plain("seeds"),
+        "precision": plain("precision"),
         **WHERE,
     },
     "reproduction": {

@@ -8,6 +8,7 @@ import numpy as np
 
 from tune.results.merged_table import Line
 from tune.results.retrain import spread
+from tune.results.run_info import RunInfo
 
 
 def means(runs: Sequence[object], names: Iterable[str]) -> Line:
@@ -23,6 +24,17 @@ def means(runs: Sequence[object], names: Iterable[str]) -> Line:
 def joined(values: Iterable[str]) -> str:
     """Each different value once: runs of one row may have been made on two machines."""
     return "; ".join(dict.fromkeys(values))
+
+
+def made_with(infos: Sequence[RunInfo]) -> Line:
+    """On what, by which versions and when runs were made, which may be some time before they are put into a table."""
+    return {
+        "hardware": joined(info.hardware for info in infos),
+        "python": joined(info.versions["python"] for info in infos),
+        "torch": joined(info.versions["torch"] for info in infos),
+        "commit": joined(info.commit for info in infos),
+        "date": joined(info.date for info in infos),
+    }
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tune.record.layout import RunFolder, write_whole
 from tune.results import merged_table
-from tune.results.cells import joined, means
+from tune.results.cells import made_with, means
 from tune.results.evaluate import evaluate
 from tune.results.merged_table import Line
 from tune.results.published import ROWS, PublishedRow
@@ -149,7 +149,6 @@ def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
     every = [one for _, one in runs]
     sound = [one for one in every if not one.diverged]
     made = [read_run(folder) for folder, _ in runs]
-    infos = [info for _, info in made]
     return {
         "status": MEASURED if sound else DIVERGED,
         **means(sound, _FIGURES),
@@ -162,11 +161,7 @@ def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
         "test_images": sound[0].test_images if sound else None,
         "precision": made[0][0].training.precision,
         "threads": made[0][0].training.threads,
-        "hardware": joined(info.hardware for info in infos),
-        "python": joined(info.versions["python"] for info in infos),
-        "torch": joined(info.versions["torch"] for info in infos),
-        "commit": joined(info.commit for info in infos),
-        "date": joined(info.date for info in infos),
+        **made_with([info for _, info in made]),
     }
 
 
