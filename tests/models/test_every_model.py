@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
+import torch.nn.functional as F
 from torch import Tensor
 
 import models

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-import torch.nn.functional as F  # noqa: N812 - the name the whole field uses
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import models
