@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le, Lt
 from torch import Tensor, nn
 
+from models.mish import Mish
+
 Activation = Literal["mish", "relu", "gelu", "silu", "leaky_relu"]
 Pooling = Literal["fractional", "max", "average"]
 Norm = Literal["batch", "group", "none"]
@@ -19,7 +21,7 @@ Probability = Annotated[float, Ge(0), Lt(1)]
 Width = Annotated[int, Ge(1), Le(65_536)]
 
 ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
-    "mish": nn.Mish,
+    "mish": Mish,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
