@@ -72,10 +72,10 @@ def _report(lines: list[Line], json: bool) -> None:
     if json:
         print_json({"rows": lines})
         return
-    texts = dict.fromkeys(("row", "images", "trained", "inference"), "left")
+    texts = {"row": "name", **dict.fromkeys(("images", "trained", "inference"), "left")}
     print_table({**texts, **dict.fromkeys(("accuracy", "macro F1", "loss"), "right")}, map(_scores, lines))
     figures = ("s/epoch", "batch ms", "image ms", "model MB", "images MB", "peak MB")
-    print_table({"row": "left", **dict.fromkeys(figures, "right")}, map(_costs, lines))
+    print_table({"row": "name", **dict.fromkeys(figures, "right")}, map(_costs, lines))
     print(_NOTES)
 
 

@@ -21,7 +21,13 @@ def print_json(document: Any) -> None:
 
 
 def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout that fits the terminal. `columns` maps headings to `left` or `right`, where cells stand."""
+    """A table on stdout that fits the terminal.
+
+    Args:
+        columns: Headings, and what stands below: `left` texts, which break where they must, or `name`s and `right`
+            numbers, which are kept whole.
+        rows: Their cells.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -29,8 +35,7 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading, side in columns.items():
-        # Numbers are kept whole; texts break where they must.
-        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=side == "right")
+        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=side != "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from tune.results.merged_table import Line
-    from tune.results.published import Caveat, PublishedRow
+    from tune.results.published import PublishedRow
 
 EXAMPLES = (
     "imagetune reproduce --list",
@@ -133,27 +134,22 @@ def _report(lines: list[Line], json: bool) -> None:
     if json:
         print_json({"rows": lines})
         return
-    from tune.results.published import Caveat
-
-    sides = {
-        "row": "left",
-        "published": "right",
-        "ours": "right",
-        "points": "right",
-        "verdict": "left",
-        "caveat": "left",
-    }
-    print_table(sides, (_cells(line, Caveat) for line in lines))
+    caveats = list(dict.fromkeys(line["caveat"] for line in lines if line["caveat"]))
+    marks = dict(zip(caveats, ascii_lowercase, strict=False))
+    sides = {"row": "name", "published": "right", "ours": "right", "points": "right", "verdict": "name", "": "name"}
+    print_table(sides, ((*_cells(line), marks.get(line["caveat"], "")) for line in lines))
     print("Accuracy on the test images, val: on the validation images; points: ours minus")
     print("published; within: at most 0.1 points apart on MNIST, 1 on CIFAR.")
-    for caveat in dict.fromkeys(Caveat(line["caveat"]) for line in lines if line["caveat"]):
-        print(f"{caveat.short}: {caveat}")
+    if marks:
+        print("Of the published figures:")
+    for caveat, mark in marks.items():
+        print(f"{mark}: {caveat}")
     for precision in ("bfloat16", "float16"):
         if rows := [line["row"] for line in lines if line.get("precision") == precision]:
             print(f"computed in {precision}: {', '.join(rows)}")
 
 
-def _cells(line: Line, caveats: type[Caveat]) -> tuple[str, ...]:
+def _cells(line: Line) -> tuple[str, ...]:
     """A row as people read it, by the accuracy that it is compared in."""
     name = "val_accuracy" if line["published_accuracy"] is None and line["published_val_accuracy"] else "accuracy"
     published, mean = line[f"published_{name}"], line.get(f"{name}_mean")
@@ -166,5 +162,4 @@ def _cells(line: Line, caveats: type[Caveat]) -> tuple[str, ...]:
         line["status"] if mean is None else f"{100 * mean:.2f}{spread} %",
         "-" if difference is None else f"{100 * difference:+.3f}",
         line["verdict"] or "",
-        caveats(line["caveat"]).short if line["caveat"] else "",
     )

@@ -18,7 +18,7 @@ MNIST_NOISE, CIFAR_NOISE = 0.001, 0.01
 
 
 class Caveat(StrEnum):
-    """Why a published figure is not quite what it seems; the names are the short forms."""
+    """Why a published figure is not quite what it seems."""
 
     CHOSEN_ON_TEST = "its validation set is the test set: configuration and epoch were chosen on it"
     BEST_TEST_EPOCH = "the highest of all epochs on the test images"
@@ -26,11 +26,6 @@ class Caveat(StrEnum):
     AUGMENTED_VAL = "its validation images were augmented too"
     INPUT_CAST_ONLY = "only the input was cast, the network stayed float32"
     NOT_PUBLISHED = "stands beside the published runs in float32 and float16"
-
-    @property
-    def short(self) -> str:
-        """Two or three words."""
-        return self.name.lower().replace("_", " ").replace("f1", "F1")
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,11 @@ def test_the_list_trains_nothing(imagetune: Command) -> None:
     assert rows[0]["published_accuracy"] == 0.9207
     outcome = imagetune("reproduce", "--list")
     assert outcome.out.count("not run") == len(ROWS)
-    assert max(map(len, outcome.out.splitlines())) <= 100
+    assert max(map(len, outcome.out.splitlines())) <= 90
     assert all(name in outcome.out for name in ROWS)  # none cut short
-    assert f"best test epoch: {Caveat.BEST_TEST_EPOCH}" in outcome.out
+    (mark,) = [line[0] for line in outcome.out.splitlines() if line[1:] == f": {Caveat.BEST_TEST_EPOCH}"]
+    marked = [line.split()[0] for line in outcome.out.splitlines() if line.split()[-1:] == [mark]]
+    assert marked == ["mnist_v0", "mnist_v1", "mnist_v2", "mnist_v3"]
     assert not Path("checkpoints").exists()
 
 
@@ -61,7 +63,7 @@ def test_a_row_is_measured_and_kept_beside_the_others(imagetune: Command) -> Non
     assert "12.30 %" in outcome.out
     assert f"{100 * accuracy:.2f} %" in outcome.out
     assert f"{100 * (accuracy - 0.123):+.3f}" in outcome.out
-    assert "chosen on test" in outcome.out
+    assert f"\na: {Caveat.CHOSEN_ON_TEST}\n" in outcome.out
     assert f"wrote {PLACE / 'reproduction.csv'}" in outcome.err
     assert {name: row["status"] for name, row in lines().items()} == {
         "tiny": "measured", "other": "not run", "wild": "not run", "in_float32": "not run"
