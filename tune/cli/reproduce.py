@@ -41,9 +41,7 @@ def reproduce(
     seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row: seed 0, 1, ...")] = 1,
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision", metavar="TYPE", help="Compute in float32, bfloat16 or float16, whatever a row says."
-        ),
+        typer.Option("--precision", metavar="TYPE", help="Compute in it all rows that are not named after a type."),
     ] = None,
     csv: Annotated[
         Path | None,

@@ -97,6 +97,9 @@ def test_a_row_computed_in_another_type_says_so_and_has_a_folder_of_its_own(imag
     assert {path.name for path in PLACE.iterdir() if path.is_dir()} == {"tiny-seed0", "tiny-bfloat16-seed0"}
     assert "precision: bfloat16" in (PLACE / "tiny-bfloat16-seed0" / "experiment.yaml").read_text()
     assert lines()["tiny"]["precision"] == "bfloat16"
+    # A row that is named after a type is there for it.
+    rows = imagetune("reproduce", "in_float32", "--precision", "bfloat16", "--json").document["rows"]
+    assert [row["precision"] for row in rows] == ["float32"]
     # Its own type is no other: what was computed in it is taken.
     assert "tiny-seed0 is finished already" in imagetune("reproduce", "tiny", "--precision", "float32").err
     assert lines()["tiny"]["precision"] == "float32"
@@ -122,7 +125,6 @@ def test_another_file_and_folder(imagetune: Command) -> None:
             ["tiny", "--precision", "bf16"],
             "'bf16' is unknown; did you mean bfloat16? legal: bfloat16, float16, float32",
         ),
-        (["in_float32", "--precision", "bfloat16"], "in_float32 is there to be computed in float32; legal: leave"),
     ],
 )
 def test_bad_input_exits_with_2_and_writes_nothing(
