@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from models.blocks import ACTIVATIONS, Activation, Dropout, FractionalPool, dense, group_count, pool, region_starts
+from models.blocks import (
+    ACTIVATIONS,
+    Activation,
+    Dropout,
+    FractionalPool,
+    channel_samples,
+    dense,
+    group_count,
+    pool,
+    region_starts,
+)
 
 
 @st.composite
@@ -19,17 +29,49 @@ def sizes(draw: Any) -> tuple[int, int]:
     return in_size, draw(st.integers(1, in_size - 1))
 
 
-def torch_at_half(x: Tensor, out_size: int) -> Tensor:
-    samples = torch.full((*x.shape[:2], 2), 0.5)
+def torch_at(x: Tensor, out_size: int, samples: Tensor) -> Tensor:
+    """Torch's kernel at the numbers (C, 2) of each channel, the same for all images."""
+    samples = samples.expand(len(x), -1, -1)
     return F.fractional_max_pool2d(x, 2, output_size=out_size, _random_samples=samples)
 
 
+def torch_at_half(x: Tensor, out_size: int) -> Tensor:
+    return torch_at(x, out_size, torch.full((x.shape[1], 2), 0.5))
+
+
 @settings(deadline=None)
-@given(sizes(), st.integers(0, 2**31))
-def test_evaluation_equals_torch_at_half_to_the_bit(in_and_out: tuple[int, int], seed: int) -> None:
+@given(sizes(), st.integers(1, 7), st.integers(0, 2**31))
+def test_evaluation_equals_torch_at_each_channels_numbers_to_the_bit(
+    in_and_out: tuple[int, int], channels: int, seed: int
+) -> None:
     in_size, out_size = in_and_out
-    x = torch.randn(2, 3, in_size, in_size, generator=torch.Generator().manual_seed(seed))
-    assert torch.equal(FractionalPool(in_size, out_size).eval()(x), torch_at_half(x, out_size))
+    x = torch.randn(2, channels, in_size, in_size, generator=torch.Generator().manual_seed(seed))
+    wanted = torch_at(x, out_size, torch.from_numpy(channel_samples(channels)))
+    assert torch.equal(FractionalPool(in_size, out_size).eval()(x), wanted)
+
+
+def test_the_numbers_of_channels_are_spread_evenly_over_the_square() -> None:
+    for channels in (16, 46, 210, 1024):
+        samples = channel_samples(channels)
+        assert samples.shape == (channels, 2)
+        assert samples.dtype == "float32"
+        assert (samples >= 0).all()
+        assert (samples < 1).all()
+        for corner in ([0.5, 0.5], [0.25, 1.0], [0.7, 0.3]):
+            share = float((samples < corner).all(axis=1).mean())
+            assert share == pytest.approx(corner[0] * corner[1], abs=1.5 / channels**0.5 / 2)
+    assert (channel_samples(210)[:46] == channel_samples(46)).all()  # wider networks keep the channels they had
+
+
+def test_evaluation_places_regions_as_training_does() -> None:
+    """Over many channels: what a region's mean start is at random, it is in evaluation; 0.5 for all is far from it."""
+    in_size, out_size, channels = 32, 20, 512
+    ramp = torch.arange(in_size, dtype=torch.float32).expand(1, channels, in_size, in_size)
+    layer = FractionalPool(in_size, out_size)
+    torch.manual_seed(0)
+    trained, evaluated = (layer.train(mode)(ramp)[0, :, 0].mean(0) for mode in (True, False))
+    torch.testing.assert_close(evaluated, trained, rtol=0, atol=0.1)
+    assert (torch_at_half(ramp, out_size)[0, :, 0].mean(0) - trained).abs().max() > 0.4
 
 
 def test_region_starts_equal_torchs_for_every_size_up_to_64_and_some_larger() -> None:
@@ -39,16 +81,16 @@ def test_region_starts_equal_torchs_for_every_size_up_to_64_and_some_larger() ->
         ramp = torch.arange(in_size * in_size, dtype=torch.float32).reshape(1, 1, in_size, in_size)
         for out_size in range(1, in_size):
             last_columns = torch_at_half(ramp, out_size)[0, 0, 0] % in_size
-            assert region_starts(in_size, out_size) == tuple(int(column) - 1 for column in last_columns)
+            assert region_starts(in_size, out_size, 0.5) == tuple(int(column) - 1 for column in last_columns)
             seen += 1
     assert seen == sum(range(1, 64)) + 95 + 127 + 223 + 224
 
 
 @settings(deadline=None)
-@given(sizes())
-def test_regions_run_forward_from_the_first_pixel_to_the_border(in_and_out: tuple[int, int]) -> None:
+@given(sizes(), st.floats(0, 1, exclude_max=True, width=32))
+def test_regions_run_forward_from_the_first_pixel_to_the_border(in_and_out: tuple[int, int], u: float) -> None:
     in_size, out_size = in_and_out
-    starts = region_starts(in_size, out_size)
+    starts = region_starts(in_size, out_size, u)
     assert len(starts) == out_size
     assert all(before < after for before, after in pairwise(starts))
     assert starts[-1] == in_size - 2
@@ -68,7 +110,8 @@ def test_training_draws_as_torchs_layer_does() -> None:
 def test_evaluation_passes_gradients_to_each_regions_maximum() -> None:
     x = torch.randn(2, 3, 9, 9, requires_grad=True)
     (ours,) = torch.autograd.grad(FractionalPool(9, 5).eval()(x).square().sum(), x)
-    (theirs,) = torch.autograd.grad(torch_at_half(x, 5).square().sum(), x)
+    wanted = torch_at(x, 5, torch.from_numpy(channel_samples(3)))
+    (theirs,) = torch.autograd.grad(wanted.square().sum(), x)
     torch.testing.assert_close(ours, theirs)
 
 
