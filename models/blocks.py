@@ -97,7 +97,7 @@ class FractionalPool(nn.Module):
         places = torch.tensor(region_places(self.in_size, self.out_size, channels), device=x.device)
         x = torch.maximum(x[..., :-1, :], x[..., 1:, :])
         x = torch.maximum(x[..., :-1], x[..., 1:])
-        return x.flatten(1).index_select(1, places).view(len(x), channels, self.out_size, self.out_size)
+        return x.flatten(1).index_select(1, places).view(x.shape[0], channels, self.out_size, self.out_size)
 
     def extra_repr(self) -> str:
         """Show both sizes in the printed model."""
