@@ -34,6 +34,7 @@ def test_a_search_in_postgresql_is_killed_and_resumed(postgresql: Server, tmp_pa
     Path(out).mkdir()
     with Started(tmp_path / "out" / "s", MODULE, (space, out, url)) as first:
         assert first.until(lambda: _epochs(postgresql) >= 12)
+        first.kill(signal.SIGSTOP)  # alive, and not done before the question is answered
         asked = imagetune("status", "s", "--out", out, "--study", url, "--json")
         assert json.loads(asked.stdout)["status"] == "running"
         first.kill(signal.SIGKILL)
