@@ -91,7 +91,7 @@ class FractionalPool(nn.Module):
         return pooled.to(x.dtype)
 
     def _fixed(self, x: Tensor) -> Tensor:
-        # Exporters know these operations; torch's kernel has no ONNX form, and is slower (2.14, one CPU core, the default
+        # Exporters know these operations; torch's kernel has no ONNX form, and is slower (one CPU core, the default
         # classifier's six pools at batch 500): 231 ms to 473 in float32, 161 to 516 in bfloat16.
         # No buffer: weight averaging and `to_empty` would spoil an index kept so.
         channels = x.shape[1]
