@@ -20,13 +20,13 @@ SMALL_LEAST_SIDE = 12
 def mnist_v0(input_shape: Sequence[int], classes: int) -> nn.Sequential:
     """Build the first of the suite: five padded convolutions, global average pooling, a linear layer (18,214)."""
     return nn.Sequential(
-        *_conv(input_shape[0], 4),
-        *_conv(4, 8),
+        *conv(input_shape[0], 4),
+        *conv(4, 8),
         nn.MaxPool2d(2),
-        *_conv(8, 16),
-        *_conv(16, 32),
+        *conv(8, 16),
+        *conv(16, 32),
         nn.MaxPool2d(2),
-        *_conv(32, 40),
+        *conv(32, 40),
         nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
         nn.Linear(40, classes),
@@ -41,16 +41,16 @@ def mnist_v1(input_shape: Sequence[int], classes: int, *, dropout: Probability =
     """
     _, height, width = input_shape
     return nn.Sequential(
-        *_conv(input_shape[0], 10, padding=0),
-        *_conv(10, 10, padding=0),
-        *_conv(10, 20, padding=0),
+        *conv(input_shape[0], 10, padding=0),
+        *conv(10, 10, padding=0),
+        *conv(10, 20, padding=0),
         *channel_dropouts(dropout),
         nn.MaxPool2d(2),
-        *_conv(20, 10, kernel_size=1),
-        *_conv(10, 10, padding=0),
-        *_conv(10, 20, padding=0),
+        *conv(20, 10, kernel_size=1),
+        *conv(10, 10, padding=0),
+        *conv(10, 20, padding=0),
         *channel_dropouts(dropout),
-        *_conv(20, 10, kernel_size=1),
+        *conv(20, 10, kernel_size=1),
         nn.Conv2d(10, classes, kernel_size=7, bias=False),
         *_average((height - 6) // 2 - 10, (width - 6) // 2 - 10),
         nn.Flatten(),
@@ -99,16 +99,16 @@ def mnist_small(
     _, height, width = input_shape
     doubled = 2 * starting_channels
     return nn.Sequential(
-        *_conv(input_shape[0], starting_channels, activation=activation),
-        *_conv(starting_channels, doubled, activation=activation, separable=separable),
+        *conv(input_shape[0], starting_channels, activation=activation),
+        *conv(starting_channels, doubled, activation=activation, separable=separable),
         nn.MaxPool2d(2),
-        *_conv(doubled, middle_channels, activation=activation, separable=separable),
+        *conv(doubled, middle_channels, activation=activation, separable=separable),
         *channel_dropouts(dropout),
-        *_conv(middle_channels, final_channels, activation=activation, separable=separable),
+        *conv(middle_channels, final_channels, activation=activation, separable=separable),
         nn.MaxPool2d(2),
-        *_conv(final_channels, squeezed_channels, kernel_size=1, activation=activation),
-        *_conv(squeezed_channels, final_channels, activation=activation, separable=separable),
-        *_conv(final_channels, features, kernel_size=1, activation=activation),
+        *conv(final_channels, squeezed_channels, kernel_size=1, activation=activation),
+        *conv(squeezed_channels, final_channels, activation=activation, separable=separable),
+        *conv(final_channels, features, kernel_size=1, activation=activation),
         nn.Conv2d(features, classes, kernel_size=3, bias=False),
         *_average(height // 4 - 2, width // 4 - 2),
         nn.Flatten(),
@@ -116,7 +116,7 @@ def mnist_small(
     )
 
 
-def _conv(
+def conv(
     in_channels: int,
     out_channels: int,
     *,

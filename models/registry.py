@@ -14,6 +14,7 @@ from torch import nn
 from models.classifier import check_classifier, classifier
 from models.classifier_plan import StagePlan
 from models.errors import ModelError, check_sides, unknown
+from models.mnist_residual import mnist_residual
 from models.mnist_suite import SMALL_LEAST_SIDE, V1_LEAST_SIDE, mnist_small, mnist_v0, mnist_v1, mnist_v2, mnist_v3
 from models.resnet import mini_resnet
 from models.testbed import check_halving_blocks, cifar_model, mnist_cnn, mnist_mlr, simple_cnn
@@ -136,6 +137,13 @@ _MODELS = {
             summary="parametric lightweight network: the channels of v2 and v3 as options, separable convs on request",
             native_input=(1, 28, 28),
             check=partial(check_sides, "mnist_small", SMALL_LEAST_SIDE, UNPADDED),
+        ),
+        ModelEntry(
+            name="mnist_residual",
+            build=mnist_residual,
+            summary="lightweight and deeper: separable convs with residual connections, below 5,000 parameters",
+            native_input=(1, 28, 28),
+            check=partial(check_sides, "mnist_residual", 4, HALVED_TWICE),
         ),
         ModelEntry(
             name="mini_resnet",

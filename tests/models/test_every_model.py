@@ -64,9 +64,9 @@ def assert_shapes(outputs: Any, images: Tensor, classes: int) -> None:
 
 
 def test_the_cases_are_all_there() -> None:
-    assert len({name for name, *_ in CASES}) == len(models.names()) == 13
+    assert len({name for name, *_ in CASES}) == len(models.names()) == 14
     # Four sizes by three channel and class counts, and one size more; four models cannot take the smallest.
-    assert len(CASES) == 13 * (4 * 3 + 1) - 4 * 3
+    assert len(CASES) == 14 * (4 * 3 + 1) - 4 * 3
 
 
 @pytest.mark.parametrize(("name", "side", "channels", "classes"), CASES)
@@ -105,7 +105,7 @@ OBLONG = [name for name in models.names() if name not in {"classifier", "vae"}]
 
 @pytest.mark.parametrize("name", OBLONG)
 def test_images_need_not_be_square(name: str) -> None:
-    assert len(OBLONG) == 11
+    assert len(OBLONG) == 12
     images = torch.randn(2, 3, 29, 41)
     model = models.build(name, (3, 29, 41), 7)
     with torch.no_grad():
@@ -128,7 +128,7 @@ def refused(name: str, side: int) -> bool:
 @EVERY_MODEL
 def test_every_side_is_possible_or_refused_in_plain_words(name: str) -> None:
     # The classifier's six stages and the VAE's four need a pixel less each after rounding.
-    halvings = {"simple_cnn": 4, "cifar_model": 16, "tiny_vgg": 4, "mnist_v0": 4}
+    halvings = {"simple_cnn": 4, "cifar_model": 16, "tiny_vgg": 4, "mnist_v0": 4, "mnist_residual": 4}
     least = {"classifier": 11, "vae": 7, **halvings, **LEAST_SIDES}.get(name, 1)
     assert [side for side in range(1, 34) if refused(name, side)] == list(range(1, least))
 

@@ -9,7 +9,7 @@ import models
 
 NAMES = [
     *("classifier", "mnist_mlr", "mnist_cnn", "simple_cnn", "cifar_model", "tiny_vgg"),
-    *("mnist_v0", "mnist_v1", "mnist_v2", "mnist_v3", "mnist_small", "mini_resnet", "vae"),
+    *("mnist_v0", "mnist_v1", "mnist_v2", "mnist_v3", "mnist_small", "mnist_residual", "mini_resnet", "vae"),
 ]
 
 
@@ -26,7 +26,7 @@ def test_every_entry_is_described() -> None:
         assert "\n" not in entry.summary
         assert entry.task == ("reconstruction" if name == "vae" else "classification")
         seen += 1
-    assert seen == 13
+    assert seen == 14
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,7 +101,7 @@ def test_changing_the_answer_does_not_change_the_table() -> None:
     models.options("classifier").clear()
     models.names().clear()
     assert len(models.options("classifier")) == 11
-    assert len(models.names()) == 13
+    assert len(models.names()) == 14
 
 
 @pytest.mark.parametrize("ask", [models.get, models.options])
