@@ -13,7 +13,7 @@ from tune.training.metrics import EpochMetrics
 def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) -> str:
     """One epoch in words.
 
-    For example `epoch 3/10  train 0.412 87.1 %  val 0.388 88.0 %  lr 1.0e-03  2.1 s  (left 0:15)`.
+    For example `epoch 3/10  train 0.4120 87.10 %  val 0.3880 88.00 %  lr 1.0e-03  2.1 s  (left 0:15)`.
 
     Args:
         metrics: Of the epoch.
@@ -33,7 +33,7 @@ def _part(metrics: EpochMetrics, part: str) -> str:
     own = {
         name.removeprefix(f"{part}_"): value for name, value in metrics.values.items() if name.startswith(f"{part}_")
     }
-    bare = {"loss": "{:.3f}", "accuracy": "{:.1%}"}
+    bare = {"loss": "{:.4f}", "accuracy": "{:.2%}"}
     shown = [bare.get(name, f"{name} {{:.3f}}").format(value).replace("%", " %") for name, value in own.items()]
     return " ".join(shown)
 

@@ -67,10 +67,10 @@ def test_the_last_lines_of_a_traceback() -> None:
 
 
 def test_an_epoch_in_a_line() -> None:
-    line = "epoch 3/10  train 0.412 87.1 %  val 0.388 88.0 %  lr 1.0e-03  2.1 s  (left 0:15)"
+    line = "epoch 3/10  train 0.4120 87.10 %  val 0.3880 88.00 %  lr 1.0e-03  2.1 s  (left 0:15)"
     assert epoch_line(METRICS, 10, 15.2) == line
     bare = EpochMetrics(1, {"train_loss": float("nan"), "train_accuracy": 0.1}, 1e38, 0.04)
-    assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.0 %  lr 1.0e+38  0.0 s"
+    assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.00 %  lr 1.0e+38  0.0 s"
 
 
 @pytest.mark.parametrize(("seconds", "left"), [(0.4, "0:00"), (59.6, "1:00"), (727, "12:07"), (3723, "1:02:03")])
