@@ -67,7 +67,7 @@ def test_the_last_lines_of_a_traceback() -> None:
 
 
 def test_an_epoch_in_a_line() -> None:
-    line = "epoch 3/10  train 0.4120 87.10 %  val 0.3880 88.00 %  lr 1.0e-03  2.1 s  (left 0:15)"
+    line = "epoch 3/10  train 0.4118 87.12 %  val 0.3880 88.00 %  lr 1.0e-03  2.1 s  (left 0:15)"
     assert epoch_line(METRICS, 10, 15.2) == line
     bare = EpochMetrics(1, {"train_loss": float("nan"), "train_accuracy": 0.1}, 1e38, 0.04)
     assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.00 %  lr 1.0e+38  0.0 s"
@@ -121,14 +121,16 @@ FAULTS = """
 import resource, torch
 from tune.training import keep_freed_memory
 kept = keep_freed_memory() if {keep} else None
-def step(): torch.zeros(4_000_000)
+def step(): torch.zeros(12_000_000)
 step(); step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(10): step()
 print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
-
+# Ten steps touch these pages ten times if they are handed back: 48 MB are more than glibc ever keeps by itself. Small
+# objects that come to lie between the tensors make the heap grow a few times before the next fits.
+MOST_FAULTS = 5 * 48_000_000 // resource.getpagesize()
 THREADED = """
 import threading
 alone = step
@@ -142,12 +144,11 @@ step(); step()
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="mallopt is glibc's")
 def test_freed_memory_is_kept() -> None:
-    pages = 16_000_000 // resource.getpagesize()
     done = subprocess.run([sys.executable, "-c", FAULTS.format(keep=True)], capture_output=True, text=True, check=True)
     kept, faults = done.stdout.split()
     if kept == "False":
         pytest.skip("this C library is not glibc")
-    assert int(faults) < 2 * pages  # without: ten times the pages
+    assert int(faults) < MOST_FAULTS
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the variables are glibc's")
@@ -156,4 +157,4 @@ def test_the_environment_does_the_same_for_other_threads() -> None:
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ | MALLOC_ENVIRONMENT
     )
-    assert int(done.stdout.split()[1]) < 2 * 16_000_000 // resource.getpagesize()
+    assert int(done.stdout.split()[1]) < MOST_FAULTS
