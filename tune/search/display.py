@@ -166,8 +166,10 @@ def _head(search: Ledger, elapsed: float) -> Text:
 
 
 def _left_text(search: Ledger) -> str:
-    left = search.seconds_left()
-    return "estimating the time left" if left is None else f"about {clock_text(left)} left"
+    left = search.time_left()
+    if left is None:
+        return "estimating the time left"
+    return f"{'at most ' * left.most}about {clock_text(left.seconds)} left"
 
 
 def _bar(search: Ledger) -> Table:

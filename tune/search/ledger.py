@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from tune.record.layout import SearchFolder
 from tune.record.status import Status
@@ -14,6 +16,13 @@ from tune.search.scheduler import Asha
 from tune.search.warm import WARM, records
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
+
+
+class TimeLeft(NamedTuple):
+    """How long a search still takes: `seconds`, as expected, or with `most` as the longest it can be."""
+
+    seconds: float
+    most: bool
 
 
 class Ledger:
@@ -34,6 +43,7 @@ class Ledger:
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float | None] = {}
+        self._seconds: list[float] = []  # of each epoch under this driver
         self.waiting: set[int] = set()
         self._counts: Counter[Status] = Counter()
         for other in records(record.facts.get(WARM, ()), record.metric):
@@ -78,12 +88,22 @@ class Ledger:
         """Seconds since this driver took the search up."""
         return self.clock() - self.began
 
-    def seconds_left(self) -> float | None:
-        """An estimate: each trial left takes as long as those ended under this driver; None before one did."""
+    def time_left(self) -> TimeLeft | None:
+        """An estimate: each trial left takes as long as those ended under this driver.
+
+        Before one did, the most: every trial left has all the epochs that it can have, each as long as those under this
+        driver. None before the first.
+        """
         ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
-        if ended <= 0:
+        if ended > 0:
+            trials = max(self.left, 0) + len(self.waiting) + len(self.live) / 2
+            return TimeLeft(self.elapsed / ended * trials, most=False)
+        if not self._seconds or not self.live:
             return None
-        return self.elapsed / ended * (max(self.left, 0) + len(self.waiting) + len(self.live) / 2)
+        longest = self.spec.longest
+        begun = sum(longest - len(self.trials[number].epochs) for number in (*self.live, *self.waiting))
+        epochs = longest * max(self.left, 0) + begun
+        return TimeLeft(statistics.fmean(self._seconds) * epochs / len(self.live), most=True)
 
     # -- changes
 
@@ -113,6 +133,7 @@ class Ledger:
         if metrics.epoch <= len(trial.epochs):
             return False
         self.record.epoch(number, metrics)
+        self._seconds.append(metrics.seconds)
         self._change(number, epochs=(*trial.epochs, metrics))
         if self.record.metric in metrics.values:
             self.proposer.report(number, metrics.epoch, metrics.values[self.record.metric])

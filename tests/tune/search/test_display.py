@@ -40,16 +40,22 @@ def test_a_minute_without_an_event_is_broken_by_the_progress(
     assert " left; trial 1 at epoch 2; best: trial 1, epoch 2: val_loss 0.4000" in line
 
 
-def test_the_time_left_is_not_guessed_before_a_trial_has_ended(
+def test_the_time_left_is_not_guessed_before_an_epoch_and_bounded_before_a_trial_has_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     search = Simulation(spec_of(tmp_path), tmp_path / "search", falling)
     search.driver.observer = display.Lines()
     search.driver.next()
+    search.driver.next()
     capsys.readouterr()
     monkeypatch.setattr(display, "QUIET", 0.0)
     search.driver.turn()
     assert capsys.readouterr().err.endswith("] 0/12 trials, estimating the time left\n")
+
+    search.driver.report(1, Report((metrics(1, 0.6),)))
+    search.driver.turn()
+    # 12 trials of at most 9 epochs of half a second each, one epoch done, two trials at a time: 107 / 2 / 2 seconds
+    assert "] 0/12 trials, at most about 0:27 left; trial 1 at epoch 1; best: " in capsys.readouterr().err
 
 
 def test_speaking_begins_the_minute_anew(
