@@ -28,25 +28,28 @@ def mnist_residual(
     activation: Activation = "silu",
     dropout: Probability = 0.0,
 ) -> nn.Sequential:
-    """Build a 3 x 3 convolution, three stages of separable ones with pooling between, average pooling, a linear layer.
+    """Build a 3 x 3 convolution, three stages of separable ones with a pooling after each, and one over the whole map.
 
     The first convolution of a stage changes the channels; each further one is added to its input (He et al. 2016,
     arXiv 1512.03385). Separable (a depthwise and a 1 x 1 convolution: Howard et al. 2017, arXiv 1704.04861), one costs
-    9 C + C^2 + 2 C parameters for C channels, so that few parameters make many layers. 4,554 on MNIST.
+    9 C + C^2 + 2 C parameters for C channels, so that few parameters make many layers. The last convolution, depthwise
+    over all that is left of the map (Chen et al. 2018, arXiv 1804.07573), weighs a feature by where it is, which an
+    average forgets; larger images make it larger. 4,818 parameters on MNIST.
 
     Args:
-        input_shape: (C, H, W) in pixels, both sides at least 4.
+        input_shape: (C, H, W) in pixels, both sides at least 8.
         classes: number of outputs.
         starting_channels: after the first convolution.
         first_channels: of the first stage, before the first pooling.
-        middle_channels: of the second stage, between the poolings.
-        final_channels: of the third stage.
+        middle_channels: of the second stage, before the second.
+        final_channels: of the third stage, before the third.
         first_layers: separable convolutions of the first stage.
         middle_layers: those of the second.
         final_layers: those of the third.
         activation: its name, the same throughout.
         dropout: probability of dropping a feature before the linear layer.
     """
+    _, height, width = input_shape
 
     def stage(in_channels: int, out_channels: int, layers: int) -> Iterator[nn.Module]:
         yield from conv(in_channels, out_channels, activation=activation, separable=True)
@@ -60,7 +63,9 @@ def mnist_residual(
         *stage(first_channels, middle_channels, middle_layers),
         nn.MaxPool2d(2),
         *stage(middle_channels, final_channels, final_layers),
-        nn.AdaptiveAvgPool2d(1),
+        nn.MaxPool2d(2),
+        nn.Conv2d(final_channels, final_channels, (height // 8, width // 8), groups=final_channels, bias=False),
+        nn.BatchNorm2d(final_channels),
         nn.Flatten(),
         *dropouts(dropout),
         nn.Linear(final_channels, classes),

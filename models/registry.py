@@ -60,6 +60,7 @@ class Option:
 
 # What becomes of an image that is too small, as `check_sides` says it.
 HALVED_TWICE = "is halved twice to nothing"
+HALVED_THRICE = "is halved three times to nothing"
 UNPADDED = "is gone before the last convolution, which has no padding"
 
 _MODELS = {
@@ -143,7 +144,7 @@ _MODELS = {
             build=mnist_residual,
             summary="lightweight and deeper: separable convs with residual connections, below 5,000 parameters",
             native_input=(1, 28, 28),
-            check=partial(check_sides, "mnist_residual", 4, HALVED_TWICE),
+            check=partial(check_sides, "mnist_residual", 8, HALVED_THRICE),
         ),
         ModelEntry(
             name="mini_resnet",

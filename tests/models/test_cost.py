@@ -24,7 +24,7 @@ CASES: list[tuple[str, tuple[int, int, int], dict[str, Any]]] = [
     ("tiny_vgg", (1, 9, 12), {"hidden_units": 5, "batch_norm": True, "dropout": 0.2}),
     ("mnist_v1", (3, 32, 35), {"dropout": 0.0}),
     ("mnist_small", (3, 32, 20), {"separable": True, "activation": "gelu", "dropout": 0.1, "features": 3}),
-    ("mnist_residual", (3, 4, 9), {"first_layers": 2, "final_layers": 1, "activation": "relu", "dropout": 0.1}),
+    ("mnist_residual", (3, 8, 17), {"first_layers": 2, "final_layers": 1, "activation": "relu", "dropout": 0.1}),
     ("mini_resnet", (1, 7, 12), {"blocks_per_stage": 1, "width": 3, "stages": 4, "shortcut": "projection"}),
     ("vae", (1, 28, 28), {"cnn_layers": 3, "latent_dim": 2, "pooling": "fractional", "norm": "group"}),
     ("vae", (2, 9, 9), {"cnn_layers": 1, "final_channels": 32, "norm": "none"}),

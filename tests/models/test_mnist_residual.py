@@ -22,7 +22,8 @@ def test_count_by_hand() -> None:
         + (separable(16, 16) + 3 * separable(16, 16))
         + (separable(16, 24) + 2 * separable(24, 24))
     )  # fmt: skip
-    assert models.cost_of("mnist_residual", SHAPE, 10).parameters == first + stages + 24 * 10 + 10 == 4_554
+    whole_map = 24 * 3 * 3 + 2 * 24
+    assert models.cost_of("mnist_residual", SHAPE, 10).parameters == first + stages + whole_map + 24 * 10 + 10 == 4_818
 
 
 def test_every_option_counts() -> None:
@@ -32,18 +33,24 @@ def test_every_option_counts() -> None:
     }  # fmt: skip
     first = 9 * 3 * 5 + 2 * 5
     stages = separable(5, 6) + separable(6, 6) + separable(6, 7) + separable(7, 9) + 3 * separable(9, 9)
-    assert models.cost_of("mnist_residual", (3, 28, 28), 4, **given).parameters == first + stages + 9 * 4 + 4
+    whole_map = 9 * 5 * 2 + 2 * 9
+    assert (
+        models.cost_of("mnist_residual", (3, 40, 17), 4, **given).parameters == first + stages + whole_map + 9 * 4 + 4
+    )
 
 
-@pytest.mark.parametrize(("side", "shapes"), [(28, [28, 14, 7]), (33, [33, 16, 8]), (4, [4, 2, 1])])
-def test_each_pooling_halves(side: int, shapes: list[int]) -> None:
+@pytest.mark.parametrize(("side", "shapes"), [(28, [28, 14, 7, 3]), (33, [33, 16, 8, 4]), (8, [8, 4, 2, 1])])
+def test_each_pooling_halves_and_the_last_convolution_takes_what_is_left(side: int, shapes: list[int]) -> None:
     model = models.build("mnist_residual", (1, side, side), 10)
-    x, seen = torch.randn(2, 1, side, side), []
+    x, seen, kernels = torch.randn(2, 1, side, side), [side], []
     for layer in model.children():
         x = layer(x)
-        if isinstance(layer, nn.Conv2d | Residual):
+        if isinstance(layer, nn.MaxPool2d):
             seen.append(x.shape[-1])
-    assert [side for side, after in zip(seen, [*seen[1:], 0], strict=True) if side != after] == shapes
+        elif isinstance(layer, nn.Conv2d):
+            kernels.append(layer.kernel_size)
+    assert seen == shapes
+    assert kernels[-1] == (shapes[-1], shapes[-1])
     assert x.shape == (2, 10)
 
 
@@ -62,6 +69,6 @@ def test_only_further_layers_are_added_to_their_input() -> None:
 
 def test_an_image_too_small_is_refused() -> None:
     with pytest.raises(
-        models.ModelError, match=r"^mnist_residual: an image of 3 x 28 pixels is halved twice to nothing"
+        models.ModelError, match=r"^mnist_residual: an image of 7 x 28 pixels is halved three times to nothing"
     ):
-        models.build("mnist_residual", (1, 3, 28), 10)
+        models.build("mnist_residual", (1, 7, 28), 10)

@@ -37,7 +37,7 @@ def test_models(imagetune: Command) -> None:
         "mnist_v2": 4_232,
         "mnist_v3": 4_968,
         "mnist_small": 4_968,
-        "mnist_residual": 4_554,
+        "mnist_residual": 4_818,
         "mini_resnet": 269_722,
         "vae": 500_145,
     }
