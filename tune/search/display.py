@@ -23,6 +23,7 @@ from tune.search.ledger import Ledger
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 from tune.training import EpochMetrics
+from tune.training.console import clock
 
 REFRESH = 0.25  # seconds between two drawings of the live page
 MESSAGES = 4  # lines of the latest events below it
@@ -35,13 +36,6 @@ STYLES = {
     Status.OUT_OF_MEMORY: "magenta",
     Status.FAILED: "red",
 }
-
-
-def clock_text(seconds: float) -> str:
-    """Seconds as h:mm:ss or m:ss."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def config_text(config: Mapping[str, Any]) -> str:
@@ -100,7 +94,7 @@ class Lines:
     def say(self, text: str) -> None:
         """One line."""
         self._said = time.monotonic()
-        print(f"[{clock_text(self.elapsed):>7}] {text}", file=sys.stderr, flush=True)
+        print(f"[{clock(self.elapsed):>7}] {text}", file=sys.stderr, flush=True)
 
     def tick(self, search: Ledger) -> None:
         """How far the search is, where nothing else was said for a while: a log in which nothing moves looks hung."""
@@ -134,7 +128,7 @@ class Page(Lines):
 
     def say(self, text: str) -> None:
         """A line among the latest events."""
-        self._messages.append(f"[{clock_text(self.elapsed):>7}] {text}")
+        self._messages.append(f"[{clock(self.elapsed):>7}] {text}")
         if not self.live.is_started:
             self._console.print(Text(text, style="dim"))
 
@@ -161,7 +155,7 @@ class Page(Lines):
 
 def _head(search: Ledger, elapsed: float) -> Text:
     text = Text.assemble((search.folder.name, "bold"), f"   {search.record.metric} ({search.record.direction})")
-    text.append(f"   elapsed {clock_text(elapsed)}   {_left_text(search)}")
+    text.append(f"   elapsed {clock(elapsed)}   {_left_text(search)}")
     return text
 
 
@@ -169,7 +163,7 @@ def _left_text(search: Ledger) -> str:
     left = search.time_left()
     if left is None:
         return "estimating the time left"
-    return f"{'at most ' * left.most}about {clock_text(left.seconds)} left"
+    return f"{'at most ' * left.most}about {clock(left.seconds)} left"
 
 
 def _bar(search: Ledger) -> Table:

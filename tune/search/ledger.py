@@ -43,7 +43,6 @@ class Ledger:
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float | None] = {}
-        self._seconds: list[float] = []  # of each epoch under this driver
         self.waiting: set[int] = set()
         self._counts: Counter[Status] = Counter()
         for other in records(record.facts.get(WARM, ()), record.metric):
@@ -91,19 +90,19 @@ class Ledger:
     def time_left(self) -> TimeLeft | None:
         """An estimate: each trial left takes as long as those ended under this driver.
 
-        Before one did, the most: every trial left has all the epochs that it can have, each as long as those under this
-        driver. None before the first.
+        Before one did, the most: every trial left has all the epochs that it can have, each as long as those of the
+        trials under way. None before the first.
         """
         ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
         if ended > 0:
             trials = max(self.left, 0) + len(self.waiting) + len(self.live) / 2
             return TimeLeft(self.elapsed / ended * trials, most=False)
-        if not self._seconds or not self.live:
+        begun = [self.trials[number] for number in (*self.live, *self.waiting)]
+        seconds = [epoch.seconds for trial in begun for epoch in trial.epochs]
+        if not seconds or not self.live:
             return None
-        longest = self.spec.longest
-        begun = sum(longest - len(self.trials[number].epochs) for number in (*self.live, *self.waiting))
-        epochs = longest * max(self.left, 0) + begun
-        return TimeLeft(statistics.fmean(self._seconds) * epochs / len(self.live), most=True)
+        epochs = self.spec.longest * (max(self.left, 0) + len(begun)) - len(seconds)
+        return TimeLeft(statistics.fmean(seconds) * epochs / len(self.live), most=True)
 
     # -- changes
 
@@ -133,7 +132,6 @@ class Ledger:
         if metrics.epoch <= len(trial.epochs):
             return False
         self.record.epoch(number, metrics)
-        self._seconds.append(metrics.seconds)
         self._change(number, epochs=(*trial.epochs, metrics))
         if self.record.metric in metrics.values:
             self.proposer.report(number, metrics.epoch, metrics.values[self.record.metric])
