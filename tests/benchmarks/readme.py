@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.rows import RESULTS, read_rows
-from tune.results.reproduce import table as reproduction
+from tune.reproduce.reproduce import table as reproduction
 
 README = Path(__file__).parents[2] / "README.md"
 Row = dict[str, str]

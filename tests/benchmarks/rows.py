@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune.results.versions import circumstances, cpu_name
+from tune.runs.versions import circumstances, cpu_name
 
 __all__ = ["RESULTS", "circumstances", "cpu_name", "read_rows", "write_rows"]
 

@@ -73,7 +73,7 @@ def ours(trials: int, epochs: int) -> list[float]:
 
 def ray_own(trials: int, epochs: int) -> list[float]:
     """The same with Ray Tune's own searcher, scheduler and storage, as its documentation shows them."""
-    from tune.search.cluster import connected
+    from tune.search.ray.cluster import connected
 
     times: list[float] = []
     with connected(), tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ from ray import tune as ray_tune
 
 from tests.benchmarks.scale import loss
 from tune.search.attempt import Assignment, Job, Report, Steps
-from tune.search.on_ray import TrialWorker
+from tune.search.ray.adapters import TrialWorker
 from tune.training import EpochMetrics
 
 

@@ -9,7 +9,7 @@ from tune.cli.output import number, percent, print_json, print_table, say
 from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
-    from tune.results.merged_table import Line
+    from tune.reproduce.merged_table import Line
 
 NAME = "dtypes"
 
@@ -27,9 +27,9 @@ def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: P
         UserError: a file or a package is not as it must be.
         WorkError: a training diverged.
     """
-    from tune.record.layout import write_whole
-    from tune.results.dtypes_figure import dtypes_figure
-    from tune.results.dtypes_table import DIVERGED, ROWS, table
+    from tune.record.folder import write_whole
+    from tune.reproduce.dtypes_figure import dtypes_figure
+    from tune.reproduce.dtypes_table import DIVERGED, ROWS, table
 
     place = out / "reproduce" / NAME
     path = csv or place / f"{NAME}.csv"
@@ -52,9 +52,9 @@ def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: P
 def _measure(seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:
     """Measure each row, and record it as soon as it is known."""
     from tune.cli.screen import Screen
-    from tune.results.dtypes import check_rows, measure
-    from tune.results.dtypes_table import ROWS, record, table
-    from tune.results.merged_table import check_writable
+    from tune.reproduce.dtypes import check_rows, measure
+    from tune.reproduce.dtypes_table import ROWS, record, table
+    from tune.reproduce.merged_table import check_writable
     from tune.spec import data_root
     from tune.training import keep_freed_memory
 

@@ -11,7 +11,7 @@ from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run, parse_grid
 from tune.cli.output import count, number, percent, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tune.results.evaluate import Evaluation
+    from tune.evaluation.evaluate import Evaluation
 
 EXAMPLES = (
     "imagetune evaluate first",
@@ -39,11 +39,11 @@ def evaluate(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Judge a run's best weights: accuracy, F1, calibration, confusion, per class; the bound of a VAE. With figures."""
+    """Evaluate a run on a split: accuracy, F1, calibration, scores per class, a confusion matrix; with figures."""
     grid = None if predictions is None else parse_grid("--predictions", predictions)
 
-    from tune.record.layout import locate_run
-    from tune.results import evaluate as results
+    from tune.evaluation import evaluate as results
+    from tune.record.folder import locate_run
     from tune.spec import data_root
 
     found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, grid)

@@ -72,7 +72,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from tune.results.versions import imagetune_version
+        from tune.runs.versions import imagetune_version
 
         typer.echo(f"imagetune {imagetune_version()}")
         raise typer.Exit

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tune.results.document import json_text
+from tune.json_output import json_text
 
 
 def say(text: str) -> None:

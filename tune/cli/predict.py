@@ -12,8 +12,8 @@ from tune.cli.output import number, percent, print_json, print_table
 from tune.errors import UserError
 
 if TYPE_CHECKING:
+    from tune.evaluation.prediction import Picture
     from tune.record import RunFolder
-    from tune.results.prediction import Picture
 
 EXAMPLES = (
     "imagetune predict first photo.png other.jpg --top 3",
@@ -49,8 +49,8 @@ def predict(
     _check_counts(paths, grid is not None, interpolate)
     _check_output(output)
 
-    from tune.record.layout import locate_run
-    from tune.results import prediction
+    from tune.evaluation import prediction
+    from tune.record.folder import locate_run
 
     folder = locate_run(run, out)
     if grid is not None:
@@ -85,7 +85,7 @@ def _check_output(output: Path | None) -> None:
 
 
 def _classes(folder: RunFolder, paths: list[Path], top: int, output: Path | None, json: bool) -> None:
-    from tune.results import prediction
+    from tune.evaluation import prediction
 
     if output is not None:
         raise UserError(f"--output {output}: the classes of images are no picture; legal: --json > FILE")
@@ -101,7 +101,7 @@ def _classes(folder: RunFolder, paths: list[Path], top: int, output: Path | None
 
 def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, json: bool) -> None:
     """Write the picture, then tell of it."""
-    from tune.record.layout import write_whole
+    from tune.record.folder import write_whole
 
     path = output or picture.path
     write_whole(path, picture.content)

@@ -18,8 +18,8 @@ from tune.cli.output import percent, print_json, print_table, say
 from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
-    from tune.results.merged_table import Line
-    from tune.results.published import PublishedRow
+    from tune.reproduce.merged_table import Line
+    from tune.reproduce.published import PublishedRow
 
 EXAMPLES = (
     "imagetune reproduce --list",
@@ -60,8 +60,8 @@ def reproduce(
         with _continuable():
             dtypes_table.dtypes(only_list, seeds, csv, out, data_dir, json)
         return
-    from tune.results.published import computed_in, rows_named
-    from tune.results.reproduce import table
+    from tune.reproduce.published import computed_in, rows_named
+    from tune.reproduce.reproduce import table
 
     wanted = rows_named(rows or ())
     if precision is not None:
@@ -103,8 +103,8 @@ def _continuable() -> Iterator[None]:
 def _measure(wanted: list[PublishedRow], seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:
     """Train and evaluate each row, and record it as soon as it is known."""
     from tune.cli.screen import Screen
-    from tune.results.merged_table import check_writable
-    from tune.results.reproduce import check_rows, measure, record, table
+    from tune.reproduce.merged_table import check_writable
+    from tune.reproduce.reproduce import check_rows, measure, record, table
     from tune.spec import data_root
     from tune.training import keep_freed_memory
 

@@ -14,7 +14,7 @@ from tune.cli.output import count, measured, number, print_json, say
 
 if TYPE_CHECKING:
     from tune.record import SearchFolder
-    from tune.results.ranking import Ranking
+    from tune.record.ranking import Ranking
 
 EXAMPLES = (
     "imagetune results digits",
@@ -39,7 +39,7 @@ def results(
 ) -> None:
     """Show the trials of a search, best first; makes trials.parquet and epochs.parquet anew."""
     from tune.record import locate_search
-    from tune.results.ranking import read_ranking, rows, write_csv
+    from tune.record.ranking import read_ranking, rows, write_csv
 
     found = read_ranking(locate_search(search, out, study))
     table = (found.table if sort is None else found.sorted_by(sort)).head(top or len(found.table))
@@ -55,7 +55,7 @@ def results(
 
 def show(folder: SearchFolder, top: int | None = None) -> None:
     """Print the best trials of a search."""
-    from tune.results.ranking import read_ranking, rows
+    from tune.record.ranking import read_ranking, rows
 
     found = read_ranking(folder)
     print_ranking(found, rows(found.table.head(top or len(found.table))))

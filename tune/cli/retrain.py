@@ -14,7 +14,7 @@ from tune.cli.train import run_row
 from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
-    from tune.results.retrain import Winner
+    from tune.runs.retrain import Winner
 
 EXAMPLES = (
     "imagetune retrain digits",
@@ -54,9 +54,9 @@ def retrain(
 
     from tune.cli.screen import Screen
     from tune.record import locate_search
-    from tune.results import retrain as winners
-    from tune.results.ranking import read_ranking
-    from tune.results.run import Interrupted
+    from tune.record.ranking import read_ranking
+    from tune.runs import retrain as winners
+    from tune.runs.run import Interrupted
     from tune.spec import SpecError, data_root
     from tune.spec.overrides import parse_overrides
     from tune.training import keep_freed_memory

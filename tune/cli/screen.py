@@ -13,7 +13,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tune.training import Training
 from tune.training.console import clock
-from tune.training.inputs import steps_per_epoch
+from tune.training.splits import steps_per_epoch
 
 
 class Screen:

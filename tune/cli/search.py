@@ -46,10 +46,10 @@ def search(
     json: Json = False,
 ) -> None:
     """Search a space with Ray Tune (ASHA) and Optuna; killed at any moment, it goes on with --resume."""
+    from tune.record.search_status import search_status
     from tune.search.display import watching
     from tune.search.request import Request
     from tune.search.runner import run_search
-    from tune.search.status import standing
     from tune.spec import data_root
 
     request = Request(
@@ -69,7 +69,7 @@ def search(
     with watching() as observer:
         outcome = run_search(request, observer)
     if json:
-        print_json(standing(outcome.folder).to_dict())
+        print_json(search_status(outcome.folder).to_dict())
     else:
         from tune.cli.results import show
 

@@ -11,10 +11,10 @@ EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
 def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Json = False) -> None:
     """Say whether a search is running, finished, stopped, interrupted or failed, and what is best so far."""
     from tune.record import locate_search
-    from tune.search.status import standing
+    from tune.record.search_status import search_status
     from tune.spec.files import value_text
 
-    found = standing(locate_search(search, out, study))
+    found = search_status(locate_search(search, out, study))
     if json:
         print_json(found.to_dict())
         return

@@ -14,8 +14,8 @@ from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
     from tune.record import RunFolder
-    from tune.results.run import RunResult
-    from tune.results.run_plan import RunPlan
+    from tune.runs.plan import RunPlan
+    from tune.runs.run import RunResult
 
 _FIELDS = (
     "model.cnn_layers=3 model.starting_channels=12 model.final_channels=48 model.activation=mish "
@@ -47,7 +47,7 @@ def train(
 ) -> None:
     """Train one experiment; its run folder holds the best weights, every epoch's metrics and a log."""
     from tune.cli.screen import Screen
-    from tune.results.run import Interrupted, run
+    from tune.runs.run import Interrupted, run
     from tune.spec import data_root
     from tune.training import keep_freed_memory
 
@@ -74,8 +74,8 @@ def _plan(
     Raises:
         UserError: all that is wrong with it.
     """
-    from tune.record.layout import RunFolder, check_new_name, locate_run
-    from tune.results.run_plan import RunPlan
+    from tune.record.folder import RunFolder, check_new_name, locate_run
+    from tune.runs.plan import RunPlan
     from tune.spec import data_root, load_experiment
     from tune.spec.files import find
 
@@ -100,7 +100,7 @@ def _begun(argument: str, name: str | None, out: Path) -> tuple[RunFolder, str]:
     Raises:
         UserError: there is no such run.
     """
-    from tune.record.layout import RunFolder, locate, locate_run
+    from tune.record.folder import RunFolder, locate, locate_run
     from tune.spec import SpecError
     from tune.spec.files import find
 

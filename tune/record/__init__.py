@@ -1,6 +1,6 @@
 """The durable truth about searches and runs: study, folders, tables."""
 
-from tune.record.layout import RunFolder, SearchFolder, locate_run, locate_search
+from tune.record.folder import RunFolder, SearchFolder, locate_run, locate_search
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord
 

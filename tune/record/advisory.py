@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event, text
 
 from tune.record.connection import AwayError
 from tune.record.database import DatabaseAwayError
-from tune.record.holder import DRIVER, LostSearchError, held, myself, named
+from tune.record.process_identity import DRIVER, LostSearchError, held, myself, named
 from tune.record.study import Record
 
 DYING = 2.0  # seconds for the server to notice that a killed holder's connection is closed

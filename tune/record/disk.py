@@ -32,7 +32,7 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
-def patiently(
+def retry_while_disk_full(
     write: Callable[[], None],
     folder: Path,
     say: Callable[[str], None] = lambda text: None,

@@ -15,7 +15,7 @@ from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lo
 
 from tune.errors import WorkError
 from tune.record import disk
-from tune.record.disk import FullDiskError, UnwritableError, patiently
+from tune.record.disk import FullDiskError, UnwritableError, retry_while_disk_full
 
 
 class DamagedRecordError(WorkError):
@@ -83,7 +83,7 @@ class Journal(JournalFileBackend):
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
-            patiently(lambda: self._append(text), self._path.parent, self._say, self._patience)
+            retry_while_disk_full(lambda: self._append(text), self._path.parent, self._say, self._patience)
         except FullDiskError:
             self._patience = 0.0  # whoever ends the search after this shall not wait again
             raise

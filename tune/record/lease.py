@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tune.record import lock
 from tune.record.disk import UnwritableError
-from tune.record.holder import DRIVER, LostSearchError, held, is_here, lives, myself, named
+from tune.record.folder import SearchFolder
 from tune.record.journal import DamagedRecordError
-from tune.record.layout import SearchFolder
+from tune.record.process_identity import DRIVER, LostSearchError, held, is_here, lives, myself, named
 from tune.record.study import Record
 
 if TYPE_CHECKING:

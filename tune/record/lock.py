@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tune.errors import UserError
-from tune.record.layout import SearchFolder
+from tune.record.folder import SearchFolder
 
 UNSUPPORTED = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from tune.errors import UserError
+from tune.record.folder import SearchFolder
 from tune.record.journal import DamagedRecordError
-from tune.record.layout import SearchFolder
-from tune.record.resolved import made_with
+from tune.record.search_yaml import made_with
 from tune.record.study import Direction, Record
 from tune.record.url import IDENTITY, Say, shown, taken
 

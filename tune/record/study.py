@@ -19,8 +19,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config, Space
+from tune.record.distributions import CONSTRAINT_PREFIX, params
 from tune.record.journal import DamagedRecordError, Journal, mend
-from tune.record.params import CONSTRAINT_PREFIX, params
 from tune.record.status import Status
 from tune.training import EpochMetrics
 
@@ -167,7 +167,7 @@ class Record:
         """The trial runs."""
         self._writable.set_trial_state_values(self._id(number), TrialState.RUNNING)
 
-    def rest(self, number: int) -> None:
+    def requeue(self, number: int) -> None:
         """Put a running trial back to WAITING, its epochs kept."""
         self._writable.set_trial_state_values(self._id(number), TrialState.WAITING)
 
@@ -205,7 +205,7 @@ class Record:
                 self._writable.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{status}", 1.0)
             self._writable.set_trial_state_values(identity, state, values)
 
-    def settle(self) -> list[int]:
+    def recover(self) -> list[int]:
         """After a driver died: finish what it began to end, put its running trials back to WAITING; returns those."""
         resting = []
         for trial in self._storage.get_all_trials(self._study, deepcopy=False):
@@ -213,7 +213,7 @@ class Record:
                 if outcome := trial.user_attrs.get("outcome"):
                     self.end(trial.number, Status(outcome["status"]), outcome["reason"])
                 else:
-                    self.rest(trial.number)
+                    self.requeue(trial.number)
                     resting.append(trial.number)
         return resting
 

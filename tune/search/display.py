@@ -18,8 +18,8 @@ from rich.text import Text
 from search_spaces import Config
 from tune.record.status import Status
 from tune.record.study import TrialRecord
-from tune.search.events import Observer
 from tune.search.ledger import Ledger
+from tune.search.observer import Observer
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 from tune.training import EpochMetrics

@@ -13,19 +13,19 @@ from enum import Enum
 
 from tune.record import disk
 from tune.record.disk import UnwritableError
-from tune.record.layout import SearchFolder
+from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record
 from tune.search.attempt import Assignment, Report
-from tune.search.events import Observer
 from tune.search.ledger import Ledger
+from tune.search.observer import Observer
 from tune.search.retention import Retention
-from tune.search.sampler import Proposer
-from tune.search.scheduler import Asha
+from tune.search.samplers.proposer import Proposer
+from tune.search.schedulers.asha import Asha
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
 
-LOSSES = 3  # how often a trial may lose its worker (a crash, a node gone) before it counts as failed
+MAX_WORKER_DEATHS = 3  # how often a trial may lose its worker (a crash, a node gone) before it counts as failed
 
 ENDS = {
     "epochs": (Status.COMPLETED, "all epochs"),
@@ -36,7 +36,7 @@ ENDS = {
 }
 
 
-class Next(Enum):
+class NoTrial(Enum):
     """What to do where there is no trial to start."""
 
     WAIT = "wait"
@@ -73,22 +73,22 @@ class Driver(Ledger):
 
     # -- what comes next
 
-    def next(self) -> Assignment | Next:
+    def next(self) -> Assignment | NoTrial:
         """The next trial to start: one that waits, by number, else a new one."""
         with self._stopping_when_unwritable():
-            return Next.DONE if self.halt else self._next()
-        return Next.DONE
+            return NoTrial.DONE if self.halt else self._next()
+        return NoTrial.DONE
 
-    def _next(self) -> Assignment | Next:
+    def _next(self) -> Assignment | NoTrial:
         number = min(self.waiting) if self.waiting else self._draw()
         if number is None:
-            return Next.WAIT if self.live else Next.DONE
+            return NoTrial.WAIT if self.live else NoTrial.DONE
         return self._start(number)
 
     def _draw(self) -> int | None:
         if self.left <= 0 or self.exhausted:
             return None
-        known = (self.proposer.vet(config) for config in self.spec.first)
+        known = (self.proposer.validate(config) for config in self.spec.first)
         proposal = next((one for one in known if one is not None), None) or self.proposer.propose(len(self.trials))
         if proposal is None:
             self.exhausted = True
@@ -123,7 +123,7 @@ class Driver(Ledger):
     def _enter(self, number: int, report: Report) -> bool:
         if number not in self.live:
             return True
-        self.heard(number)
+        self.heartbeat(number)
         self._heed_pause(report)
         for metrics in report.epochs:
             if self.epoch(number, metrics):
@@ -190,7 +190,7 @@ class Driver(Ledger):
         if detail:
             self.fact(number, "error", detail)
         if self.count(number, "attempts") <= self.spec.search.failures.retries:
-            self._rest(number, f"{reason}; tried again")
+            self._requeue(number, f"{reason}; tried again")
         else:
             self._end(number, Status.FAILED, reason)
             self._end_hopeless()
@@ -201,30 +201,30 @@ class Driver(Ledger):
         if len(ended) >= self.spec.search.failures.consecutive and all(t.status is Status.FAILED for t in ended):
             self.stop(f"failed: the first {len(ended)} trials all failed; the last: {ended[-1].reason}")
 
-    def again(self, number: int, reason: str) -> None:
+    def requeue(self, number: int, reason: str) -> None:
         """A worker is replaced before it has begun with a trial: put that back, and count it as nothing."""
         with self._stopping_when_unwritable():
             if number in self.live:
-                self._rest(number, reason)
+                self._requeue(number, reason)
 
-    def lost(self, number: int, reason: str, *, out_of_memory: bool = False) -> None:
+    def worker_died(self, number: int, reason: str, *, out_of_memory: bool = False) -> None:
         """A worker died under a trial: put it back, unless that happened too often or memory was the cause."""
         with self._stopping_when_unwritable():
             if number in self.live:
-                self._lost(number, reason, out_of_memory=out_of_memory)
+                self._worker_died(number, reason, out_of_memory=out_of_memory)
 
-    def _lost(self, number: int, reason: str, *, out_of_memory: bool) -> None:
+    def _worker_died(self, number: int, reason: str, *, out_of_memory: bool) -> None:
         if out_of_memory:
             self._end(number, Status.OUT_OF_MEMORY, reason)
             return
         losses = self.count(number, "losses")
-        if losses <= LOSSES:
-            self._rest(number, f"{reason}; goes on from its last checkpoint")
+        if losses <= MAX_WORKER_DEATHS:
+            self._requeue(number, f"{reason}; goes on from its last checkpoint")
         else:
             self._end(number, Status.FAILED, f"lost its worker {losses} times: {reason}")
             self._end_hopeless()
 
-    def turn(self) -> list[int]:
+    def poll(self) -> list[int]:
         """Called a few times a second: the display, the time budget, hung trials (returned)."""
         self.observer.tick(self)
         budget = self.spec.search.time_budget
@@ -248,16 +248,16 @@ class Driver(Ledger):
     # -- ends
 
     def stop(self, reason: str) -> None:
-        """End the search before its end; live trials are put back to wait by `rest_all`."""
+        """End the search before its end; live trials are put back to wait by `requeue_all`."""
         self.halt = self.halt or reason
 
-    def rest_all(self) -> None:
+    def requeue_all(self) -> None:
         """Put every live trial back to wait, its epochs kept."""
         for number in list(self.live):
-            self._rest(number, "")
+            self._requeue(number, "")
 
-    def _rest(self, number: int, reason: str) -> None:
-        self.put_back(number)
+    def _requeue(self, number: int, reason: str) -> None:
+        self.requeue_trial(number)
         self.observer.ended(number, Status.WAITING, reason)
 
     def _end(self, number: int, status: Status, reason: str) -> None:

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tune.record.layout import SearchFolder
+from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord
-from tune.search.sampler import Proposal, Proposer
-from tune.search.scheduler import Asha
-from tune.search.warm import WARM, records
+from tune.search.samplers.proposer import Proposal, Proposer
+from tune.search.schedulers.asha import Asha
+from tune.search.warm_start import WARM, records
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
 
@@ -47,7 +47,7 @@ class Ledger:
         self._counts: Counter[Status] = Counter()
         for other in records(record.facts.get(WARM, ()), record.metric):
             proposer.see(other, record.metric, record.direction)
-        self.resting = record.settle()
+        self.resting = record.recover()
         for trial in record.trials():
             self._put(trial)
             proposer.see(trial, record.metric, record.direction)
@@ -121,7 +121,7 @@ class Ledger:
         self.live[number] = None
         return self._change(number, status=Status.RUNNING)
 
-    def heard(self, number: int) -> None:
+    def heartbeat(self, number: int) -> None:
         """The trial gave a sign of life: it was placed on a node, or reported."""
         if number in self.live:
             self.live[number] = self.clock()
@@ -148,10 +148,10 @@ class Ledger:
         self.fact(number, key, times)
         return times
 
-    def put_back(self, number: int) -> None:
+    def requeue_trial(self, number: int) -> None:
         """The trial waits, its epochs kept."""
         self.live.pop(number, None)
-        self.record.rest(number)
+        self.record.requeue(number)
         self._change(number, status=Status.WAITING)
 
     def close(self, number: int, status: Status, reason: str) -> TrialRecord:

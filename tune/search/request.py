@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tune.errors import UserError
-from tune.record.layout import SearchFolder, check_new_name, locate
-from tune.record.resolved import FREE, check_described, read_search, refuse_changes
+from tune.record.folder import SearchFolder, check_new_name, locate
+from tune.record.search_yaml import FREE, check_described, read_search, refuse_changes
 from tune.record.storage import check_new_study, noted_place
 from tune.record.url import study_url
 from tune.spec.dotted import with_values

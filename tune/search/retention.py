@@ -11,8 +11,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from tune.record.disk import patiently
-from tune.record.layout import SearchFolder
+from tune.record.disk import retry_while_disk_full
+from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Direction, TrialRecord
 from tune.search.attempt import LAST, sweep_partial, whole_state
@@ -75,7 +75,7 @@ class Retention:
         weights = None if target.is_file() or best is None else _best_weights(found, best.epoch)
         if weights is not None and best is not None:
             facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._metric}
-            patiently(lambda: save_weights(target, weights, facts), target.parent, self._say)
+            retry_while_disk_full(lambda: save_weights(target, weights, facts), target.parent, self._say)
         for path in found:
             path.unlink(missing_ok=True)
 

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tune.errors import UserError, WorkError
-from tune.record.layout import SearchFolder, locate_search, write_whole
+from tune.record.folder import SearchFolder, locate_search, write_whole
 from tune.record.lease import leading, refuse_driven
 from tune.record.lock import driving
-from tune.record.resolved import read_search, write_search
+from tune.record.search_yaml import read_search, write_search
 from tune.record.storage import begin_record, has_record, lying_in, open_record, place_of
 from tune.record.study import Record, quiet_optuna, repair
 from tune.record.url import study_url
-from tune.search.cluster import Holding, connected, holding
 from tune.search.driver import Driver
-from tune.search.ending import Outcome, ending_in_order, finish
-from tune.search.events import Observer
 from tune.search.feasible import Feasibility
+from tune.search.observer import Observer
+from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
-from tune.search.sampler import Proposer
-from tune.search.scheduler import Asha
-from tune.search.warm import WARM, warm_trials
+from tune.search.samplers.proposer import Proposer
+from tune.search.schedulers.asha import Asha
+from tune.search.shutdown import Outcome, ending_in_order, finish
+from tune.search.warm_start import WARM, warm_trials
 from tune.spec.search import SearchSpec
 from tune.training import last_lines, open_splits
 
 if TYPE_CHECKING:
-    from tune.search.on_ray import TrialWorker
+    from tune.search.ray.adapters import TrialWorker
 
 
 def run_search(request: Request, observer: Observer, worker: type[TrialWorker] | None = None) -> Outcome:
@@ -45,8 +45,8 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     warm = _warm(spec, request, observer)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)
     with connected(request.address), quiet_optuna():
-        held = holding(spec.search.resources)
-        observer.say(_resources_line(spec, held))
+        resources = trial_resources(spec.search.resources)
+        observer.say(_resources_line(spec, resources))
         folder.path.mkdir(parents=True, exist_ok=True)
         with driving(folder):
             record = _open(spec, folder, splits.split_hash, observer.say)
@@ -55,7 +55,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
                     record.note(WARM, [*record.facts.get(WARM, []), *warm])
                 driver = _driver(spec, folder, record, request, observer)
                 lease.lost = driver.stop
-                return _drive(driver, held, request, worker)
+                return _drive(driver, resources, request, worker)
 
 
 def _warm(spec: SearchSpec, request: Request, observer: Observer) -> list[dict[str, Any]]:
@@ -68,13 +68,13 @@ def _warm(spec: SearchSpec, request: Request, observer: Observer) -> list[dict[s
     return rows
 
 
-def _drive(driver: Driver, held: Holding, request: Request, worker: type[TrialWorker] | None) -> Outcome:
-    from tune.search.execute import execute
-    from tune.search.on_ray import TrialWorker
+def _drive(driver: Driver, resources: TrialResources, request: Request, worker: type[TrialWorker] | None) -> Outcome:
+    from tune.search.ray.adapters import TrialWorker
+    from tune.search.ray.execution import execute
 
     try:
         with ending_in_order(driver):
-            execute(driver, held, request.root, worker or TrialWorker)
+            execute(driver, resources, request.root, worker or TrialWorker)
     except UserError:
         raise
     except Exception as error:
@@ -127,7 +127,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
-def _resources_line(spec: SearchSpec, held: Holding) -> str:
+def _resources_line(spec: SearchSpec, resources: TrialResources) -> str:
     auto = " (gpu: auto)" if spec.search.resources.gpu == "auto" else ""
-    at_once = held.at_once(spec.search.concurrent)
-    return f"each trial reserves {held.cpu:g} CPU and {held.gpu:g} GPU{auto}; {at_once} at once"
+    at_once = resources.at_once(spec.search.concurrent)
+    return f"each trial reserves {resources.cpu:g} CPU and {resources.gpu:g} GPU{auto}; {at_once} at once"

@@ -16,9 +16,9 @@ import models
 from search_spaces import Space
 from tune.spec.errors import Problem
 from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
+from tune.spec.pydantic_errors import validated
 from tune.spec.search import ConstraintsSpec, SchedulerSpec, SearchSettings
 from tune.spec.tasks import OWN_FIELDS, metrics_of
-from tune.spec.translate import validated
 
 Look = Callable[[DataSpec], data.DatasetInfo]
 """How the shape, classes and size of a data set are come by; raises `data.DataError`."""

@@ -9,8 +9,8 @@ from annotated_types import Ge, Lt
 from pydantic import Discriminator, create_model
 
 import models
-from tune.spec.frozen import FROM_LIST, Frozen
-from tune.spec.images import DataSpec, Normalization
+from tune.spec.base import FROM_LIST, Frozen
+from tune.spec.data_spec import DataSpec, Normalization
 from tune.spec.recipe import AveragingSpec, EarlyStoppingSpec, OptimizerSpec, ScheduleSpec, TrainingSpec
 
 __all__ = [

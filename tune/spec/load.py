@@ -8,12 +8,12 @@ from pathlib import Path
 from tune.spec.checks import check_search, looker
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
-from tune.spec.free import first_configs, free_fields, reasons_against
+from tune.spec.free_fields import first_configs, free_fields, reasons_against
 from tune.spec.overrides import parse_overrides
-from tune.spec.possible import find_example, space_problems
+from tune.spec.pydantic_errors import validated
 from tune.spec.search import ConstraintsSpec, SearchSettings, SearchSpec
 from tune.spec.sections import Loaded, read
-from tune.spec.translate import validated
+from tune.spec.space_checks import find_example, space_problems
 
 __all__ = ["load_experiment", "load_search", "parse_overrides"]
 

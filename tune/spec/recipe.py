@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, ValidationInfo, field_validator
 
-from tune.spec.frozen import FROM_LIST, Fraction, Frozen
+from tune.spec.base import FROM_LIST, Fraction, Frozen
 
 
 class OneOfSeveral(Frozen):

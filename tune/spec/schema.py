@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 import models
 from data import augment as augmentations
+from tune.spec.data_spec import Augmentations, augment_class
 from tune.spec.dotted import Tree, within
 from tune.spec.experiment import Experiment, model_spec_class
-from tune.spec.images import Augmentations, augment_class
 
 Kind = type[BaseModel]
 

@@ -11,10 +11,10 @@ from annotated_types import Ge, Gt
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
 
 from search_spaces import Config, Space, write
+from tune.spec.base import Frozen
 from tune.spec.dotted import with_values
 from tune.spec.errors import shown
 from tune.spec.experiment import Experiment
-from tune.spec.frozen import Frozen
 
 Metric = Literal[
     "val_loss", "val_accuracy", "val_reconstruction", "val_kl",

@@ -3,12 +3,12 @@
 from tune.training.checkpoint import PARTIAL, CheckpointError, load, load_weights, save, save_weights
 from tune.training.console import RunLog, epoch_line
 from tune.training.failures import last_lines, out_of_memory
-from tune.training.inputs import Splits, open_splits, stored_as
 from tune.training.loop import End, Training, train
-from tune.training.memory import MALLOC_ENVIRONMENT, keep_freed_memory
+from tune.training.malloc import MALLOC_ENVIRONMENT, keep_freed_memory
 from tune.training.metrics import EpochMetrics, Mode, best_of
-from tune.training.recipe import autocast
+from tune.training.optimizer import autocast
 from tune.training.seeding import cpu_threads, seeded, stream_seed
+from tune.training.splits import Splits, open_splits, stored_as
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of
 

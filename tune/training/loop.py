@@ -16,13 +16,13 @@ import models
 from tune.spec.experiment import Experiment
 from tune.training.averaging import Averaging
 from tune.training.checkpoint import CheckpointError
-from tune.training.descent import Descent
-from tune.training.inputs import Splits, augment_of, steps_per_epoch
 from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
-from tune.training.network import initial_model, memory_format
-from tune.training.recipe import autocast
+from tune.training.model_init import initial_model, memory_format
+from tune.training.optimizer import autocast
+from tune.training.optimizer_step import OptimizerStep
 from tune.training.schedules import Schedule
 from tune.training.seeding import cpu_threads, seeded, stream_seed
+from tune.training.splits import Splits, augment_of, steps_per_epoch
 from tune.training.state import check_identity, copied, identity
 from tune.training.tasks import check_metric, task_of
 
@@ -103,8 +103,8 @@ class Training:
         task = models.get(experiment.model.name).task
         self._task = task_of(task, spec)
         check_metric(metric, task)
-        self._descent = Descent(spec, self.model, device)
-        self._schedule = Schedule(spec, self._descent.optimizer, self._steps)
+        self._optimizer_step = OptimizerStep(spec, self.model, device)
+        self._schedule = Schedule(spec, self._optimizer_step.optimizer, self._steps)
         self._averaging = Averaging(spec, self.model)
         self._augment = augment_of(experiment.data)
 
@@ -167,7 +167,7 @@ class Training:
         """One step of the optimizer on (B, C, H, W) images and (B,) labels: the batch's mean loss, others' sums."""
         outputs = self._outputs(self.model, images)
         loss = self._task.loss(outputs, images, labels, training=True)
-        self._descent.step(loss)
+        self._optimizer_step.step(loss)
         self._averaging.after_step()
         self._schedule.after_batch()
         with torch.no_grad():
@@ -216,7 +216,7 @@ class Training:
         """
         live = {
             "model": self.model.state_dict(),
-            **self._descent.state_dict(),
+            **self._optimizer_step.state_dict(),
             "schedule": self._schedule.state_dict(),
             "averaging": self._averaging.state_dict(),
             "best_weights": self.best_weights,
@@ -235,7 +235,7 @@ class Training:
         own = copied(state)  # torch keeps the tensors it is handed, and would train the caller's
         try:
             self.model.load_state_dict(own["model"])
-            self._descent.load_state_dict(own)
+            self._optimizer_step.load_state_dict(own)
             self._schedule.load_state_dict(own["schedule"])
             self._averaging.load_state_dict(own["averaging"])
             self.history = [EpochMetrics.from_dict(row) for row in own["history"]]

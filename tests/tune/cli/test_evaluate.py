@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import written
+from tests.tune.runs.folders import written
 
 KEYS = [
     "split", "n", "loss", "accuracy", "macro_f1", "top5_accuracy", "expected_calibration_error", "per_class",

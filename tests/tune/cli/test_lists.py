@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import image_folder
+from tests.tune.runs.folders import image_folder
 
 
 def test_datasets(imagetune: Command) -> None:

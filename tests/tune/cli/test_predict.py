@@ -13,7 +13,7 @@ from PIL import Image
 
 import data
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import written
+from tests.tune.runs.folders import written
 
 VAE = "model={name: vae, cnn_layers: 2, starting_channels: 8, final_channels: 16, latent_dim: 4}"
 
@@ -155,7 +155,7 @@ def test_refusals(both: Command, words: list[str], line: str) -> None:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier and a VAE that were trained once."""
-    from tests.tune.results.folders import trained
+    from tests.tune.runs.folders import trained
 
     place = tmp_path_factory.mktemp("runs")
     trained(place, name="run")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import image_folder, search_folder
+from tests.tune.runs.folders import image_folder, search_folder
 from tune.cli.main import COMMANDS, load
 
 COMMON = {"--out", "--data-dir", "--json"}

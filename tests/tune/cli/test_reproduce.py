@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import EXPERIMENT, written
-from tune.results.published import ROWS, Caveat, PublishedRow
+from tests.tune.runs.folders import EXPERIMENT, written
+from tune.reproduce.published import ROWS, Caveat, PublishedRow
 
 ROOT = Path(__file__).parents[3]
 PLACE = Path("checkpoints/reproduce")
@@ -32,8 +32,8 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         PublishedRow("wild", str(wild), 0.01, 0.5),
         PublishedRow("in_float32", str(tiny), 0.01, 0.5),
     )
-    monkeypatch.setattr("tune.results.published.ROWS", {row.name: row for row in rows})
-    monkeypatch.setattr("tune.results.reproduce.ROWS", {row.name: row for row in rows})
+    monkeypatch.setattr("tune.reproduce.published.ROWS", {row.name: row for row in rows})
+    monkeypatch.setattr("tune.reproduce.reproduce.ROWS", {row.name: row for row in rows})
 
 
 def lines(path: Path = PLACE / "reproduction.csv") -> dict[str, dict[str, str]]:
@@ -143,7 +143,7 @@ PROGRAM = """
 import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-from tune.results import published, reproduce
+from tune.reproduce import published, reproduce
 from tune.cli.main import main
 row = published.PublishedRow("long", sys.argv.pop(1), 0.01, 0.5)
 published.ROWS = reproduce.ROWS = {"long": row}

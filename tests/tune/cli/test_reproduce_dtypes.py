@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import EXPERIMENT, written
-from tune.results import dtypes
-from tune.results.dtypes_table import ROWS
-from tune.results.latency import measure_latency
-from tune.results.own_process import train_here
+from tests.tune.runs.folders import EXPERIMENT, written
+from tune.export.latency import measure_latency
+from tune.reproduce import dtypes
+from tune.reproduce.dtypes_table import ROWS
+from tune.reproduce.subprocess_training import train_here
 
 PLACE = Path("checkpoints/reproduce/dtypes")
 
@@ -26,8 +26,8 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two rows on the bundled digits, trained in this process."""
     tiny = str(written(tmp_path, EXPERIMENT.replace("epochs: 3", "epochs: 1")))
     two = {name: replace(ROWS[name], experiment=tiny) for name in ("float32", "onnx_int8")}
-    monkeypatch.setattr("tune.results.dtypes_table.ROWS", two)
-    monkeypatch.setattr(dtypes, "train_apart", lambda plan, root, screen: train_here(plan, root, screen.say))
+    monkeypatch.setattr("tune.reproduce.dtypes_table.ROWS", two)
+    monkeypatch.setattr(dtypes, "train_in_subprocess", lambda plan, root, screen: train_here(plan, root, screen.say))
     monkeypatch.setattr(dtypes, "measure_latency", partial(measure_latency, seconds=0.0))
     monkeypatch.setattr("tune.training.keep_freed_memory", lambda: True)
 
@@ -86,7 +86,7 @@ def test_a_missing_package_is_said_before_the_first_training(
     def without(name: str, package: str | None = None) -> ModuleSpec | None:
         return None if name == "onnxruntime" else find(name, package)
 
-    monkeypatch.setattr("tune.results.onnx_model.find_spec", without)
+    monkeypatch.setattr("tune.export.onnx_model.find_spec", without)
     outcome = imagetune("reproduce", "dtypes")
     assert outcome.code == 2
     assert "ONNX models need onnxruntime" in outcome.err

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import SPACE, search_folder
+from tests.tune.runs.folders import SPACE, search_folder
 from tune.record import Record, Status
-from tune.record.resolved import read_search
+from tune.record.search_yaml import read_search
 
 COLUMNS = [
     "trial", "status", "reason", "best_epoch", "val_loss", "val_accuracy", "train_loss", "train_accuracy", "epochs",

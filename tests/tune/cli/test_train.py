@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.results.folders import EXPERIMENT, image_folder, search_folder, written
-from tune.record.table import EPOCH_COLUMNS
+from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, written
+from tune.record.tables import EPOCH_COLUMNS
 from tune.spec.files import read_tree
 
 ROOT = Path(__file__).parents[3]

@@ -13,9 +13,9 @@ import pytest
 from search_spaces import Config
 from tests.tune.search.simulation import spec_of
 from tune.record import lease
-from tune.record.layout import SearchFolder
+from tune.record.folder import SearchFolder
 from tune.record.lease import leading
-from tune.record.resolved import write_search
+from tune.record.search_yaml import write_search
 from tune.record.storage import begin_record, open_record, place_of
 from tune.record.study import Record
 from tune.record.url import study_url

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.tune.search.ray_workers import SlowWorker
-from tune.search.events import Silent
+from tune.search.observer import Silent
 from tune.search.request import Request
 from tune.search.runner import run_search
 

@@ -22,7 +22,7 @@ from tune.errors import WorkError
 from tune.record import disk
 from tune.record.connection import AwayError
 from tune.record.database import DatabaseAwayError
-from tune.record.layout import SearchFolder
+from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.storage import open_record
 from tune.record.study import Record
@@ -59,7 +59,7 @@ class TestRecord:
         record.start(0)
         record.start(0)
         record.epoch(0, metrics(1, 2.0))
-        record.rest(0)
+        record.requeue(0)
         trial = place.open().trial(0)
         assert (trial.status, len(trial.epochs)) == (Status.WAITING, 1)
         record.start(0)
@@ -84,10 +84,10 @@ class TestRecord:
         record.start(0)
         record.start(1)
         record.fact(1, "outcome", {"status": "stopped", "reason": "asha"})
-        assert place.open().settle() == [0]
+        assert place.open().recover() == [0]
         again = place.open()
         assert [trial.status for trial in again.trials()] == [Status.WAITING, Status.STOPPED, Status.WAITING]
-        assert again.settle() == []
+        assert again.recover() == []
 
     def test_notes_and_long_texts(self, place: Place) -> None:
         record = place.begin()

@@ -13,9 +13,9 @@ import pytest
 
 from tune.errors import UserError
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
-from tune.record.disk import FullDiskError, is_full, patiently
+from tune.record.disk import FullDiskError, is_full, retry_while_disk_full
+from tune.record.folder import check_new_name, write_whole
 from tune.record.journal import Journal
-from tune.record.layout import check_new_name, write_whole
 from tune.record.lock import driving, is_driven
 
 HOLD = """
@@ -143,7 +143,7 @@ def test_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EDQUOT, "disk quota exceeded")
 
     with pytest.raises(FullDiskError, match=r"the disk stayed full for 0 s; free some space and resume"):
-        patiently(full, tmp_path, patience=0.05)
+        retry_while_disk_full(full, tmp_path, patience=0.05)
     assert tries > 2
 
 

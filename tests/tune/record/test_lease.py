@@ -10,11 +10,12 @@ import pytest
 
 from tests.tune.record.places import CONFIG, Place, Server
 from tune.errors import UserError
-from tune.record import holder, lease
+from tune.record import lease
+from tune.record import process_identity as holder
 from tune.record.advisory import AdvisoryLock
-from tune.record.holder import DRIVER, LostSearchError, lives, myself
 from tune.record.lease import Heartbeat, Unshared, is_driven, leading, on_network
-from tune.search.status import standing
+from tune.record.process_identity import DRIVER, LostSearchError, lives, myself
+from tune.record.search_status import search_status
 
 
 def elsewhere(until: float) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_k
     process = place.holder()
     try:
         assert is_driven(place.folder, record)
-        assert standing(place.folder).status == "running"
+        assert search_status(place.folder).status == "running"
         with pytest.raises(UserError, match=rf"driven by another search that lives \(host .*, pid {process.pid}\)"):
             leading(place.folder, place.open()).__enter__()
     finally:
@@ -41,8 +42,8 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_k
     start = time.monotonic()
     with leading(place.folder, place.open()):
         assert time.monotonic() - start < 3
-        assert standing(place.folder).status == "running"
-    assert standing(place.folder).status == "interrupted"
+        assert search_status(place.folder).status == "running"
+    assert search_status(place.folder).status == "interrupted"
 
 
 def test_two_drivers_in_turn(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.tune.record.searching import OVERRIDES
 from tests.tune.search.processes import Started
 from tests.tune.search.simulation import SPACE, Simulation, spec_of
 from tune.cli.main import app
-from tune.record.table import trials_table
+from tune.record.tables import trials_table
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.tune.record.places import Place, Server
 from tune.errors import UserError, WorkError
+from tune.record.folder import SearchFolder, locate_search
 from tune.record.journal import DamagedRecordError
-from tune.record.layout import SearchFolder, locate_search
-from tune.record.resolved import write_search
+from tune.record.search_yaml import write_search
 from tune.record.storage import begin_record, check_new_study, has_record, lying_in, open_record, place_of
 from tune.record.url import shown, study_url
 

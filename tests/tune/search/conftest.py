@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """A Ray with two CPUs and two GPUs that are none: what is scheduled on them runs on the CPU."""
-    from tune.search.cluster import connected
+    from tune.search.ray.cluster import connected
 
     with connected(num_cpus=2, num_gpus=2):
         yield

@@ -84,8 +84,10 @@ def _ends(storage: object, trial: int, state: TrialState, values: object = None)
 def points() -> dict[str, Patch]:
     """Every point by name."""
     from tune.record import journal
-    from tune.search import ending, runner, sampler
+    from tune.search import runner
+    from tune.search import shutdown as ending
     from tune.search.retention import Retention
+    from tune.search.samplers import proposer as sampler
 
     return {
         "lock": before(journal, "_write_all"),
@@ -124,7 +126,7 @@ def inject(fault: str) -> None:
     name, _, value = fault.partition(":")
     if name == "worker":
         from tests.tune.search.faulty_workers import WORKERS
-        from tune.search import on_ray
+        from tune.search.ray import adapters as on_ray
 
         on_ray.TrialWorker = WORKERS[value]  # type: ignore[misc]
     elif name == "patience":

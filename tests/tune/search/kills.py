@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tests.tune.search.processes import Started, assert_once, assert_same, counted, finish, start
 from tests.tune.search.rows import Row
-from tune.record.layout import SearchFolder
-from tune.search.status import standing
+from tune.record.folder import SearchFolder
+from tune.record.search_status import search_status
 
 INJECT = "tests.tune.search.injections"
 LINGERING = (INJECT, "worker:lingering")  # epochs of .3 s and more
@@ -153,7 +153,7 @@ def by_signal(out: Path, quiet: Path, number: signal.Signals, *, group: bool) ->
         said = search.said
     assert code == 130, said
     assert seconds <= 10, (seconds, said)
-    left = standing(SearchFolder(out / name))
+    left = search_status(SearchFolder(out / name))
     assert left.status == "interrupted", left
     assert left.counts["running"] == 0
     finish(out, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.tune.search.simulation import falling, metrics
 from tune.search.attempt import Assignment, Job, Report, Steps
-from tune.search.on_ray import TrialWorker
+from tune.search.ray.adapters import TrialWorker
 
 
 class Tabulated:

@@ -15,15 +15,15 @@ from typing import Any
 import torch
 
 from search_spaces import Config
-from tune.record.layout import SearchFolder
-from tune.record.resolved import write_search
+from tune.record.folder import SearchFolder
+from tune.record.search_yaml import write_search
 from tune.record.storage import begin_record, has_record, open_record, place_of
 from tune.record.study import Record, repair
 from tune.search.attempt import Report
-from tune.search.driver import Driver, Next
-from tune.search.events import Silent
-from tune.search.sampler import Proposer
-from tune.search.scheduler import Asha
+from tune.search.driver import Driver, NoTrial
+from tune.search.observer import Silent
+from tune.search.samplers.proposer import Proposer
+from tune.search.schedulers.asha import Asha
 from tune.spec import SearchSpec, load_search
 from tune.training import EpochMetrics, save
 
@@ -136,11 +136,11 @@ class Simulation:
         while True:
             while len(busy) < workers:
                 answer = self.driver.next()
-                if isinstance(answer, Next):
+                if isinstance(answer, NoTrial):
                     break
                 busy[answer.trial] = (answer.config, answer.trial in done)
             if not busy:
-                assert answer is Next.DONE
+                assert answer is NoTrial.DONE
                 return
             for number in list(busy):
                 config, resumed = busy[number]
@@ -149,7 +149,7 @@ class Simulation:
                 if self.driver.report(number, report):
                     del busy[number]
                 if self.driver.halt:
-                    self.driver.rest_all()
+                    self.driver.requeue_all()
                     return
 
     def _step(self, number: int, config: Config, done: dict[int, int]) -> Report:

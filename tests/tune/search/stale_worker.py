@@ -10,8 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from tune.record.layout import SearchFolder
-from tune.record.resolved import read_search
+from tune.record.folder import SearchFolder
+from tune.record.search_yaml import read_search
 from tune.record.study import Record
 from tune.search.attempt import Assignment, Attempt, Job
 

@@ -29,11 +29,11 @@ def test_a_minute_without_an_event_is_broken_by_the_progress(
 ) -> None:
     search = trial_begun(tmp_path, display.Lines())
     capsys.readouterr()
-    search.driver.turn()
+    search.driver.poll()
     assert capsys.readouterr().err == ""
 
     monkeypatch.setattr(display, "QUIET", 0.0)
-    search.driver.turn()
+    search.driver.poll()
     line = capsys.readouterr().err
     assert line.count("\n") == 1
     assert "1/12 trials, about " in line
@@ -49,11 +49,11 @@ def test_the_time_left_is_not_guessed_before_an_epoch_and_bounded_before_a_trial
     search.driver.next()
     capsys.readouterr()
     monkeypatch.setattr(display, "QUIET", 0.0)
-    search.driver.turn()
+    search.driver.poll()
     assert capsys.readouterr().err.endswith("] 0/12 trials, estimating the time left\n")
 
     search.driver.report(1, Report((metrics(1, 0.6),)))
-    search.driver.turn()
+    search.driver.poll()
     # 12 trials of at most 9 epochs of half a second each, one epoch done, two trials at a time: 107 / 2 / 2 seconds
     assert "] 0/12 trials, at most about 0:27 left; trial 1 at epoch 1; best: " in capsys.readouterr().err
 
@@ -68,7 +68,7 @@ def test_speaking_begins_the_minute_anew(
     spoken = []
     for _ in range(240):
         now[0] += 1
-        search.driver.turn()
+        search.driver.poll()
         if capsys.readouterr().err:
             spoken.append(now[0] - 1000)
     assert spoken == [60, 120, 180, 240]

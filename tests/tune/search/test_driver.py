@@ -16,9 +16,9 @@ from search_spaces import Config, config_key
 from tests.tune.search.simulation import SPACE, Curve, Simulation, falling, metrics, noise, spec_of
 from tune.record.journal import Journal
 from tune.record.status import Status
-from tune.record.table import epochs_table, trials_table
+from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
-from tune.search.driver import LOSSES, Next
+from tune.search.driver import MAX_WORKER_DEATHS, NoTrial
 
 FIELDS = ["training.optimizer.lr", "training.batch_size"]
 
@@ -146,15 +146,15 @@ def test_failures_from_the_start_end_the_search_with_the_error(tmp_path: Path) -
 def test_a_lost_worker_puts_its_trial_back_a_few_times(tmp_path: Path) -> None:
     simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
     driver = simulation.driver
-    for attempt in range(LOSSES + 1):
+    for attempt in range(MAX_WORKER_DEATHS + 1):
         assignment = driver.next()
-        assert not isinstance(assignment, Next)
+        assert not isinstance(assignment, NoTrial)
         assert assignment.trial == 0, attempt
-        driver.lost(0, "ActorDiedError: node gone")
+        driver.worker_died(0, "ActorDiedError: node gone")
     assert driver.trials[0].status is Status.FAILED
     assert "lost its worker 4 times" in driver.trials[0].reason
     assert driver.next().trial == 1  # type: ignore[union-attr]
-    driver.lost(1, "OutOfMemoryError: node ran out", out_of_memory=True)
+    driver.worker_died(1, "OutOfMemoryError: node ran out", out_of_memory=True)
     assert driver.trials[1].status is Status.OUT_OF_MEMORY
 
 
@@ -164,10 +164,10 @@ def test_a_trial_without_an_epoch_for_too_long_hung(tmp_path: Path) -> None:
     driver = simulation.driver
     driver.clock = lambda: float(next(now))
     assert driver.next().trial == 0  # type: ignore[union-attr]
-    assert [driver.turn() for _ in range(10)] == [[]] * 10  # no node has taken it yet
-    driver.heard(0)
-    assert driver.turn() == []
-    while not (hung := driver.turn()):
+    assert [driver.poll() for _ in range(10)] == [[]] * 10  # no node has taken it yet
+    driver.heartbeat(0)
+    assert driver.poll() == []
+    while not (hung := driver.poll()):
         pass
     assert hung == [0]
     assert (driver.trials[0].status, driver.trials[0].reason) == (Status.FAILED, "hung")

@@ -10,14 +10,14 @@ from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
 
 from tests.tune.search.simulation import Simulation, falling, metrics, spec_of
 from tests.tune.search.test_attempt import attempt
-from tune.record.layout import SearchFolder
+from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.attempt import Report
-from tune.search.driver import Next
+from tune.search.driver import NoTrial
+from tune.search.ray.patch import WorkerLostError, understood
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
-from tune.search.worker_loss import WorkerLostError, understood
 from tune.training import load_weights, save
 
 
@@ -87,7 +87,7 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
     spec = spec_of(tmp_path)
     simulation = Simulation(spec, tmp_path / "s")
     assignment = simulation.driver.next()
-    assert not isinstance(assignment, Next)
+    assert not isinstance(assignment, NoTrial)
     for epoch in (1, 2, 3):
         simulation.driver.report(0, falling(0, assignment.config, epoch))
     resumed = Simulation(spec, tmp_path / "s")

@@ -21,7 +21,7 @@ from tests.tune.search.simulation import SPACE, KilledError, Simulation, falling
 from tests.tune.search.test_driver import FIELDS, ends_at
 from tune.record.journal import DamagedRecordError, Journal, mend
 from tune.record.status import Status
-from tune.record.table import epochs_table, trials_table
+from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
 from tune.spec import SearchSpec
 

@@ -14,7 +14,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from tune.search.view import BEST, LATEST, View, rank
+from tune.search.samplers.view import BEST, LATEST, View, rank
 
 STATES = (TrialState.COMPLETE, TrialState.PRUNED)
 # (state, value, epochs reached, bad)

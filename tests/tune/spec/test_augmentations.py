@@ -13,7 +13,7 @@ from data import augment
 from tests.tune.spec.conftest import Desk, search
 from tune.spec import Experiment, dump_yaml
 from tune.spec.files import parse_yaml
-from tune.training.inputs import augment_of
+from tune.training.splits import augment_of
 
 TEXT = "data: {name: digits}\nmodel: {name: mnist_mlr}\n"
 ALL = "crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip"

@@ -12,7 +12,7 @@ import models
 from tests.tune.spec.conftest import JARGON, Desk
 from tune.spec import Experiment
 from tune.spec.dotted import with_values
-from tune.spec.translate import validated
+from tune.spec.pydantic_errors import validated
 
 EXPERIMENT = "data: {name: digits}\nmodel: {name: mnist_mlr}\n"
 MODELS, SORTED_MODELS = ", ".join(models.names()), ", ".join(sorted(models.names()))

@@ -25,7 +25,7 @@ def snapshot(model: nn.Module) -> State:
 def by_step(training: Training) -> list[State]:
     """The weights after every step of the training, which runs to its end."""
     told: list[State] = []
-    training._descent.optimizer.register_step_post_hook(lambda *_: told.append(snapshot(training.model)))
+    training._optimizer_step.optimizer.register_step_post_hook(lambda *_: told.append(snapshot(training.model)))
     train(training)
     return told
 

@@ -25,13 +25,13 @@ LR, STEPS = 0.4, 4  # 100 images in batches of 32
 def at_every_step(training: Training, monkeypatch: pytest.MonkeyPatch, key: str = "lr") -> list[Any]:
     """The learning rate, or another of the optimizer's values, that every step of the training is taken with."""
     told: list[Any] = []
-    group, step = training._descent.optimizer.param_groups[-1], training._descent.step
+    group, step = training._optimizer_step.optimizer.param_groups[-1], training._optimizer_step.step
 
     def noted(loss: Tensor) -> None:
         told.append(group[key])
         step(loss)
 
-    monkeypatch.setattr(training._descent, "step", noted)
+    monkeypatch.setattr(training._optimizer_step, "step", noted)
     train(training)
     return told
 

@@ -1,0 +1,203 @@
+"""Searches on a real Ray, without training: what Ray does to us, and what we make of it."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import cast
+
+import pandas as pd
+import pytest
+from ray.tune.experiment import Trial
+
+from tests.tune.search.ray_workers import CrashingWorker, HangingWorker, SlowWorker, TabulatedWorker, TogetherWorker
+from tests.tune.search.simulation import SPACE
+from tune.errors import UserError
+from tune.record.lock import driving
+from tune.record.search_status import search_status
+from tune.record.status import Status
+from tune.search.driver import Driver
+from tune.search.observer import Silent
+from tune.search.ray.adapters import DriverScheduler, DriverSearcher, TrialWorker
+from tune.search.ray.cluster import trial_resources
+from tune.search.request import Request
+from tune.search.runner import run_search
+from tune.search.shutdown import Outcome
+from tune.spec import SpecError
+from tune.spec.search import ResourcesSpec
+
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(180)]
+
+
+def run(tmp_path: Path, worker: type[TrialWorker], *overrides: str, text: str = SPACE, **options: object) -> Outcome:
+    path = tmp_path / "space.yaml"
+    path.write_text(text)
+    request = Request(str(path), tmp_path / "out", tmp_path / "data", overrides=overrides, **options)  # type: ignore[arg-type]
+    return run_search(request, Silent(), worker)
+
+
+def steps(outcome: Outcome) -> list[list[str]]:
+    return [line.split() for line in (outcome.folder.path / "steps.log").read_text().splitlines()]
+
+
+def test_a_search_to_its_end(tmp_path: Path) -> None:
+    outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0")
+    assert (outcome.state, outcome.exit_code) == ("finished", 0)
+    assert sum(outcome.counts.values()) == outcome.counts["completed"] + outcome.counts["stopped"] == 12
+    table = pd.read_parquet(outcome.folder.trials_table)
+    epochs = pd.read_parquet(outcome.folder.epochs_table)
+    assert len(table) == 12
+    assert len(epochs) == table["epochs"].sum() == len(steps(outcome))
+    assert not epochs.duplicated(["trial", "epoch"]).any()
+    assert len({line[2] for line in steps(outcome)}) <= 2  # processes are used again, and none is given up for another
+    shown = search_status(outcome.folder).to_dict()
+    assert (shown["status"], shown["search"], shown["trials"]) == ("finished", "space", 12)
+    assert shown["best"]["val_loss"] == table["val_loss"].min()
+
+
+def test_the_process_left_over_goes_to_the_trial_that_has_none(tmp_path: Path) -> None:
+    """The older trial's own process is starting: were it to take the one left over, its own would be thrown away."""
+    scheduler = DriverScheduler(cast("Driver", None), cast("DriverSearcher", None))
+    older, newer = (Trial("__fake", stub=True) for _ in range(2))
+    scheduler.on_trial_add(None, older)
+    assert scheduler.choose_trial_to_run(None) is older
+    scheduler.on_trial_add(None, newer)
+    assert scheduler.choose_trial_to_run(None) is newer
+    newer.status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(None) is older
+    older.status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(None) is None
+
+
+def test_the_same_search_twice_with_one_worker_is_the_same(tmp_path: Path) -> None:
+    one, two = (
+        run(tmp_path, TabulatedWorker, "search.concurrent=1", "search.resources.gpu=0", name=name)
+        for name in ("one", "two")
+    )
+    ours, theirs = (pd.read_parquet(each.folder.trials_table).drop(columns="seconds") for each in (one, two))
+    pd.testing.assert_frame_equal(ours, theirs)
+
+
+def test_half_gpus_are_packed_two_to_a_gpu(tmp_path: Path) -> None:
+    """Two GPUs of half a trial each hold four trials at once, each GPU two of them."""
+    assert trial_resources(ResourcesSpec(cpu=0.5, gpu=0.5)).slots == 4
+    assert trial_resources(ResourcesSpec(cpu=0.5)).gpu == 0.5  # auto
+    assert trial_resources(ResourcesSpec(cpu=1, gpu=0.5)).slots == 2
+    assert trial_resources(ResourcesSpec(cpu=0.25, gpu=1)).slots == 2
+    outcome = run(
+        tmp_path, TogetherWorker, "search.resources.cpu=0.5", "search.resources.gpu=0.5", "search.scheduler.name=none"
+    )
+    assert outcome.state == "finished"
+    processes = defaultdict(set)
+    for _, _, process, gpu, _ in steps(outcome):
+        processes[gpu].add(process)
+    assert set(processes) == {"0", "1"}
+    assert all(len(found) >= 2 for found in processes.values())
+
+
+def test_a_trial_given_a_gpu_that_torch_cannot_see_fails_by_name(tmp_path: Path) -> None:
+    overrides = ("search.resources.gpu=1", "search.failures.retries=0", "search.failures.consecutive=2")
+    outcome = run(tmp_path, TrialWorker, *overrides)
+    assert (outcome.state, outcome.exit_code) == ("failed", 1)
+    assert "the trial was given 1 GPU, but torch" in outcome.reason
+    assert outcome.counts["failed"] == 2
+
+
+def test_a_crashed_worker_loses_no_epoch_and_a_trial_that_always_crashes_fails(tmp_path: Path) -> None:
+    outcome = run(tmp_path, CrashingWorker, "search.resources.gpu=0", "search.trials=6", "search.scheduler.name=none")
+    assert outcome.state == "finished"
+    table = pd.read_parquet(outcome.folder.trials_table).set_index("trial")
+    assert table["status"].to_dict() == {n: "failed" if n == 4 else "completed" for n in range(6)}
+    assert "lost its worker 4 times" in str(table.loc[4, "reason"])
+    assert table.loc[2, "epochs"] == 3
+    assert Counter(line[0] for line in steps(outcome))["2"] == 3  # the epoch under way at the crash counts as done
+
+
+def test_a_hung_trial_is_ended_and_the_search_goes_on(tmp_path: Path) -> None:
+    settings = ("search.epoch_timeout=8", "search.trials=5", "search.scheduler.name=none")
+    outcome = run(tmp_path, HangingWorker, "search.resources.gpu=0", *settings)
+    assert outcome.state == "finished"
+    table = pd.read_parquet(outcome.folder.trials_table).set_index("trial")
+    assert (table.loc[1, "status"], table.loc[1, "reason"]) == ("failed", "hung")
+    assert set(table["status"].drop(1)) == {"completed"}
+
+
+def test_a_time_budget_ends_in_order_and_the_search_can_go_on(tmp_path: Path) -> None:
+    outcome = run(tmp_path, SlowWorker, "search.resources.gpu=0", "search.scheduler.name=none", time_budget=2.0)
+    assert (outcome.state, outcome.exit_code) == ("stopped", 0)
+    assert "the time budget of 2 s is spent" in outcome.reason
+    before = len(pd.read_parquet(outcome.folder.epochs_table))
+    assert search_status(outcome.folder).status == "stopped"
+    outcome = run_search(
+        Request("space", tmp_path / "out", tmp_path / "data", ("search.time_budget=null",), resume=True),
+        Silent(),
+        SlowWorker,
+    )
+    assert outcome.state == "finished"
+    epochs = pd.read_parquet(outcome.folder.epochs_table)
+    assert before < len(epochs) == 12 * 9
+    assert not epochs.duplicated(["trial", "epoch"]).any()
+
+
+def test_a_finished_search_is_extended(tmp_path: Path) -> None:
+    first = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=4")
+    before = pd.read_parquet(first.folder.trials_table)
+    again = run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+    assert sum(again.counts.values()) == 4  # nothing left to do
+    more = run_search(Request("space", tmp_path / "out", tmp_path / "data", extend=3), Silent(), TabulatedWorker)
+    after = pd.read_parquet(more.folder.trials_table)
+    assert len(after) == 7
+    pd.testing.assert_frame_equal(after.head(4), before)
+
+
+def test_resources_that_no_node_has_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"search\.resources\.cpu: 64 is more than any node has.*legal: <= 2"):
+        run(tmp_path, TabulatedWorker, "search.resources.cpu=64")
+    with pytest.raises(SpecError, match=r"search\.resources\.gpu: 8 is more than any node has.*legal: <= 2"):
+        run(tmp_path, TabulatedWorker, "search.resources.gpu=8")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    with driving(outcome.folder):
+        assert search_status(outcome.folder).status == "running"
+        with pytest.raises(UserError, match=r"is driven by another search that lives .*pid"):
+            run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+    run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+
+
+def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    with pytest.raises(UserError, match=r"space exists already; legal: --resume, --extend N, or another --name"):
+        run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    with pytest.raises(UserError, match=r"there is no search 'other'.*begin it without --resume"):
+        run(tmp_path, TabulatedWorker, name="other", resume=True)
+
+
+def test_resuming_with_another_description_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    with pytest.raises(SpecError, match=r"training\.label_smoothing: 0\.1, but the search was begun with 0\.0"):
+        run(
+            tmp_path,
+            TabulatedWorker,
+            "search.resources.gpu=0",
+            "training.label_smoothing=0.1",
+            resume=True,
+            name="space",
+        )
+    with pytest.raises(SpecError, match=r"legal: to override only search\.trials"):
+        run_search(Request("space", tmp_path / "out", tmp_path, ("training.epochs=3",), resume=True), Silent())
+
+
+def test_a_missing_journal_is_refused_never_a_silent_restart(tmp_path: Path) -> None:
+    outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    outcome.folder.journal.unlink()
+    with pytest.raises(UserError, match=r"study\.journal is missing: it holds the search; restore it from a backup"):
+        run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+
+
+def test_statuses_of_the_record_are_those_of_the_tables() -> None:
+    assert [str(status) for status in Status] == [
+        *("waiting", "running", "completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"),
+    ]

@@ -1,0 +1,1 @@
+"""Evaluate trained models: scores, predictions and figures. The only room that reads the test split."""

@@ -1,0 +1,125 @@
+"""Evaluate a run's model on a split it was not chosen by. Nothing else reads the test split."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+import data
+import models
+from tune.errors import UserError
+from tune.evaluation import classification, reconstruction
+from tune.evaluation.result import EvaluationResult, Evaluator, Grid
+from tune.json_output import json_text
+from tune.record.folder import RunFolder, write_whole
+from tune.record.tables import to_parquet
+from tune.runs.run import best_device
+from tune.runs.weights import TrainedRun, open_run
+from tune.spec.experiment import DataSpec
+from tune.training import open_splits
+
+SplitName = Literal["test", "validation", "train"]
+Say = Callable[[str], None]
+
+_JUDGES: dict[str, Evaluator] = {"classification": classification.judge, "reconstruction": reconstruction.judge}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found, and where it is written.
+
+    Attributes:
+        scores: As in `evaluation.json`.
+        files: Those written.
+    """
+
+    scores: dict[str, Any]
+    files: tuple[Path, ...]
+
+
+def evaluate(folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Grid | None = None) -> Evaluation:
+    """Evaluator the best weights of a run, and write scores, predictions and figures into its folder.
+
+    The files of the test split have the plain names; those of the others carry the split's.
+
+    Args:
+        folder: Of the run.
+        split: Which images.
+        root: The data directory, as torchvision's `root`.
+        say: Told of everything slow or unexpected.
+        grid: Rows and columns of a picture of images and what the model makes of them; None leaves it to the task.
+
+    Raises:
+        UserError: The run has no weights or no such split, or the images are not those it was trained on.
+        CheckpointError: The weights are damaged.
+        data.DataError: The images cannot be had.
+    """
+    run = open_run(folder, best_device())
+    images = images_of(run, split, root, say)
+    if grid is not None and grid[0] * grid[1] > len(images):
+        raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {len(images):,} images of the {split} split")
+    title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
+    judgement = _JUDGES[models.get(run.experiment.model.name).task](run, images, title, grid)
+    scores = {"split": split, **judgement.scores}
+    return Evaluation(scores, _write(run, split, scores, judgement))
+
+
+def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Resident:
+    """The images of a split on the CPU, normalized as in training.
+
+    Raises:
+        UserError: the run has no such split, or the images are not those it was trained on.
+    """
+    spec, info = run.experiment.data, run.info
+    normalization = data.Normalization(info.normalization.mean, info.normalization.std)
+    if split != "test" or _test_is_carved(spec):
+        splits = open_splits(spec, root, torch.device("cpu"), full=info.full, say=say)
+        _require_same("classes", info.classes, splits.classes, run)
+        _require_same("split", info.split_hash, splits.split_hash, run)
+    if split == "test":
+        test = data.load_test(spec.source, root, say=say)
+        _require_same("classes", info.classes, test.classes, run)
+        _require_same("image size", info.input_shape, tuple(test.images.shape[1:]), run)
+        return data.Resident(test.images, test.labels, normalization=normalization)
+    part = splits.train if split == "train" else splits.validation
+    if part is None:
+        why = "it was trained on them" if info.full else "data.validation_fraction was 0"
+        raise UserError(f"{run.folder.path} has no validation images: {why}; legal: --split test, --split train")
+    return data.Resident(part.images, part.labels, part.index, normalization=normalization)
+
+
+def _test_is_carved(spec: DataSpec) -> bool:
+    """Whether the test part is drawn from the same images as the train part.
+
+    After a change of those, an image that was trained on may be in the test part.
+    """
+    return spec.path is not None and not all((Path(spec.path) / part).is_dir() for part in ("train", "test"))
+
+
+def _require_same(what: str, then: object, now: object, run: TrainedRun) -> None:
+    if then != now:
+        raise UserError(
+            f"{run.folder.path}: the {what} of {run.experiment.data.name} changed since the training: "
+            f"{_short(then)} then, {_short(now)} now; legal: the images it was trained on"
+        )
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."
+
+
+def _write(run: TrainedRun, split: SplitName, scores: dict[str, Any], judgement: EvaluationResult) -> tuple[Path, ...]:
+    folder, suffix = run.folder, "" if split == "test" else f"-{split}"
+    contents = {folder.predictions: to_parquet(judgement.table)}
+    contents |= {folder.figures / f"{name}.png": picture for name, picture in judgement.figures.items()}
+    # Last, so that whoever finds it finds the others.
+    contents[folder.evaluation] = f"{json_text(scores)}\n".encode()
+    files = {path.with_name(f"{path.stem}{suffix}{path.suffix}"): content for path, content in contents.items()}
+    for path, content in files.items():
+        write_whole(path, content)
+    return tuple(files)

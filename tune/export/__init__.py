@@ -1,0 +1,1 @@
+"""Models for use elsewhere: ONNX, int8, and how long they take."""

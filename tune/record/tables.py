@@ -1,0 +1,97 @@
+"""The trials and the epochs of a search as dataframes and parquet files, made from the record and rebuilt at will."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from tune.record.folder import SearchFolder, write_whole
+from tune.record.status import Status
+from tune.record.study import Direction, Record, TrialRecord
+
+METRICS = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
+EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
+
+
+def trial_row(
+    trial: TrialRecord, fields: Sequence[str], metric: str, direction: Direction, checkpoint: str | None
+) -> dict[str, Any]:
+    """One row of the trials table. Metrics are those of the best epoch; what is unknown is None."""
+    best = trial.best(metric, direction)
+    values = dict(best.values) if best else {}
+    parameters = trial.facts.get("parameters")
+    accuracy = values.get("val_accuracy")
+    return {
+        "trial": trial.number,
+        "status": str(trial.status),
+        "reason": trial.reason,
+        "best_epoch": best.epoch if best else None,
+        **{name: _finite(values.get(name)) for name in (*METRICS, metric)},
+        **{name: _finite(value) for name, value in values.items() if name not in METRICS},
+        "epochs": len(trial.epochs),
+        "seconds": trial.seconds,
+        "parameters": parameters,
+        "mult_adds": trial.facts.get("mult_adds"),
+        "efficiency": 100 * accuracy / (parameters / 1000) if accuracy is not None and parameters else None,
+        "checkpoint": checkpoint,
+        **{f"config.{name}": _cell(trial.config.get(name)) for name in fields},
+    }
+
+
+def trials_table(
+    trials: Iterable[TrialRecord], fields: Sequence[str], metric: str, direction: Direction, folder: SearchFolder
+) -> pd.DataFrame:
+    """One row per trial, by number."""
+    rows = [trial_row(t, fields, metric, direction, folder.kept(t.number)) for t in trials]
+    columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, metric, direction, None))
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
+    whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds"), "Int64")
+    real = dict.fromkeys((*METRICS, metric, "efficiency", "seconds"), "Float64")
+    return table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
+
+
+def epochs_table(trials: Iterable[TrialRecord]) -> pd.DataFrame:
+    """One row per epoch, by trial and epoch."""
+    rows = [{"trial": trial.number, **epoch.to_dict()} for trial in trials for epoch in trial.epochs]
+    table = pd.DataFrame(rows, columns=list(dict.fromkeys([*EPOCH_COLUMNS, *(key for row in rows for key in row)])))
+    real = {name: "float64" for name in table.columns if name not in ("trial", "epoch")}
+    return table.astype({"trial": "int64", "epoch": "int64", **real})
+
+
+def ranked(table: pd.DataFrame, metric: str, direction: Direction) -> pd.DataFrame:
+    """The trials with a value of the metric first, best first; ties by number."""
+    return table.sort_values([metric, "trial"], ascending=[direction == "min", True], na_position="last", kind="stable")
+
+
+def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFrame) -> None:
+    """Both parquet files, each whole."""
+    write_whole(folder.trials_table, to_parquet(trials))
+    write_whole(folder.epochs_table, to_parquet(epochs))
+
+
+def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record) -> None:
+    """Make both parquet files from the record."""
+    trials = record.trials()
+    table = trials_table(trials, fields, record.metric, record.direction, folder)
+    write_tables(folder, table, epochs_table(trials))
+
+
+def to_parquet(table: pd.DataFrame) -> bytes:
+    """A dataframe as the bytes of a parquet file."""
+    stream = io.BytesIO()
+    table.to_parquet(stream, index=False)
+    return stream.getvalue()
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _cell(value: Any) -> Any:
+    """Lists and mappings have no column type: their JSON."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value

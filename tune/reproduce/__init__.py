@@ -1,0 +1,1 @@
+"""Our own measurements: the published runs and the comparison of data types."""

@@ -1,0 +1,148 @@
+"""The data-type experiment: in what type images are kept, a training computes, and a trained network is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tune.evaluation.classification import Classifier, classifier_of, predict_by
+from tune.evaluation.evaluate import images_of
+from tune.evaluation.scores import score
+from tune.export.latency import measure_latency
+from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
+from tune.export.quantize import quantize
+from tune.record.folder import RunFolder, write_whole
+from tune.reproduce.dtypes_table import SCORES, DtypeRow, Measured, cells_of, facts_of
+from tune.reproduce.merged_table import Line
+from tune.reproduce.subprocess_training import train_in_subprocess
+from tune.runs.info import read_run
+from tune.runs.plan import RunPlan, resolved
+from tune.runs.run import Screen
+from tune.runs.versions import circumstances
+from tune.runs.weights import TrainedRun, open_run
+from tune.spec import Experiment, load_experiment
+from tune.training import cpu_threads
+
+
+def check_rows(rows: Iterable[DtypeRow], root: Path) -> dict[str, Experiment]:
+    """The experiment of each row, by the row's name.
+
+    Raises:
+        UserError: one of them is impossible, or packages that a row needs are missing.
+    """
+    rows = list(rows)
+    if any(row.model for row in rows):
+        require_onnx()
+    return {row.name: load_experiment(row.experiment, root=root) for row in rows}
+
+
+def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
+    """Train, evaluate and time a row on its experiment's seed, seed + 1, ...; its line of the table.
+
+    What is measured already is taken as it is, interrupted trainings go on.
+
+    Args:
+        row: Which types.
+        experiment: Its experiment.
+        seeds: How many runs.
+        place: The folder that holds the run folders `ROW-seedN`.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
+
+    Raises:
+        UserError, WorkError, data.DataError: as `run` and `quantize` do.
+    """
+    runs = []
+    for seed in range(experiment.seed, experiment.seed + seeds):
+        folder = RunFolder(place / f"{row.trained_as}-seed{seed}")
+        plan = RunPlan(experiment.model_copy(update={"seed": seed}), folder, storage=row.images)
+        runs.append((plan, _found(row, plan, screen) or _measured(row, plan, root, screen)))
+    return {**facts_of(row), **cells_of([one for _, one in runs], runs[0][0].threads)}
+
+
+def _file(row: DtypeRow, folder: RunFolder) -> Path:
+    return folder.path / f"measured-{row.name}.json"
+
+
+def _found(row: DtypeRow, plan: RunPlan, screen: Screen) -> Measured | None:
+    """What an earlier invocation measured, of the same experiment."""
+    path = _file(row, plan.folder)
+    if not path.is_file():
+        return None
+    before, info = read_run(plan.folder)
+    same = before == resolved(plan.experiment, before.training.threads or plan.threads) and info.storage == plan.storage
+    try:
+        found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        same = False
+    if same:
+        screen.say(f"{path.stem} of {plan.folder.path.name} is there already: taken as it is")
+    return found if same else None
+
+
+def _measured(row: DtypeRow, plan: RunPlan, root: Path, screen: Screen) -> Measured:
+    apart = train_in_subprocess(plan, root, screen)
+    where = circumstances()
+    where |= {"hardware": f"{where['hardware']}, {instructions()}"}
+    where |= {"onnxruntime": metadata.version("onnxruntime") if row.model else ""}
+    known: dict[str, Any] = {"diverged": apart.diverged, "where": where}
+    if row.trained_as == row.name:
+        known |= {name: getattr(apart, name) for name in ("epoch_seconds", "peak_bytes", "image_bytes")}
+    if not apart.diverged:
+        screen.say(f"{row.name}: evaluated and timed on images one after another")
+        threads = plan.experiment.training.threads or plan.threads
+        with cpu_threads(threads):
+            known |= _applied(row, open_run(plan.folder, torch.device("cpu")), root, screen, threads)
+    found = Measured(**known)
+    write_whole(_file(row, plan.folder), found.model_dump_json().encode())
+    return found
+
+
+def _applied(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads: int) -> dict[str, Any]:
+    """Scores, latencies and size of a row's model: only the scores are of test images."""
+    classify, size = _classifier(row, run, root, screen, threads)
+    scores = score(predict_by(classify, images_of(run, "test", root, screen.say), run.info.classes))
+    batch = run.experiment.training.batch_size
+    images, _ = next(images_of(run, "train", root, screen.say).batches(batch))
+    return {
+        **{name: scores[name] for name in SCORES},
+        "test_images": scores["n"],
+        "batch_ms": measure_latency(classify, images).quartiles,
+        "image_ms": measure_latency(classify, images[:1]).quartiles,
+        "model_bytes": size,
+    }
+
+
+def _classifier(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads: int) -> tuple[Classifier, int]:
+    """What a row applies, and the bytes of its file, which is made here if it is not that of the weights."""
+    if row.model is None:
+        return classifier_of(run), run.folder.weights.stat().st_size
+    content = quantize(run, root, screen.say) if row.int8 else to_onnx(run)
+    write_whole(run.folder.path / row.model, content)
+    return OnnxClassifier(content, threads), len(content)
+
+
+_INSTRUCTIONS = {
+    "bfloat16": {"avx512_bf16", "amx_bf16"},
+    "float16": {"avx512_fp16", "amx_fp16"},
+    "int8": {"avx512_vnni", "avx_vnni", "amx_int8"},
+}
+"""Flags of x86 processors that compute in a type themselves; without, its numbers are widened first."""
+
+
+def instructions() -> str:
+    """Which types the CPU has instructions for, as in `AVX2 without bfloat16, float16, int8`; it decides the times."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    flags = next((set(line.split()) for line in lines if line.startswith("flags")), None)
+    if flags is None:
+        return capability
+    has = [name for name, own in _INSTRUCTIONS.items() if own & flags]
+    lacks = [name for name in _INSTRUCTIONS if name not in has]
+    parts = [f"{word} {', '.join(names)}" for word, names in (("with", has), ("without", lacks)) if names]
+    return " ".join([capability, *parts])

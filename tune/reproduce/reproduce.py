@@ -1,0 +1,207 @@
+"""The published rows measured here: by the same training and evaluation as everybody's, into a table that is kept.
+
+Tables of another kind bring their own measurement; `merged_table` asks only for a name per line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tune.evaluation.evaluate import evaluate
+from tune.record.folder import RunFolder, write_whole
+from tune.reproduce import merged_table
+from tune.reproduce.cells import made_with, means
+from tune.reproduce.merged_table import Line
+from tune.reproduce.published import ROWS, PublishedRow
+from tune.runs.info import read_run
+from tune.runs.plan import RunPlan, resolved
+from tune.runs.retrain import run_or_take
+from tune.runs.run import Screen
+from tune.spec import Experiment, load_experiment
+from tune.spec.base import Frozen
+from tune.training import End
+
+MEASURED, NOT_RUN, DIVERGED = "measured", "not run", "diverged"
+KEY = "row"
+TEXT = (KEY, "status", "verdict", "caveat", "best_epochs", "precision", "hardware", "python", "torch", "commit", "date")
+_FIGURES = ("accuracy", "macro_f1", "loss", "val_accuracy", "val_loss")
+
+
+class Measured(Frozen):
+    """What one seed of a row came to, as `reproduced.json` in its run folder says.
+
+    Attributes:
+        diverged: Whether its training did; there are no scores then.
+        epochs: Trained.
+        seconds: Of training.
+        parameters: Of the model.
+        best_epoch: The one that validation chose.
+        val_accuracy: Of that epoch.
+        val_loss: Of that epoch.
+        accuracy: On the test images, as the next two.
+        macro_f1: The mean over classes.
+        loss: Cross entropy.
+        test_images: Their number.
+    """
+
+    diverged: bool
+    epochs: int
+    seconds: float
+    parameters: int
+    best_epoch: int | None = None
+    val_accuracy: float | None = None
+    val_loss: float | None = None
+    accuracy: float | None = None
+    macro_f1: float | None = None
+    loss: float | None = None
+    test_images: int | None = None
+
+
+def _file(folder: RunFolder) -> Path:
+    """Written last, so that whoever finds it finds a run that is finished and evaluated."""
+    return folder.path / "reproduced.json"
+
+
+def check_rows(rows: Iterable[PublishedRow], root: Path) -> dict[str, Experiment]:
+    """The experiment of each row, by the row's name.
+
+    Raises:
+        SpecError: one of them is impossible.
+    """
+    return {row.name: load_experiment(row.experiment, _changes(row), root) for row in rows}
+
+
+def _changes(row: PublishedRow) -> list[str]:
+    return [f"training.precision={row.precision}"] if row.precision else []
+
+
+def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
+    """Train and evaluate a row on its experiment's seed, seed + 1, ...; its line of the table.
+
+    Runs that are finished are taken as they are, interrupted ones go on; finished ones of further seeds count too.
+
+    Args:
+        row: What was published.
+        experiment: Its experiment.
+        seeds: How many runs at least.
+        place: The folder that holds the run folders `ROW-seedN`, or `ROW-PRECISION-seedN`.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
+
+    Raises:
+        UserError, WorkError, data.DataError, Interrupted: as `run` and `evaluate` do.
+    """
+    first = experiment.seed
+    while _file(_folder(row, place, first + seeds)).is_file():
+        seeds += 1
+    runs = []
+    for seed in range(first, first + seeds):
+        plan = RunPlan(experiment.model_copy(update={"seed": seed}), _folder(row, place, seed))
+        runs.append((plan.folder, _found(plan, screen) or _measured(plan, root, screen)))
+    return _line(row, _measured_cells(runs))
+
+
+def _folder(row: PublishedRow, place: Path, seed: int) -> RunFolder:
+    mark = f"-{row.precision}" if row.precision else ""
+    return RunFolder(place / f"{row.name}{mark}-seed{seed}")
+
+
+def _found(plan: RunPlan, screen: Screen) -> Measured | None:
+    """What an earlier invocation measured, of the same experiment; also of a version whose checkpoints none reads."""
+    path = _file(plan.folder)
+    if not path.is_file():
+        return None
+    before, _ = read_run(plan.folder)
+    if before != resolved(plan.experiment, before.training.threads or plan.threads):
+        return None  # `run` says what is legal then
+    try:
+        found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValueError:
+        screen.say(f"{path} is damaged: evaluated again")
+        return None
+    screen.say(f"{plan.folder.path.name} is finished already: taken as it is")
+    return found
+
+
+def _measured(plan: RunPlan, root: Path, screen: Screen) -> Measured:
+    """Train (or go on, or find finished), and read the test images once."""
+    result = run_or_take(plan, root, screen)
+    diverged = result.end is End.DIVERGED
+    scores = {} if diverged else evaluate(result.folder, "test", root, screen.say).scores
+    best = {} if result.best is None else {"best_epoch": result.best.epoch, **result.best.values}
+    figures = {**best, **scores}
+    found = Measured(
+        diverged=diverged,
+        epochs=len(result.history),
+        seconds=sum(epoch.seconds for epoch in result.history),
+        parameters=result.parameters,
+        test_images=scores.get("n"),
+        **{name: figures.get(name) for name in ("best_epoch", *_FIGURES)},
+    )
+    write_whole(_file(plan.folder), found.model_dump_json().encode())
+    return found
+
+
+def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
+    """What the runs of a row came to; epochs and seconds of training of all of them together."""
+    every = [one for _, one in runs]
+    sound = [one for one in every if not one.diverged]
+    made = [read_run(folder) for folder, _ in runs]
+    return {
+        "status": MEASURED if sound else DIVERGED,
+        **means(sound, _FIGURES),
+        "best_epochs": "; ".join(str(one.best_epoch) for one in sound) or None,
+        "epochs": sum(one.epochs for one in every),
+        "seconds": round(sum(one.seconds for one in every), 1),
+        "parameters": every[0].parameters,
+        "n": len(sound),
+        "diverged": len(every) - len(sound),
+        "test_images": sound[0].test_images if sound else None,
+        "precision": made[0][0].training.precision,
+        "threads": made[0][0].training.threads,
+        **made_with([info for _, info in made]),
+    }
+
+
+def _line(row: PublishedRow, measured: Mapping[str, Any]) -> Line:
+    """A line of the table: what was published, what was measured, and the one against the other."""
+    figures = {f"published_{name}": getattr(row, name) for name in _FIGURES}
+    published = {**figures, "noise": row.noise, "caveat": row.caveat and str(row.caveat), **comparison(row, measured)}
+    return {KEY: row.name, "status": NOT_RUN, **published, **measured, **published}
+
+
+def table(path: Path) -> dict[str, Line]:
+    """Every published row with what a CSV file has measured of it, by name; the file's other lines too, if any.
+
+    Raises:
+        UserError: the file is not such a table.
+    """
+    known = merged_table.read_lines(path, KEY, TEXT)
+    return {**known, **{name: _line(row, known.get(name, {})) for name, row in ROWS.items()}}
+
+
+def record(path: Path, line: Line) -> None:
+    """Put a row's line into a CSV file; the others, of whatever invocation, stay as they are.
+
+    Raises:
+        UserError: the file is not such a table.
+        OSError: it cannot be written.
+    """
+    merged_table.put_line(path, line, KEY, table)
+
+
+def comparison(row: PublishedRow, line: Mapping[str, Any]) -> Line:
+    """Ours minus the published accuracy, on the test images or else on the validation images, and what it means.
+
+    `within` the row's noise, `above` it or `below`; both None where there is nothing to compare.
+    """
+    name = "accuracy" if row.accuracy is not None else "val_accuracy"
+    ours, published = line.get(f"{name}_mean"), getattr(row, name)
+    if ours is None or published is None:
+        return {"difference": None, "verdict": None}
+    difference = round(ours - published, 6)
+    if abs(difference) <= row.noise:
+        return {"difference": difference, "verdict": "within"}
+    return {"difference": difference, "verdict": "above" if difference > 0 else "below"}

@@ -1,0 +1,170 @@
+"""A training in a process of its own: the memory at its peak is then that training's and nobody else's."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import platform
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from data import DataError
+from tune.errors import UserError, WorkError
+from tune.evaluation.evaluate import Say
+from tune.record.folder import RunFolder, write_whole
+from tune.runs.plan import RunPlan
+from tune.runs.retrain import run_or_take
+from tune.runs.run import Screen
+from tune.spec import Experiment
+from tune.training import End, Training, keep_freed_memory
+
+
+@dataclass(frozen=True)
+class SubprocessResult:
+    """What a training in a process of its own came to.
+
+    Attributes:
+        diverged: Whether it did.
+        epoch_seconds: Of each epoch, validation included.
+        peak_bytes: The most physical memory of the process, with the interpreter, its libraries, and the shared pages
+            of mapped images; of all the processes that the training was interrupted between the most. None where it
+            was trained by other means.
+        image_bytes: Of the training and validation images as they are kept, labels included; None likewise.
+    """
+
+    diverged: bool
+    epoch_seconds: tuple[float, ...]
+    peak_bytes: int | None
+    image_bytes: int | None
+
+
+def train_in_subprocess(plan: RunPlan, root: Path, screen: Screen) -> SubprocessResult:
+    """Train a run, go on with it, or find it finished, in another process, which Ctrl-C ends with this one.
+
+    Raises:
+        UserError, WorkError: as `run` does, bad data included; or the process was killed.
+    """
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    rest = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "experiment"}
+    # Models of pydantic's that are made while the program runs cannot be pickled.
+    experiment = json.dumps(plan.experiment.to_tree())
+    process = context.Process(target=_train, args=(experiment, rest, root, theirs), daemon=True)
+    with ours:
+        process.start()
+        theirs.close()
+        try:
+            outcome = _listen(ours, screen)
+        except BaseException:
+            process.kill()  # every epoch is on disk before the next one begins
+            raise
+        finally:
+            process.join()
+    if outcome is None:
+        raise WorkError(f"{plan.folder.path}: the training process ended with exit code {process.exitcode}")
+    if isinstance(outcome, SubprocessResult):
+        return outcome
+    raise outcome
+
+
+def _listen(connection: Connection, screen: Screen) -> SubprocessResult | UserError | None:
+    """Pass on lines until the process ends; what came of it, None where it could not say."""
+    outcome: SubprocessResult | UserError | None = None
+    while True:
+        try:
+            message = connection.recv()
+        except EOFError:
+            return outcome
+        if isinstance(message, str):
+            screen.say(message)
+        elif isinstance(message, SubprocessResult):
+            outcome = message
+        else:
+            code, text = message
+            outcome = UserError(text) if code == UserError.exit_code else WorkError(text)
+
+
+def _train(experiment: str, rest: dict[str, Any], root: Path, connection: Connection) -> None:
+    """The other process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears Ctrl-C too, and ends this one
+    keep_freed_memory()  # as `imagetune train` does
+    plan = RunPlan(Experiment.model_validate_json(experiment), **rest)
+    try:
+        connection.send(train_here(plan, root, connection.send))
+    except UserError as error:
+        connection.send((error.exit_code, str(error)))
+    except DataError as error:
+        connection.send((UserError.exit_code, str(error)))
+    except OSError as error:
+        connection.send((WorkError.exit_code, str(error)))
+
+
+def train_here(plan: RunPlan, root: Path, say: Say) -> SubprocessResult:
+    """What `train_in_subprocess` does, in this process, whose memory counts from its own beginning."""
+    result = run_or_take(plan, root, _Witness(plan.folder, say))
+    seconds = tuple(epoch.seconds for epoch in result.history)
+    return SubprocessResult(result.end is End.DIVERGED, seconds, *_noted(plan.folder))
+
+
+def _file(folder: RunFolder) -> Path:
+    return folder.path / "memory.json"
+
+
+def _noted(folder: RunFolder) -> tuple[int | None, int | None]:
+    """Bytes at the peak and bytes of images, as the processes noted that trained this run."""
+    try:
+        found = json.loads(_file(folder).read_text(encoding="utf-8"))
+        return int(found["peak_bytes"]), int(found["image_bytes"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None, None
+
+
+class _Witness:
+    """A screen that passes lines on, and notes the memory whenever one is said: after each epoch."""
+
+    def __init__(self, folder: RunFolder, say: Say) -> None:
+        self._folder, self._say = folder, say
+        self._images: int | None = None
+
+    def say(self, text: str) -> None:
+        """A line."""
+        self._note()
+        self._say(text)
+
+    @contextmanager
+    def watch(self, training: Training, epochs: int) -> Iterator[None]:
+        """Look at the images that are trained on."""
+        splits = training.splits
+        parts = [part for part in (splits.train, splits.validation) if part is not None]
+        # Parts that share their images count once.
+        kept = {part.images.data_ptr(): part.resident_bytes for part in parts}
+        self._images = sum(kept.values())
+        yield
+        self._note()
+
+    def _note(self) -> None:
+        if self._images is None:
+            return
+        before, _ = _noted(self._folder)
+        found = {"peak_bytes": max(before or 0, peak_bytes()), "image_bytes": self._images}
+        write_whole(_file(self._folder), json.dumps(found).encode())
+
+
+def peak_bytes() -> int:
+    """The most physical memory this process has had.
+
+    On Linux from /proc: `getrusage` also counts what the parent had when it started this process.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return found if platform.system() == "Darwin" else 1024 * found

@@ -1,0 +1,104 @@
+"""The files of a run while it trains: held by one process, written whole, the last checkpoint always first.
+
+`last.pt` holds everything; the weights and the table of epochs are made from it, so that a kill between two files costs
+nothing: the next `keep` brings them level.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from tune.errors import UserError
+from tune.record.disk import FULL, retry_while_disk_full
+from tune.record.folder import RunFolder, write_whole
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.record.tables import epochs_table, to_parquet
+from tune.training import PARTIAL, CheckpointError, EpochMetrics, Training, load_weights, save, save_weights
+
+
+def refuse_taken(folder: RunFolder) -> None:
+    """Refuse a folder in which there is something; what a kill left of a run that never began does not count.
+
+    Raises:
+        UserError: it is a run, or holds other files.
+    """
+    if not folder.path.exists():
+        return
+    if not folder.path.is_dir():
+        raise UserError(f"{folder.path} exists and is not a folder; legal: another --name")
+    if folder.exists:
+        raise UserError(f"{folder.path} exists already; legal: --resume to go on with it, or another --name")
+    if not all(_is_left_over(entry, folder) for entry in folder.path.iterdir()):
+        raise UserError(f"{folder.path} exists already and is not a run; legal: another --name")
+
+
+def _is_left_over(path: Path, folder: RunFolder) -> bool:
+    return path in (folder.last, folder.log) or path.match(PARTIAL) or path.name.startswith(".")
+
+
+@contextmanager
+def held(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder, which is made if need be, for this process; the hold ends with the process, however that ends.
+
+    Raises:
+        UserError: another process holds it, or the place cannot be written to.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        file = folder.log.open("a")
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise UserError(f"{error.filename}: {error.strerror}; legal: an --out that can be written to") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise
+            raise UserError(f"{folder.path}: another process trains this run; legal: wait for it, or end it") from None
+        for left in folder.path.glob(PARTIAL):
+            left.unlink(missing_ok=True)
+        yield
+
+
+def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> None:
+    """Put all that a training has come to on disk; while the disk is full, wait.
+
+    Raises:
+        FullDiskError: it stayed full.
+    """
+    state = training.state()
+    retry_while_disk_full(lambda: save(folder.last, state), folder.path, say)
+    best, weights = training.best, training.best_weights
+    if best is None or weights is None:
+        return
+    if best is training.history[-1] or not folder.weights.is_file():
+        facts = {"epoch": str(best.epoch)}  # one alone: the format orders several as it likes, and equal files differ
+        retry_while_disk_full(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
+    table = to_parquet(history_table(training.history))
+    retry_while_disk_full(lambda: write_whole(folder.epochs_table, table), folder.path, say)
+
+
+def is_level(folder: RunFolder, training: Training) -> bool:
+    """Whether the weights and the table are those of the checkpoint that the training stands at."""
+    if training.best is None:
+        return not training.history
+    try:
+        _, facts = load_weights(folder.weights)
+        rows = len(pd.read_parquet(folder.epochs_table))
+    except (CheckpointError, OSError, ValueError):  # pyarrow's error for a damaged file is a ValueError
+        return False
+    return facts.get("epoch") == str(training.best.epoch) and rows == len(training.history)
+
+
+def history_table(history: Sequence[EpochMetrics]) -> pd.DataFrame:
+    """One row per epoch, in the columns of a search's table but for `trial`."""
+    return epochs_table([TrialRecord(0, {}, Status.COMPLETED, epochs=tuple(history))]).drop(columns="trial")

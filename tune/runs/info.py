@@ -1,0 +1,88 @@
+"""`experiment.yaml`: the experiment of a run, and what it was made with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tune.record.folder import RunFolder, write_whole
+from tune.runs.versions import UNKNOWN
+from tune.spec import Experiment, SpecError, dump_yaml
+from tune.spec.experiment import Frozen, Normalization
+from tune.spec.files import read_tree
+from tune.spec.pydantic_errors import translate
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class RunInfo(Frozen):
+    """What a run was made with, beside its experiment.
+
+    Attributes:
+        metric: By which its best epoch is chosen.
+        mode: Whether the metric is to be small or large.
+        epochs: Where its training ended at the latest, if before the experiment's epochs.
+        full: Whether validation images were trained on.
+        device: Where it was begun.
+        weights_from: The run whose weights it began with, if any.
+        input_shape: (C, H, W) of the images, in pixels.
+        classes: Names in the order of the labels.
+        normalization: What the images were normalized with; whoever uses the model needs the same.
+        split_hash: Of the division into training and validation images.
+        parameters: Of the model.
+        versions: Of the packages that numbers depend on.
+        hardware: The machine it was begun on, in words.
+        commit: Of the checkout it was begun with.
+        date: When it was begun, in UTC.
+        storage: How the images were kept in memory.
+    """
+
+    metric: str
+    mode: Literal["min", "max"]
+    epochs: int | None
+    full: bool
+    device: str
+    weights_from: str | None
+    input_shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    normalization: Normalization
+    split_hash: str
+    parameters: int
+    versions: dict[str, str]
+    # Runs begun before these fields were there do not have them.
+    hardware: str = UNKNOWN
+    commit: str = UNKNOWN
+    date: str = UNKNOWN
+    storage: Literal["uint8", "float16", "float32"] = "uint8"
+
+
+def write_run(folder: RunFolder, experiment: Experiment, info: RunInfo) -> None:
+    """Write `experiment.yaml`; as an argument of `imagetune train` it describes the same training again.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    tree = {"experiment": experiment.to_tree(), "made_with": info.model_dump(mode="json")}
+    write_whole(folder.experiment, dump_yaml(tree).encode())
+
+
+def read_run(folder: RunFolder) -> tuple[Experiment, RunInfo]:
+    """The experiment of a run and what it was made with; neither images nor weights are looked at.
+
+    Raises:
+        SpecError: `experiment.yaml` is missing, damaged or of another version.
+    """
+    tree = read_tree(folder.experiment)
+    file = str(folder.experiment)
+    experiment = _section(Experiment, tree, "experiment", "", file)
+    return experiment, _section(RunInfo, tree, "made_with", "made_with", file)
+
+
+def _section(kind: type[M], tree: dict[str, Any], name: str, prefix: str, file: str) -> M:
+    try:
+        # By way of JSON, in which a list may become a tuple.
+        return kind.model_validate_json(json.dumps(tree.get(name)))
+    except ValidationError as error:
+        raise SpecError(translate(error, kind, prefix, file)) from None

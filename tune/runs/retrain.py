@@ -1,0 +1,179 @@
+"""Winners: trials of a search trained again, on several seeds, into run folders below the search."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tune.errors import UserError
+from tune.record.folder import RunFolder
+from tune.record.ranking import Ranking
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.runs.plan import RunPlan
+from tune.runs.run import RunResult, Screen, run
+from tune.spec import Experiment, SpecError
+from tune.spec.pydantic_errors import translate
+from tune.training import End
+
+
+@dataclass(frozen=True)
+class Winner:
+    """A trial and its runs, one per seed."""
+
+    trial: int
+    runs: tuple[RunResult, ...]
+
+    @property
+    def sound(self) -> tuple[RunResult, ...]:
+        """The runs that did not diverge."""
+        return tuple(result for result in self.runs if result.end is not End.DIVERGED)
+
+    def spread(self) -> dict[str, dict[str, float | None]]:
+        """Each metric of the best epochs over the sound runs."""
+        best = [result.best.values for result in self.sound if result.best is not None]
+        names = dict.fromkeys(name for values in best for name in values)
+        return {name: spread([values[name] for values in best]) for name in names}
+
+
+def spread(values: list[float]) -> dict[str, float | None]:
+    """n, mean, sample standard deviation (ddof 1; None of a single value), min and max."""
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return {
+        "n": len(values),
+        "mean": math.fsum(values) / len(values),
+        "std": std,
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def chosen(found: Ranking, top: int, trial: int | None) -> list[TrialRecord]:
+    """The trial asked for, or the best `top` of those that did not fail or diverge.
+
+    Raises:
+        UserError: there is no such trial, or none with a result.
+    """
+    if trial is not None:
+        if trial not in range(len(found.trials)):
+            raise UserError(f"--trial {trial}: {found.folder.path} has trials 0 to {len(found.trials) - 1}")
+        return [found.trials[trial]]
+    able = [found.trials[number] for number in found.table["trial"] if _may_win(found, found.trials[number])]
+    if not able:
+        raise UserError(
+            f"{found.folder.path}: no trial has a {found.metric} yet; legal: a search with results, or --trial N"
+        )
+    return able[:top]
+
+
+def _may_win(found: Ranking, trial: TrialRecord) -> bool:
+    return (
+        not trial.status.bad
+        and trial.status is not Status.FAILED
+        and trial.best(found.metric, found.direction) is not None
+    )
+
+
+def plans(
+    found: Ranking, trial: TrialRecord, seeds: int, *, full: bool, changes: Mapping[str, Any] | None = None
+) -> Iterator[RunPlan]:
+    """How to train a trial again on its experiment's seed, seed + 1, ...
+
+    `changes` are fields set otherwise than in the trial, by dotted name; with other epochs, neither the search's own
+    limit nor the trial's best number of epochs (with `full`) counts any more.
+
+    With the first seed and without `full` a trial that ended by itself comes to the same metrics again (on the same CPU
+    and versions); one that the scheduler stopped is trained to the end.
+
+    Raises:
+        UserError: the trial's experiment is impossible, or its best number of epochs is not known.
+    """
+    changes = dict(changes or {})
+    own = _experiment(found, trial, changes)
+    epochs = None if "training.epochs" in changes else _epochs(found, trial, full=full)
+    for seed in range(own.seed, own.seed + seeds):
+        name = f"{trial.number:05d}-seed{seed}{'-full' * full}{_mark(changes)}"
+        yield RunPlan(
+            experiment=_experiment(found, trial, {**changes, "seed": seed}),
+            folder=RunFolder(found.folder.winners / name),
+            metric=found.metric,
+            mode=found.direction,
+            epochs=epochs,
+            full=full,
+            threads=max(1, int(found.spec.search.resources.cpu)),
+        )
+
+
+def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
+    """Where the training ends: with the search's own limit, or without validation images where the trial was best."""
+    if not full:
+        return found.spec.epochs
+    best = trial.best(found.metric, found.direction)
+    if best is None:
+        raise UserError(
+            f"trial {trial.number} has no best epoch; legal: a trial with a {found.metric}, or training.epochs=N"
+        )
+    return best.epoch
+
+
+def _mark(changes: Mapping[str, Any]) -> str:
+    """What sets the folder of a changed experiment apart from the trial's own; `experiment.yaml` tells the changes."""
+    text = json.dumps(dict(changes), sort_keys=True, default=str)
+    return f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if changes else ""
+
+
+def _experiment(found: Ranking, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
+    try:
+        return found.spec.experiment({**trial.config, **changes})
+    except ValidationError as error:
+        raise SpecError(translate(error, Experiment, file=f"trial {trial.number} changed")) from None
+
+
+def retrain(
+    found: Ranking,
+    trials: Iterable[TrialRecord],
+    seeds: int,
+    root: Path,
+    screen: Screen,
+    *,
+    full: bool,
+    changes: Mapping[str, Any] | None = None,
+) -> list[Winner]:
+    """Train winners; those that are finished are taken as they are, those that were interrupted go on.
+
+    Args:
+        found: The search.
+        trials: Which of its trials.
+        seeds: Runs per trial.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
+        full: Train on validation images too, for the trial's best number of epochs where `changes` sets none.
+        changes: Fields set otherwise than in the trials, by dotted name.
+
+    Raises:
+        UserError, WorkError, data.DataError, Interrupted: as `run` does.
+    """
+    todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
+    return [Winner(number, tuple(run_or_take(plan, root, screen) for plan in own)) for number, own in todo]
+
+
+def run_or_take(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
+    """Train a run, go on with it where it was interrupted, or take it as it is where it is finished.
+
+    Raises:
+        UserError, WorkError, data.DataError, Interrupted: as `run` does.
+    """
+    result = run(plan, root, screen, resume=plan.folder.exists)
+    if not result.trained:
+        screen.say(f"{plan.folder.path.name} is finished already: taken as it is")
+    if result.end is End.DIVERGED:
+        screen.say(f"{plan.folder.path.name} diverged: not counted below")
+    return result

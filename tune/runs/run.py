@@ -1,0 +1,192 @@
+"""Train one experiment into a run folder, which is begun, gone on with, or found finished."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from tune.errors import WorkError
+from tune.record.folder import RunFolder
+from tune.runs.files import held, is_level, keep, refuse_taken
+from tune.runs.info import RunInfo, read_run, write_run
+from tune.runs.plan import RunPlan, continued, resolved
+from tune.runs.versions import commit, hardware, today, versions
+from tune.runs.weights import start_from
+from tune.spec.experiment import Normalization
+from tune.training import (
+    End,
+    EpochMetrics,
+    RunLog,
+    Training,
+    load,
+    open_splits,
+    out_of_memory,
+    stored_as,
+    train,
+)
+
+
+class Screen(Protocol):
+    """Where a person watches."""
+
+    def say(self, text: str) -> None:
+        """A line."""
+
+    def watch(self, training: Training, epochs: int) -> AbstractContextManager[object]:
+        """Show the progress of a training of so many epochs while the block runs."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM while a run trained: what is saved was said, and its caller knows how to go on."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to.
+
+    Attributes:
+        folder: Of the run.
+        end: Why it is over.
+        history: Its epochs.
+        best: The best of them; None if there is none.
+        parameters: Of the model.
+        trained: Epochs trained now; 0 where the run was found finished.
+    """
+
+    folder: RunFolder
+    end: End
+    history: tuple[EpochMetrics, ...]
+    best: EpochMetrics | None
+    parameters: int
+    trained: int
+
+
+def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> RunResult:
+    """Train the plan's experiment to its end; every epoch is on disk before the next one begins.
+
+    Everything that may be wrong with the input is found before the first file is written. A resumed run comes to
+    bitwise what it would have come to uninterrupted (on the CPU).
+
+    Args:
+        plan: What and where.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
+        resume: Go on with the run in the folder, which must be of the same plan. Only its epochs may be more, where
+            nothing is laid over all of them: it then comes to what it would have come to with so many from the start.
+
+    Raises:
+        UserError: The folder is in use, or the run in it is of another plan; or bad weights.
+        WorkError: The checkpoint is damaged, or memory was spent.
+        data.DataError: The images cannot be had.
+        Interrupted: Ctrl-C or SIGTERM; what was saved stays.
+    """
+    if resume:
+        plan = continued(plan)
+    else:
+        refuse_taken(plan.folder)
+        plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
+    training = _training(plan, root, screen)
+    with held(plan.folder):
+        if resume:
+            training.load(load(plan.folder.last))
+            _note_more_epochs(plan)
+        before = len(training.history)
+        if not resume or not is_level(plan.folder, training):
+            keep(plan.folder, training, screen.say)
+        if not resume:
+            write_run(plan.folder, plan.experiment, _info(plan, training))
+        end = training.end or _train(plan, training, screen)
+    trained = len(training.history) - before
+    return RunResult(plan.folder, end, tuple(training.history), training.best, _parameters(training), trained)
+
+
+def best_device() -> torch.device:
+    """A GPU if torch sees one (CUDA_VISIBLE_DEVICES hides it), else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
+    """The training at its start; whatever is wrong with the input is said here."""
+    device = best_device()
+    splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
+    splits = stored_as(splits, getattr(torch, plan.storage))
+    training = Training(plan.experiment, splits, device=device, metric=plan.metric, mode=plan.mode, epochs=plan.epochs)
+    if plan.weights is not None:
+        start_from(training, plan.weights)
+    return training
+
+
+def _note_more_epochs(plan: RunPlan) -> None:
+    """Have the folder tell of the epochs that a run is continued for: from now on it is a run of so many."""
+    before, info = read_run(plan.folder)
+    if plan.experiment != before:
+        write_run(plan.folder, plan.experiment, info)
+
+
+def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
+    folder, epochs = plan.folder, plan.last_epoch
+    with RunLog(folder.log, epochs, echo=screen.say) as log:
+        log.say(_opening(plan, training))
+        saved = len(training.history)
+
+        def report(metrics: EpochMetrics) -> None:
+            nonlocal saved
+            keep(folder, training, log.say)
+            saved = metrics.epoch
+            log(metrics)
+
+        try:
+            with screen.watch(training, epochs):
+                return train(training, report)
+        except KeyboardInterrupt:
+            log.say(f"{folder.path}: interrupted; {saved} of {epochs} epochs are saved")
+            raise Interrupted from None
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            size = plan.experiment.training.batch_size
+            message = f"{folder.path}: memory is spent at training.batch_size={size}; a smaller one needs less"
+            raise WorkError(message) from error
+
+
+def _opening(plan: RunPlan, training: Training) -> str:
+    splits, spec = training.splits, plan.experiment
+    validation = len(splits.validation) if splits.validation is not None else 0
+    where = f"{splits.train.device}, {training.threads} threads"
+    verb = f"resumed after epoch {len(training.history)}" if training.history else "begun"
+    return (
+        f"{plan.folder.path.name} {verb}: {spec.model.name} with {_parameters(training):,} parameters on "
+        f"{spec.data.name}, {len(splits.train):,} images to train and {validation:,} to validate ({where})"
+    )
+
+
+def _parameters(training: Training) -> int:
+    return sum(parameter.numel() for parameter in training.model.parameters())
+
+
+def _info(plan: RunPlan, training: Training) -> RunInfo:
+    splits = training.splits
+    device = splits.train.device
+    return RunInfo(
+        metric=plan.metric,
+        mode=plan.mode,
+        epochs=plan.epochs,
+        full=plan.full,
+        storage=plan.storage,
+        device=str(device),
+        weights_from=str(plan.weights.path) if plan.weights else None,
+        input_shape=splits.input_shape,
+        classes=splits.classes,
+        normalization=Normalization(mean=splits.normalization.mean, std=splits.normalization.std),
+        split_hash=splits.split_hash,
+        parameters=_parameters(training),
+        versions=versions(),
+        hardware=hardware(torch.cuda.get_device_name(device) if device.type == "cuda" else None),
+        commit=commit(),
+        date=today(),
+    )

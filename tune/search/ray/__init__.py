@@ -1,0 +1,1 @@
+"""The only modules that import Ray: its interfaces, the cluster, running trials, lost workers."""

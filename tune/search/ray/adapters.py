@@ -1,0 +1,193 @@
+"""The driver behind Ray Tune's interfaces: Ray executes, the driver decides and remembers.
+
+Ray asks our Searcher for trials, and our scheduler what to do with each result; both hand on to the driver. Ray's own
+memory (snapshots, `Tuner.restore`) is not used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pickle
+from pathlib import Path
+from typing import Any, Self
+
+import ray
+from ray import tune as ray_tune
+from ray.tune import Callback, Stopper
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from tune.search.attempt import Assignment, Attempt, Job, Report, Steps, release_memory, settle_memory
+from tune.search.driver import Driver, NoTrial
+from tune.search.ray.patch import WorkerLostError
+
+ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
+REPORT = "report"  # the key of a result under which the worker's report travels
+
+
+class TrialWorker(ray_tune.Trainable):
+    """Runs attempts, one after the other, in one process: a new trial costs no new process and no new import."""
+
+    _spent = False  # whether the last attempt ended for want of memory
+
+    def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
+        """Begin the first attempt."""
+        assert job is not None
+        settle_memory()
+        self._job = job
+        self._attempt = self.attempt(job, _assignment(config))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Begin another attempt in the same process."""
+        if self._spent:
+            ray.actor.exit_actor()  # type: ignore[no-untyped-call]  # its heap stays large: a new process for the next
+        del self._attempt
+        release_memory()
+        self._attempt = self.attempt(self._job, _assignment(new_config))
+        return True
+
+    def attempt(self, job: Job, assignment: Assignment) -> Steps:
+        """What is moved on step by step; the tests put their own in its place."""
+        return Attempt(job, assignment)
+
+    def step(self) -> dict[str, Any]:
+        """An epoch."""
+        report = self._attempt.step()
+        self._spent = report.end == "out_of_memory"
+        return {REPORT: [report.to_dict()]}
+
+
+class Unsaved:
+    """Tune pickles all it is given into a snapshot that nobody reads; the driver stays out of it."""
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, ("not saved: the record remembers",)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def _assignment(config: dict[str, Any]) -> Assignment:
+    return Assignment(**json.loads(config[ASSIGNMENT]))
+
+
+class DriverSearcher(Unsaved, Searcher):
+    """Ray's question "which configuration next?", answered by the driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self._driver = driver
+        self.numbers: dict[str, int] = {}  # Ray's trial id -> our number
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next attempt, None to wait, or FINISHED."""
+        answer = self._driver.next()
+        if answer is NoTrial.DONE:
+            return Searcher.FINISHED
+        if isinstance(answer, NoTrial):
+            return None
+        self.numbers[trial_id] = answer.trial
+        return {ASSIGNMENT: json.dumps(dataclasses.asdict(answer))}  # a text: Ray would look for domains in a mapping
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Nothing: the scheduler has entered the result, and hears of errors with their cause."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the record remembers."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: the record remembers."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Nothing: the record remembers."""
+
+
+class DriverScheduler(Unsaved, FIFOScheduler):
+    """Ray's question "go on or stop?", answered by the driver, which records before it answers."""
+
+    def __init__(self, driver: Driver, searcher: DriverSearcher) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._driver, self._searcher = driver, searcher
+        self._pending: list[Trial] = []
+
+    def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
+        """Remember it for `choose_trial_to_run`."""
+        self._pending.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """The newest: it takes the process that the last trial left, while an older one's own is starting.
+
+        Ray's own takes the oldest, which gives its starting process up for the one left over: with trials shorter than
+        the start of a process, a second one never gets to work. And it looks through every trial of the search.
+        """
+        self._pending = [trial for trial in self._pending if trial.status == Trial.PENDING]
+        return self._pending[-1] if self._pending else None
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Enter the result; CONTINUE or STOP."""
+        (report,) = result[REPORT]
+        over = self._driver.report(self._searcher.numbers[trial.trial_id], Report.from_dict(report))
+        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """A worker died: its node was lost, it ran out of memory, it crashed."""
+        if self._driver.halt:
+            return  # we ended it ourselves
+        error = error_of(trial)
+        reason = (str(error).strip().splitlines() or [""])[0][:300]
+        number = self._searcher.numbers[trial.trial_id]
+        if "exit_actor()" in str(error):
+            self._driver.requeue(number, "its worker had run out of memory under another trial")
+            return
+        memory = isinstance(error, WorkerLostError) and error.memory
+        name = "" if isinstance(error, WorkerLostError) else f"{type(error).__name__}: "
+        self._driver.worker_died(number, f"{name}{reason}", out_of_memory=memory)
+
+
+def error_of(trial: Trial) -> Exception:
+    """Why a trial's worker is gone. `Trial.get_pickled_error` looks where Tune has not put the error yet: None."""
+    path = Path(trial.pickled_error_file or "")
+    if not path.is_file():
+        return RuntimeError("Ray gave no reason")
+    error = pickle.loads(path.read_bytes())  # written by this process a moment ago
+    assert isinstance(error, Exception)
+    return error
+
+
+class Halt(Unsaved, Stopper):
+    """Ends Ray's loop when the driver halts."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Single trials are stopped by the scheduler."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked at every turn of Ray's loop."""
+        return bool(self._driver.halt)
+
+
+class Watch(Unsaved, Callback):
+    """At every turn of Ray's loop: the display, hung trials, and at a halt the workers' processes."""
+
+    def __init__(self, driver: Driver, searcher: DriverSearcher) -> None:
+        self._driver, self._searcher = driver, searcher
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """A node has taken the trial: from now on it may be late."""
+        self._driver.heartbeat(self._searcher.numbers[trial.trial_id])
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """End what cannot be asked to end: in the middle of an epoch a worker does not hear a request."""
+        hung = set(self._driver.poll())
+        if not hung and not self._driver.halt:
+            return
+        for trial in trials:
+            number = self._searcher.numbers.get(trial.trial_id)
+            actor = trial.temporary_state.ray_actor
+            if actor is not None and trial.status == Trial.RUNNING and (self._driver.halt or number in hung):
+                ray.kill(actor, no_restart=True)

@@ -1,0 +1,59 @@
+"""Let Ray Tune run a driver's trials."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from ray import tune as ray_tune
+
+from tune.search.attempt import Job
+from tune.search.driver import Driver
+from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
+from tune.search.ray.cluster import TrialResources
+from tune.search.ray.patch import workers_may_be_lost
+
+
+def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:
+    """Run trials until the driver is done or halts. `root` is the data directory."""
+    spec = driver.spec
+    job = Job(
+        base=spec.base,
+        folder=str(driver.folder.path.absolute()),
+        root=str(root.absolute()),
+        metric=spec.search.metric,
+        mode=spec.search.direction,
+        epochs=spec.epochs,
+        gpu=resources.gpu,
+    )
+    trainable = ray_tune.with_resources(
+        ray_tune.with_parameters(worker, job=job), {"cpu": resources.cpu, "gpu": resources.gpu}
+    )
+    scratch = tempfile.mkdtemp(prefix="imagetune-")  # Tune's own files: nobody reads them
+    try:
+        searcher = DriverSearcher(driver)
+        tuner = ray_tune.Tuner(
+            trainable,
+            tune_config=ray_tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=DriverScheduler(driver, searcher),
+                num_samples=-1,
+                max_concurrent_trials=resources.at_once(spec.search.concurrent),
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
+            ),
+            run_config=ray_tune.RunConfig(
+                name="run",
+                storage_path=scratch,
+                verbose=0,
+                stop=Halt(driver),
+                callbacks=[Watch(driver, searcher)],
+                failure_config=ray_tune.FailureConfig(max_failures=0),
+                checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # the worker writes its own
+            ),
+        )
+        with workers_may_be_lost():
+            tuner.fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Schedulers: which trials to stop early."""

@@ -1,0 +1,164 @@
+"""The data section of an experiment: which images, and what is done to them before the model sees them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    field_validator,
+)
+
+import data
+from data import augment as augmentations
+from data import registry as datasets
+from tune.spec.base import FROM_LIST, FaultsBelowError, Fraction, Frozen
+from tune.spec.errors import nearest, shown
+
+PerChannel = Annotated[tuple[float, ...], FROM_LIST]
+
+
+class Normalization(Frozen):
+    """Per channel: (pixel / 255 - mean) / std."""
+
+    mean: PerChannel
+    std: PerChannel
+
+    @field_validator("mean")
+    @classmethod
+    def _something(cls, mean: tuple[float, ...]) -> tuple[float, ...]:
+        if not mean:
+            raise ValueError("[] is empty; legal: a number per channel, or one for all")
+        return mean
+
+    @field_validator("std")
+    @classmethod
+    def _fits_mean(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+        mean = info.data.get("mean")
+        if mean is not None and len(std) != len(mean):
+            raise ValueError(f"{shown(std)} and mean {shown(mean)} do not fit; legal: as many of each")
+        if not std or min(std) <= 0:
+            raise ValueError(f"{shown(std)} cannot be divided by; legal: numbers > 0")
+        return std
+
+
+def _normalize_form(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "a name"
+    return "a mapping" if isinstance(value, dict | Normalization) else None
+
+
+Normalize = Annotated[
+    Annotated[Literal["half", "dataset", "none"], Tag("a name")] | Annotated[Normalization, Tag("a mapping")],
+    Discriminator(
+        _normalize_form,
+        custom_error_type="form",
+        custom_error_message="half, dataset, none, or a mapping with mean and std",
+    ),
+]
+
+
+@functools.cache
+def augment_class(name: str) -> type[Frozen]:
+    """The options of one augmentation, with their types, limits and defaults."""
+    fields: dict[str, Any] = {
+        option.name: (option.annotation, option.default) for option in augmentations.options(name).values()
+    }
+    return create_model(f"{name}_options", __base__=Frozen, **fields)
+
+
+_NULLABLE: dict[str, Any] = {name: (augment_class(name) | None, None) for name in augmentations.names()}
+Augmentations = create_model("Augmentations", __base__=Frozen, **_NULLABLE)
+"""Options by augmentation, null for the defaults."""
+
+
+def _parse_augment(raw: Any) -> Any:
+    """Pairs (name, all options as JSON), from a list of names or a mapping name -> options."""
+    if isinstance(raw, tuple):
+        return raw
+    named = isinstance(raw, list) and all(isinstance(name, str) for name in raw)
+    if not named and not isinstance(raw, dict):
+        raise ValueError(f"{shown(raw)} is of the wrong type; legal: a list of names, or a mapping of names to options")
+    if twice := [name for name in dict.fromkeys(raw) if list(raw).count(name) > 1]:
+        raise ValueError(f"names {', '.join(twice)} more than once; legal: each once")
+    try:
+        table = Augmentations.model_validate(raw if isinstance(raw, dict) else dict.fromkeys(raw))
+    except ValidationError as error:
+        raise FaultsBelowError(Augmentations, error) from None
+    chosen = {name: getattr(table, name) or augment_class(name)() for name in raw}
+    try:  # what can only be told of several options together
+        data.build_augment({name: options.model_dump() for name, options in chosen.items()})
+    except data.DataError as error:
+        raise ValueError(str(error).removeprefix("data.augment.")) from None
+    return tuple((name, options.model_dump_json()) for name, options in chosen.items())
+
+
+def _augment_table(steps: tuple[tuple[str, str], ...]) -> dict[str, dict[str, Any]]:
+    return {name: json.loads(options) for name, options in steps}
+
+
+Augment = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_parse_augment), PlainSerializer(_augment_table)]
+"""Augmentations in the order in which they are applied; hashable, and a mapping again in YAML."""
+
+
+class DataSpec(Frozen):
+    """Which images, how they are split, and what is done to them before the model sees them."""
+
+    name: str
+    path: Annotated[str | None, Field(validate_default=True)] = None
+    image_size: Annotated[Annotated[int, Ge(1)] | None, Field(validate_default=True)] = None
+    validation_fraction: Fraction = 0.1
+    test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
+    split_seed: Annotated[int, Ge(0), Lt(2**32)] = 42
+    train_limit: Annotated[int, Ge(1)] | None = None
+    skip_unreadable: bool = False
+    normalize: Normalize = "half"
+    augment: Augment = ()
+
+    @property
+    def mixing(self) -> tuple[str, ...]:
+        """The augmentations that mix labels too."""
+        return tuple(name for name, _ in self.augment if augmentations.get(name).kind is augmentations.Kind.MIX)
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in datasets.names():
+            raise ValueError(f"{shown(name)} is not a data set; {nearest(name, datasets.names())}")
+        return name
+
+    @field_validator("path", "image_size")
+    @classmethod
+    def _goes_with_folder(cls, value: Any, info: ValidationInfo) -> Any:
+        name = info.data.get("name")
+        if name == "folder" and not value:
+            legal = "your folder of images" if info.field_name == "path" else "the side in pixels to resize images to"
+            raise ValueError(f"is missing, and the data set folder needs it; legal: {legal}")
+        if name not in (None, "folder") and value is not None:
+            raise ValueError(f"{shown(value)} goes with the data set folder, not with {name}; legal: leave it out")
+        # Absolute from here on: workers have another working directory, and a resume may start from anywhere.
+        return str(Path(os.path.expanduser(value)).absolute()) if isinstance(value, str) else value
+
+    @property
+    def source(self) -> data.Source:
+        """What the data package needs to read the images."""
+        return data.Source(
+            name=self.name,
+            path=self.path,
+            image_size=self.image_size,
+            test_fraction=self.test_fraction,
+            split_seed=self.split_seed,
+            skip_unreadable=self.skip_unreadable,
+        )
