@@ -15,6 +15,7 @@ from tune.spec.base import Frozen
 from tune.spec.dotted import with_values
 from tune.spec.errors import shown
 from tune.spec.experiment import Experiment
+from tune.spec.metric import METRICS, Objective
 
 Metric = Literal[
     "val_loss", "val_accuracy", "val_reconstruction", "val_kl",
@@ -130,6 +131,11 @@ class SearchSettings(Frozen):
     failures: FailureSpec = FailureSpec()
     epoch_timeout: Annotated[float, Gt(0)] | None = None
     time_budget: Annotated[float, Gt(0)] | None = None
+
+    @property
+    def objective(self) -> Objective:
+        """What trials are judged by."""
+        return Objective(METRICS[self.metric])
 
     @property
     def direction(self) -> Mode:
