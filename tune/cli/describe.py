@@ -19,18 +19,20 @@ EXAMPLES = (
 
 
 def describe(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A name of `imagetune models`.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The name of a model (see `imagetune models`).")],
     options: Annotated[
-        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="The model's own fields, such as dropout=0.2.")
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Options of the model, for example dropout=0.2.")
     ] = None,
     image: Annotated[
-        str | None, typer.Option("--input", metavar="CxHxW", help="Image size. Default: as the model was published.")
+        str | None, typer.Option("--input", metavar="CxHxW", help="Size of the input images.  [default: as published]")
     ] = None,
-    classes: Annotated[int | None, typer.Option("--classes", min=1, help="Number of classes.")] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images in a batch.")] = 100,
+    classes: Annotated[
+        int | None, typer.Option("--classes", min=1, help="Number of classes.  [default: as published]")
+    ] = None,
+    batch: Annotated[int, typer.Option("--batch", min=1, help="Batch size.")] = 100,
     json: Json = False,
 ) -> None:
-    """Show what a model is made of and what it costs, without training it."""
+    """Show the layers, parameters and multiply-adds of a model."""
     import models
     from tune.spec.errors import SpecError
     from tune.spec.load import parse_overrides
@@ -76,13 +78,13 @@ def _facts(
 
 
 def parse_shape(text: str) -> tuple[int, int, int]:
-    """`3x32x32` as (3, 32, 32).
+    """The shape of an image: `3x32x32` is (3, 32, 32).
 
     Raises:
-        UserError: it is not of that form.
+        UserError: the text does not have this form.
     """
     parts = text.split("x")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise UserError(f"--input: {text!r} is not an image size; legal: CxHxW, such as 3x32x32")
+        raise UserError(f"--input must be CxHxW, such as 3x32x32 (got {text!r})")
     channels, height, width = map(int, parts)
     return channels, height, width

@@ -11,7 +11,7 @@ EXAMPLES = ("imagetune models", "imagetune models --json")
 
 
 def models(json: Json = False) -> None:
-    """List the models, with their parameters on the images they were published on."""
+    """List the models with their number of parameters (on the images they were published for)."""
     rows = [_row(name) for name in _registry().names()]
     if json:
         print_json({"models": rows})
@@ -27,7 +27,7 @@ def models(json: Json = False) -> None:
 
 
 def _registry() -> Any:
-    import models as registry  # the package; in this file the name is the command's
+    import models as registry  # the package: in this file `models` is the command
 
     return registry
 

@@ -1,4 +1,4 @@
-"""What commands print: results on stdout, as one JSON document if asked, and everything else on stderr."""
+"""What commands print: results on stdout (one JSON document with --json), everything else on stderr."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tune.json_output import json_text
 
 
 def say(text: str) -> None:
-    """A line for the person who waits."""
+    """Print a line on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on stdout; what is not a finite number is null."""
+    """Print one JSON document on stdout; NaN and infinity become null."""
     print(json_text(document))
 
 
 def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout that fits the terminal.
+    """Print a table that fits the terminal.
 
     Args:
-        columns: Headings, and what stands below: `left` texts, which break where they must, or `name`s and `right`
-            numbers, which are kept whole.
-        rows: Their cells.
+        columns: The kind of each column by heading: `left` for text, which may be wrapped; `name` for text and `right`
+            for numbers, which are never wrapped.
+        rows: The cells of each row.
     """
     from rich import box
     from rich.console import Console
@@ -42,17 +42,17 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
 
 
 def count(value: float | None) -> str:
-    """A whole number for people, `-` where it is unknown."""
+    """A whole number with thousands separators; `-` if unknown."""
     return "-" if value is None else f"{value:,.0f}"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A measured number for people, `-` where it is unknown."""
+    """A number with a fixed number of digits; `-` if unknown."""
     return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
 def percent(value: float | None, digits: int = 2) -> str:
-    """A fraction for people, `-` where it is unknown."""
+    """A fraction as a percentage; `-` if unknown."""
     return "-" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
 
 

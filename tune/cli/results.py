@@ -23,21 +23,22 @@ EXAMPLES = (
 )
 WIDTH = 80
 _SHOWN = ("trial", "status", "val_loss", "best_epoch", "epochs", "parameters")
-_SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss the first of these that any trial has
+_SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss, the first of these that any trial has
 
 
 def results(
     search: Search,
-    top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Only the best K.")] = None,
+    top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Show only the best K trials.")] = None,
     sort: Annotated[
-        str | None, typer.Option("--sort", metavar="COLUMN", help="Rank by this. Default: the search's metric.")
+        str | None,
+        typer.Option("--sort", metavar="COLUMN", help="Rank by this column.  [default: the search's metric]"),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the rows as CSV.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
     study: Study = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Show the trials of a search, best first; makes trials.parquet and epochs.parquet anew."""
+    """Show the trials of a search, best first, and update trials.parquet and epochs.parquet."""
     from tune.record import locate_search
     from tune.record.ranking import read_ranking, rows, write_csv
 
@@ -65,12 +66,12 @@ def _write(found: Ranking) -> None:
     try:
         found.write()
     except OSError as error:
-        # Whoever may only read a search may still read it.
-        say(f"cannot write the tables into {found.folder.path}: {error.strerror}")
+        # The table can still be shown to someone who may only read the folder.
+        say(f"cannot write tables to {found.folder.path}: {error.strerror}")
 
 
 def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None = None) -> None:
-    """The ranked trials, two lines each: figures, then the values of the searched fields."""
+    """Print ranked trials, two lines each: metrics, then the values of the searched fields."""
     from tune.spec.dotted import short_names
 
     print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.metric}\n")
@@ -95,5 +96,5 @@ def _values_text(values: Mapping[str, Any]) -> str:
     from tune.spec.files import value_text
 
     shown = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in values.items()}
-    # What is idle in a trial (its condition does not hold) is left out.
+    # Fields whose condition does not hold in a trial are left out.
     return "  ".join(f"{key}={value_text(value)}" for key, value in shown.items() if value is not None)

@@ -24,7 +24,7 @@ def spaces(json: Json = False) -> None:
 
 
 def _row(name: str, path: Path) -> dict[str, Any]:
-    """One shipped file: what its first comment line says, and its free fields."""
+    """A shipped file with its summary (the first comment line) and its searched fields."""
     from tune.spec.files import read_tree
 
     first, *_ = path.read_text(encoding="utf-8").splitlines() or [""]

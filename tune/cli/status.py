@@ -9,7 +9,7 @@ EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
 
 
 def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Json = False) -> None:
-    """Say whether a search is running, finished, stopped, interrupted or failed, and what is best so far."""
+    """Show the state of a search, its trials by status, and the best trial so far."""
     from tune.record import locate_search
     from tune.record.search_status import search_status
     from tune.spec.files import value_text
@@ -26,5 +26,5 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
         print(f"best: trial {best['trial']}, epoch {best['best_epoch']}: {metrics}")
         config = {key.removeprefix("config."): value for key, value in best.items() if key.startswith("config.")}
-        # What is idle in a trial (its condition does not hold) is left out.
+        # Fields whose condition does not hold in this trial are left out.
         print("\n".join(f"  {name} = {value_text(value)}" for name, value in config.items() if value is not None))

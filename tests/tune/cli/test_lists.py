@@ -103,8 +103,8 @@ def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> No
         (["classifier", "cnn_layers"], "'cnn_layers' is not an override; legal: dotted.name=value"),
         (["classifier", "cnn_layers=[1"], "not YAML"),
         (["classifier", "cnn_layers=many"], "many"),
-        (["classifier", "--input", "32x32"], "--input: '32x32' is not an image size; legal: CxHxW"),
-        (["classifier", "--input", "3x32x0"], "legal: CxHxW"),
+        (["classifier", "--input", "32x32"], "--input must be CxHxW"),
+        (["classifier", "--input", "3x32x0"], "--input must be CxHxW"),
     ],
 )
 def test_describe_refuses(imagetune: Command, words: list[str], line: str) -> None:

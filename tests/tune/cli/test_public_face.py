@@ -16,6 +16,7 @@ from tests.tune.runs.folders import image_folder, search_folder
 from tune.cli.main import COMMANDS, load
 
 COMMON = {"--out", "--data-dir", "--json"}
+SEARCH = {"--warm-start", "--time-budget", "--address"}
 ARGUMENTS = {
     "datasets": [],
     "models": [],
@@ -23,6 +24,8 @@ ARGUMENTS = {
     "prepare": ["DATASET", "FIELD=VALUE"],
     "describe": ["MODEL", "FIELD=VALUE"],
     "train": ["EXPERIMENT", "FIELD=VALUE"],
+    "search": ["SPACE", "FIELD=VALUE"],
+    "status": ["SEARCH"],
     "results": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN"],
@@ -36,6 +39,8 @@ OPTIONS = {
     "prepare": {"--json", "--data-dir"},
     "describe": {"--json", "--input", "--classes", "--batch"},
     "train": {*COMMON, "--name", "--resume", "--weights"},
+    "search": {*COMMON, "--study", "--name", "--trials", "--resume", "--extend", *SEARCH},
+    "status": {"--json", "--out", "--study"},
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions"},
@@ -48,8 +53,9 @@ def parameters(name: str, kind: str) -> list[Any]:
     return [parameter for parameter in load(name).params if parameter.param_type_name == kind]
 
 
-def test_every_command_of_the_main_job_is_there() -> None:
-    assert {*OPTIONS, "search", "status"} <= set(COMMANDS)
+def test_these_are_all_commands() -> None:
+    assert len(COMMANDS) == len(set(COMMANDS)) == 13
+    assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -69,6 +75,8 @@ def test_defaults_stay() -> None:
     assert {key: str(value) for key, value in defaults.items()} == {
         ("describe", "batch"): "100",
         ("train", "out"): "checkpoints",
+        ("search", "out"): "checkpoints",
+        ("status", "out"): "checkpoints",
         ("results", "out"): "checkpoints",
         ("retrain", "out"): "checkpoints",
         ("retrain", "seeds"): "3",
@@ -85,6 +93,7 @@ HELP = """
 import sys
 from typer.testing import CliRunner
 from tune.cli.main import COMMANDS, app
+assert len(sys.argv) - 1 == len(COMMANDS)
 for words in [[], *([name] for name in sys.argv[1:])]:
     result = CliRunner().invoke(app, [*words, "--help"])
     assert result.exit_code == 0 and "Examples" in result.output, result.output
