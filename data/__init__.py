@@ -1,7 +1,7 @@
 """Datasets to batches on a device. Knows tensors, and nothing of models, searches or Ray.
 
 ``registry`` (what there is) -> ``sources`` (read or download, verify) -> ``store`` (prepared, shared by processes) ->
-``splits`` (train and validation) -> ``resident`` (batches on a device), with ``augment`` and ``normalize``.
+``splits`` (train and validation) -> ``resident`` (batches on a device), with ``augmentation`` and ``normalize``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from data.registry import DatasetEntry
 from data.values import DatasetInfo, ImageSet, Source
 
 if TYPE_CHECKING:
-    from data.augment import Augment, build_augment
+    from data.augmentation import Augment, build_augment
     from data.normalize import Normalization, channel_moments, normalization
     from data.own_images import read_images
     from data.resident import Resident
@@ -30,7 +30,7 @@ __all__ = [
 
 # Loaded when first used: they import torch, and `imagetune datasets` must not wait for that.
 _HOME = {
-    "Augment": "augment", "build_augment": "augment",
+    "Augment": "augmentation", "build_augment": "augmentation",
     "Normalization": "normalize", "channel_moments": "normalize", "normalization": "normalize",
     "read_images": "own_images",
     "Resident": "resident",

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from data.augment import Augment
+from data.augmentation import Augment
 from data.errors import DataError
 from data.normalize import Normalization
 

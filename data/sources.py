@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data import folder, registry, store, torchvision_sets
-from data.digits import read_digits
+from data import folder, registry, store
 from data.errors import DataError
 from data.files import one_at_a_time
+from data.published import torchvision_sets
+from data.published.digits import read_digits
 from data.registry import DatasetEntry
 from data.values import DatasetInfo, ImageSet, Part, Say, Source, silent
 

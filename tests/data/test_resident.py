@@ -11,7 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.functional import normalize, to_tensor
 
-from data import DataError, Normalization, Resident, augment, build_augment, channel_moments, normalization
+from data import DataError, Normalization, Resident, augmentation, build_augment, channel_moments, normalization
 
 IMAGES = torch.randint(0, 256, (25, 3, 6, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(25)  # Each image's own number, so that batches can be followed.
@@ -117,7 +117,7 @@ def test_only_its_own_images_travel_to_another_device() -> None:
     assert images.device.type == "meta"
 
 
-PIXELS = [name for name in augment.names() if augment.get(name).kind is not augment.Kind.MIX]
+PIXELS = [name for name in augmentation.names() if augmentation.get(name).kind is not augmentation.Kind.MIX]
 
 
 @pytest.mark.parametrize("spec", [*([name] for name in PIXELS), {"rotation": {"interpolation": "bilinear"}}])
@@ -135,7 +135,7 @@ def test_images_are_mixed_where_they_are(name: str) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("name", augment.names())
+@pytest.mark.parametrize("name", augmentation.names())
 def test_a_gpu_augments_as_the_cpu_does(name: str) -> None:
     """But for places half-way between pixels, and bytes half-way between levels."""
     resident, chosen = Resident(IMAGES, LABELS, classes=25), build_augment([name])

@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 import data
-from data import augment as augmentations
+from data import augmentation as augmentations
 from data import registry as datasets
 from tune.spec.base import FROM_LIST, FaultsBelowError, Fraction, Frozen
 from tune.spec.errors import nearest, shown

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 import models
-from data import augment as augmentations
+from data import augmentation as augmentations
 from tune.spec.data_spec import Augmentations, augment_class
 from tune.spec.dotted import Tree, within
 from tune.spec.experiment import Experiment, model_spec_class

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import data
-from data import augment
+from data import augmentation
 from tests.tune.spec.conftest import Desk, search
 from tune.spec import Experiment, dump_yaml
 from tune.spec.files import parse_yaml
@@ -42,9 +41,9 @@ OPTIONS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 
 
 def test_the_property_covers_every_option() -> None:
-    assert list(OPTIONS) == augment.names()
+    assert list(OPTIONS) == augmentation.names()
     assert {name: list(options) for name, options in OPTIONS.items()} == {
-        name: list(augment.options(name)) for name in augment.names()
+        name: list(augmentation.options(name)) for name in augmentation.names()
     }
 
 
@@ -65,7 +64,7 @@ def test_the_same_after_a_trip_through_yaml(table: dict[str, Any]) -> None:
     assert [name for name, _ in made.steps] == list(table)
     for name, options in made.steps:
         assert dict(options).items() >= (table[name] or {}).items()
-    assert str(made) == data.augment.describe(again.to_tree()["data"]["augment"])
+    assert str(made) == augmentation.describe(again.to_tree()["data"]["augment"])
 
 
 def test_the_published_recipes_can_be_written(desk: Desk) -> None:

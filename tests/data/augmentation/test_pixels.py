@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from data.pixels import crop, cutout, flip, vertical_flip
+from data.augmentation.pixels import crop, cutout, flip, vertical_flip
 
 sizes = st.integers(1, 9)
 channels = st.integers(1, 4)

@@ -1,4 +1,4 @@
-"""The augmentation that changes the colours of uint8 images, every image by its own draw; see ``data.augment``."""
+"""Colour jitter of uint8 images, with an independent draw for each image."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from data import DataError, augment, build_augment
-from data.augment import Kind
+from data import DataError, augmentation, build_augment
+from data.augmentation import Kind
 
 NAMES = ["flip", "vertical_flip", "crop", "rotation", "translation", "scale", "jitter", "cutout", "mixup", "cutmix"]
 MIXING = ["mixup", "cutmix"]
@@ -26,9 +26,9 @@ def pictures(*shape: int) -> Tensor:
 
 
 def test_the_table_is_complete() -> None:
-    assert augment.names() == NAMES
-    assert [name for name in NAMES if augment.get(name).kind is Kind.MIX] == MIXING
-    assert all(augment.get(name).summary for name in NAMES)
+    assert augmentation.names() == NAMES
+    assert [name for name in NAMES if augmentation.get(name).kind is Kind.MIX] == MIXING
+    assert all(augmentation.get(name).summary for name in NAMES)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in MIXING])
@@ -67,7 +67,7 @@ def test_all_together_in_any_order(names: list[str], count: int, seed: int) -> N
 
 def test_options_come_from_the_functions() -> None:
     def defaults(name: str) -> dict[str, Any]:
-        return {key: option.default for key, option in augment.options(name).items()}
+        return {key: option.default for key, option in augmentation.options(name).items()}
 
     assert defaults("flip") == defaults("vertical_flip") == {"p": 0.5}
     assert defaults("crop") == {"padding": 4, "fill": 0, "mode": "constant"}
@@ -94,7 +94,7 @@ def test_options_come_from_the_functions() -> None:
     ],
 )
 def test_a_description_of_augmentations_is_read(spec: Any, text: str) -> None:
-    assert augment.describe(spec) == text
+    assert augmentation.describe(spec) == text
 
 
 def test_no_augmentation_changes_nothing() -> None:

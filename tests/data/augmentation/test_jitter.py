@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as tv
 
-from data.jitter import jitter
+from data.augmentation.jitter import jitter
 
 strengths = st.sampled_from([0.0, 0.3, 1.0])
 NONE = {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0, "hue": 0.0}

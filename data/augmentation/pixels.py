@@ -1,4 +1,4 @@
-"""Augmentations that copy or blank pixels of uint8 images, every image by its own draw; see ``data.augment``."""
+"""Augmentations that move or erase pixels of uint8 images, with an independent draw for each image."""
 
 from __future__ import annotations
 

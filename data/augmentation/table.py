@@ -1,8 +1,7 @@
-"""The table of augmentations: functions of a batch of images, every image changed by its own draw.
+"""The table of augmentations: functions of a batch of images, with an independent draw for each image.
 
-A new one is a function with options as keyword-only parameters, and a row of the table that says its kind. Draws come
-from the generator's device, so a CPU generator gives the same pictures everywhere. Functions of bytes are in
-``data.pixels`` and ``data.jitter``, maps of places in ``data.affine``, mixtures in ``data.mixing``.
+To add one, write a function whose options are keyword-only parameters, and add a row that states its kind. Random
+numbers come from the generator's device, so a CPU generator gives the same images on every device.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Generator, Tensor
 
-from data.affine import resample, rotation, scale, translation
+from data.augmentation.affine import resample, rotation, scale, translation
+from data.augmentation.jitter import jitter
+from data.augmentation.mixing import cutmix, mixup
+from data.augmentation.pixels import crop, cutout, flip, vertical_flip
 from data.errors import DataError, unknown
-from data.jitter import jitter
-from data.mixing import cutmix, mixup
-from data.pixels import crop, cutout, flip, vertical_flip
 
 
 class Kind(StrEnum):
-    """What the function of an augmentation takes and gives; images are (B, C, H, W)."""
+    """What the function of an augmentation takes and returns; images are (B, C, H, W)."""
 
     PIXELS = "pixels"
     """``(images uint8, generator, *, options) -> images uint8``."""
     MAP = "map"
-    """``(images, generator, *, options) -> maps (B, 3, 3)``, as ``data.affine`` has them; `resample` applies them."""
+    """``(images, generator, *, options) -> matrices (B, 3, 3)``; see `data.augmentation.affine`."""
     MIX = "mix"
     """``(images float32, targets (B, classes) float32, generator, *, options) -> both``, of normalized images."""
 

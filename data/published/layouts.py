@@ -9,8 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
-from data.download import DownloadError, download
 from data.files import md5_of
+from data.published.download import DownloadError, download
 from data.values import Part, Say
 
 

@@ -1,6 +1,6 @@
-"""Augmentations that mix normalized images and their labels, every image by its own draw; see ``data.augment``.
+"""Augmentations that mix normalized images and their labels, with an independent draw for each image.
 
-Each image of a batch is mixed with the one before it, the first with the last: batches are shuffled already.
+Each image is mixed with the previous one in its batch, and the first with the last; batches are already shuffled.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from torchvision.transforms import v2
 
 from data import DataError, Normalization, Resident, build_augment
-from data.mixing import cutmix, mixup
+from data.augmentation.mixing import cutmix, mixup
 
 sizes = st.integers(1, 9)
 alphas = st.floats(0.01, 100)

@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import DamagedDataError
 from data.files import appearing
-from data.layouts import Fault, check_md5, obtain
+from data.published.layouts import Fault, check_md5, obtain
 from data.values import Part, Say
 
 

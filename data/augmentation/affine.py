@@ -1,8 +1,8 @@
-"""Augmentations that turn, shift and scale uint8 images, every image by its own draw; see ``data.augment``.
+"""Augmentations that rotate, shift and scale uint8 images, with an independent draw for each image.
 
-Each gives maps, homogeneous (B, 3, 3) float64 matrices on the generator's device. A map takes a place (x, y, 1) in the
-result to the place in the image that is seen there, both in pixels from the image's centre. Maps of neighbours are
-multiplied, and ``resample`` looks their product up once.
+Each returns homogeneous (B, 3, 3) float64 matrices on the generator's device. A matrix maps a point (x, y, 1) of the
+result to the point of the image shown there, both in pixels from the image's centre. Matrices of neighbouring steps are
+multiplied, so that the images are interpolated only once, by ``resample``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Generator, Tensor
 
-from data.pixels import Brightness
+from data.augmentation.pixels import Brightness
 
 Interpolation = Literal["nearest", "bilinear"]
 Factor = Annotated[float, Ge(0.1), Le(10)]

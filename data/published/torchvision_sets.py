@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.cifar_files import CifarLayout
-from data.download import DownloadError
 from data.errors import DamagedDataError, DataError
-from data.idx_files import IdxLayout
-from data.layouts import Fault, Layout
+from data.published.cifar import CifarLayout
+from data.published.download import DownloadError
+from data.published.idx import IdxLayout
+from data.published.layouts import Fault, Layout
 from data.registry import DatasetEntry
 from data.store import Origin, file_facts
 from data.values import ImageSet, Part, Say

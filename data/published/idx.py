@@ -17,7 +17,7 @@ import numpy as np
 
 from data.errors import DamagedDataError
 from data.files import appearing
-from data.layouts import Fault, check_md5, obtain
+from data.published.layouts import Fault, check_md5, obtain
 from data.values import Part, Say
 
 # torchvision publishes the md5 of the packed files only. Of each packed md5, the md5 of what is inside.
