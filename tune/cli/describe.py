@@ -24,10 +24,10 @@ def describe(
         list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Options of the model, for example dropout=0.2.")
     ] = None,
     image: Annotated[
-        str | None, typer.Option("--input", metavar="CxHxW", help="Size of the input images.  [default: as published]")
+        str | None, typer.Option("--input", metavar="CxHxW", help="Size of the input images. Default: as published.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=1, help="Number of classes.  [default: as published]")
+        int | None, typer.Option("--classes", min=1, help="Number of classes. Default: as published.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Batch size.")] = 100,
     json: Json = False,

@@ -32,7 +32,7 @@ Study = Annotated[
         "--study",
         metavar="URL",
         help="Keep the record in this database, such as postgresql://user@host/name; the password is read from "
-        "$PGPASSWORD or $IMAGETUNE_STUDY_PASSWORD.  [default: a file in the search's folder]",
+        "$PGPASSWORD or $IMAGETUNE_STUDY_PASSWORD. Default: a file in the search's folder.",
     ),
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="The name of a run below --out, or its folder.")]
@@ -47,8 +47,8 @@ DataDir = Annotated[
         "--data-dir",
         metavar="DIR",
         parser=_folder,
-        help="The folder with the data sets, laid out as torchvision's root.  [default: $IMAGETUNE_DATA, else the "
-        "user's cache folder]",
+        help="The folder with the data sets, laid out as torchvision's root. Default: $IMAGETUNE_DATA, else the "
+        "user's cache folder.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]

@@ -31,7 +31,7 @@ def results(
     top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Show only the best K trials.")] = None,
     sort: Annotated[
         str | None,
-        typer.Option("--sort", metavar="COLUMN", help="Rank by this column.  [default: the search's metric]"),
+        typer.Option("--sort", metavar="COLUMN", help="Rank by this column. Default: the search's metric."),
     ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
     study: Study = None,
