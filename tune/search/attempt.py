@@ -25,6 +25,7 @@ from tune.training import (
     PARTIAL,
     CheckpointError,
     EpochMetrics,
+    InfeasibleError,
     Mode,
     Splits,
     Training,
@@ -109,7 +110,7 @@ class Attempt:
         """The first step of a resumed trial reports the epochs of its checkpoint: it is judged before it trains on."""
         try:
             return self._step()
-        except (models.ModelError, data.DataError, ValidationError) as error:
+        except (InfeasibleError, models.ModelError, data.DataError, ValidationError) as error:
             return Report(end="infeasible", reason=_one_line(error))
         except Exception as error:
             end = "out_of_memory" if out_of_memory(error) else "failed"

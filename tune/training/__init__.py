@@ -3,6 +3,7 @@
 from tune.training.checkpoint import PARTIAL, CheckpointError, load, load_weights, save, save_weights
 from tune.training.console import RunLog, epoch_line
 from tune.training.failures import last_lines, out_of_memory
+from tune.training.first_step import InfeasibleError
 from tune.training.loop import End, Training, train
 from tune.training.malloc import MALLOC_ENVIRONMENT, keep_freed_memory
 from tune.training.metrics import EpochMetrics, Mode, best_of
@@ -18,6 +19,7 @@ __all__ = [
     "CheckpointError",
     "End",
     "EpochMetrics",
+    "InfeasibleError",
     "Mode",
     "RunLog",
     "Splits",

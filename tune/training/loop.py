@@ -16,6 +16,7 @@ import models
 from tune.spec.experiment import Experiment
 from tune.training.averaging import Averaging
 from tune.training.checkpoint import CheckpointError
+from tune.training.first_step import check_first_step
 from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
 from tune.training.model_init import initial_model, memory_format
 from tune.training.optimizer import autocast
@@ -73,6 +74,7 @@ class Training:
 
     Raises:
         models.ModelError: The model is impossible on these images.
+        InfeasibleError: The first training step fails because of the configuration.
         ValueError: The task has no such metric.
     """
 
@@ -92,6 +94,9 @@ class Training:
         self.splits = splits
         self.threads = spec.threads or threads
         model = initial_model(experiment, splits)
+        task = models.get(experiment.model.name).task
+        self._task = task_of(task, spec)
+        check_first_step(experiment, splits, model, self._task, self.threads)
         self._layout = memory_format(model, device)
         self.model = model.to(device).to(memory_format=self._layout)
         self.history: list[EpochMetrics] = []
@@ -100,8 +105,6 @@ class Training:
         self._metric, self._mode = metric, mode
         self._epochs = min(epochs or spec.epochs, spec.epochs)
         self._steps = steps_per_epoch(len(splits.train), spec.batch_size)
-        task = models.get(experiment.model.name).task
-        self._task = task_of(task, spec)
         check_metric(metric, task)
         self._optimizer_step = OptimizerStep(spec, self.model, device)
         self._schedule = Schedule(spec, self._optimizer_step.optimizer, self._steps)
