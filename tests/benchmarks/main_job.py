@@ -1,4 +1,4 @@
-"""Rows of the README's table about whole searches, from what the commands themselves wrote.
+"""Rows of the results page's table of whole searches, from what the commands themselves wrote.
 
 imagetune search SPACE ...; imagetune retrain SEARCH --seeds 3; imagetune evaluate RUN (each winner)
 python -m tests.benchmarks.main_job SEARCH_FOLDER --command "imagetune search SPACE ..."

@@ -1,6 +1,6 @@
-"""Fill the README's tables from the CSV files beside this script: no number there is written by hand.
+"""Fill the tables of RESULTS.md from the CSV files in results/: no number there is written by hand.
 
-python -m tests.benchmarks.readme          (a test asserts that doing so changes nothing)
+Run it as python -m tests.benchmarks.render. A test asserts that doing so changes nothing.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from pathlib import Path
 from tests.benchmarks.rows import RESULTS, read_rows
 from tune.reproduce.reproduce import table as reproduction
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).with_name("RESULTS.md")
 Row = dict[str, str]
 Columns = dict[str, Callable[[Row], str]]
 
 
 def plain(name: str) -> Callable[[Row], str]:
-    """The cell as it stands."""
+    """The cell unchanged."""
     return lambda row: row.get(name, "") or "-"
 
 
 def percent(name: str, spread: str | None = None) -> Callable[[Row], str]:
-    """A fraction in percent, with its standard deviation."""
+    """A fraction as a percentage, with its standard deviation."""
 
     def cell(row: Row) -> str:
         if not row.get(name):
@@ -40,7 +40,7 @@ def times(name: str) -> Callable[[Row], str]:
 
 
 def whole(name: str) -> Callable[[Row], str]:
-    """A whole number with thousands marked."""
+    """A whole number with thousands separators."""
     return lambda row: f"{float(row[name]):,.0f}" if row.get(name) else "-"
 
 
@@ -50,7 +50,7 @@ def decimal(name: str) -> Callable[[Row], str]:
 
 
 def quartiles(name: str, digits: int) -> Callable[[Row], str]:
-    """A median, and in brackets its first and third quartile."""
+    """A median, followed by the first and third quartile in brackets."""
 
     def cell(row: Row) -> str:
         if not row.get(name):
@@ -62,12 +62,12 @@ def quartiles(name: str, digits: int) -> Callable[[Row], str]:
 
 
 def megabytes(name: str, digits: int) -> Callable[[Row], str]:
-    """Bytes as MB of 10^6."""
+    """Bytes as MB (10^6 bytes)."""
     return lambda row: f"{float(row[name]) / 1e6:,.{digits}f}" if row.get(name) else "-"
 
 
 def measured(row: Row) -> bool:
-    """Whether a row that is there in any case has been measured."""
+    """Whether a row has been measured."""
     return row["status"] == "measured"
 
 
@@ -168,7 +168,7 @@ TABLES: dict[str, Columns] = {
 
 
 def rows_of(name: str) -> list[Row]:
-    """The rows of a table; of the published runs there is one each, measured or not."""
+    """The rows of a table. Published runs have a row each, measured or not."""
     path = RESULTS / f"{name}.csv"
     if name == "reproduction":
         lines = reproduction(path).values()
@@ -177,7 +177,7 @@ def rows_of(name: str) -> list[Row]:
 
 
 def render(name: str) -> str:
-    """One table as Markdown; a line that says so where it was not measured yet."""
+    """A table as Markdown."""
     columns, rows = TABLES[name], rows_of(name)
     if not rows:
         return "Not measured yet.\n"
@@ -188,10 +188,10 @@ def render(name: str) -> str:
 
 
 def filled(text: str) -> str:
-    """The README with every table between its marks replaced."""
+    """The page with every table between its marks replaced."""
     pattern = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.S)
     return pattern.sub(lambda match: match[1] + render(match[2]) + match[3], text)
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
