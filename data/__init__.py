@@ -15,26 +15,28 @@ from data.values import DatasetInfo, ImageSet, Source
 
 if TYPE_CHECKING:
     from data.augmentation import Augment, build_augment
+    from data.identity import DataIdentity
     from data.normalize import Normalization, channel_moments, normalization
     from data.own_images import read_images
     from data.resident import Resident
-    from data.sources import inspect, load_test, load_train
+    from data.sources import identify, inspect, load_test, load_train
     from data.splits import Split, limit, split
     from data.statistics import Statistics, prepare
 
 __all__ = [
-    "Augment", "DamagedDataError", "DataError", "DatasetEntry", "DatasetInfo", "ImageSet", "Normalization", "Resident",
-    "Source", "Split", "Statistics", "build_augment", "channel_moments", "inspect", "limit", "load_test", "load_train",
-    "normalization", "prepare", "read_images", "split",
+    "Augment", "DamagedDataError", "DataError", "DataIdentity", "DatasetEntry", "DatasetInfo", "ImageSet",
+    "Normalization", "Resident", "Source", "Split", "Statistics", "build_augment", "channel_moments", "identify",
+    "inspect", "limit", "load_test", "load_train", "normalization", "prepare", "read_images", "split",
 ]  # fmt: skip
 
 # Loaded when first used: they import torch, and `imagetune datasets` must not wait for that.
 _HOME = {
     "Augment": "augmentation", "build_augment": "augmentation",
+    "DataIdentity": "identity",
     "Normalization": "normalize", "channel_moments": "normalize", "normalization": "normalize",
     "read_images": "own_images",
     "Resident": "resident",
-    "inspect": "sources", "load_test": "sources", "load_train": "sources",
+    "identify": "sources", "inspect": "sources", "load_test": "sources", "load_train": "sources",
     "Split": "splits", "limit": "splits", "split": "splits",
     "Statistics": "statistics", "prepare": "statistics",
 }  # fmt: skip

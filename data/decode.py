@@ -7,6 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+DECODER_VERSION = 1
+"""Raised by one whenever the same file gives other pixels than before: prepared copies are then made again."""
+
 _SIXTEEN_BIT = 65_535
 _TRANSPARENT_MODES = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 from data.errors import DataError
+from data.identity import HASH_BYTES, DataIdentity
 from data.splits import split
 from data.store import Origin, file_facts
 from data.values import ImageSet, Part, Say, Source, silent
@@ -105,6 +107,32 @@ def read(source: Source, listing: Listing, part: Part, say: Say) -> ImageSet:
             raise DataError(f"no {part} image of class {name!r} in {listing.root} can be read")
     kept = pixels if sound.all() else pixels[sound]
     return ImageSet(torch.from_numpy(kept), torch.from_numpy(labels[sound]), listing.classes, int((~sound).sum()))
+
+
+def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
+    """The identity of a user's folder; see ``data.identify``."""
+    from data.decode import DECODER_VERSION
+
+    listing = scan(source)
+    parts = [
+        (np.array([label for _, label in part], np.int64), _hashes([path for path, _ in part]))
+        for part in (listing.train, listing.test)
+    ]
+    return DataIdentity("folder", listing.classes, DECODER_VERSION, *parts[0], *parts[1])
+
+
+def _hashes(paths: list[Path]) -> np.ndarray:
+    """(n, 16) uint8, a hash of each file's bytes; zeros for one that cannot be read."""
+
+    def one(path: Path) -> bytes:
+        try:
+            return hashlib.blake2b(path.read_bytes(), digest_size=HASH_BYTES).digest()
+        except OSError:
+            return bytes(HASH_BYTES)
+
+    with ThreadPoolExecutor(_MOST_THREADS) as pool:
+        joined = b"".join(pool.map(one, paths))
+    return np.frombuffer(joined, np.uint8).reshape(len(paths), HASH_BYTES)
 
 
 def _checked(source: Source) -> tuple[Path, int]:

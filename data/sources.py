@@ -7,12 +7,13 @@ from pathlib import Path
 from data import folder, registry, store
 from data.errors import DataError
 from data.files import one_at_a_time
+from data.identity import DataIdentity
 from data.published import torchvision_sets
 from data.published.digits import read_digits
 from data.registry import DatasetEntry
 from data.values import DatasetInfo, ImageSet, Part, Say, Source, silent
 
-__all__ = ["DatasetInfo", "ImageSet", "Source", "ensure", "inspect", "load_test", "load_train"]
+__all__ = ["DatasetInfo", "ImageSet", "Source", "ensure", "identify", "inspect", "load_test", "load_train"]
 
 
 def inspect(source: Source, root: Path) -> DatasetInfo:
@@ -54,6 +55,23 @@ def load_train(source: Source, root: Path, *, download: bool = True, say: Say = 
 def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
     """The test part; see ``load_train``. For the final evaluation only: nothing may be chosen by it."""
     return _load(source, root, "test", download=download, say=say)
+
+
+def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
+    """What the images are, by content, without decoding any.
+
+    Args:
+        source: Which images.
+        root: The data folder; what is known of the user's files is kept in it, so that only changed ones are read.
+        say: Told of everything slow, one line at a time.
+
+    Raises:
+        DataError: The name is unknown, or the user's folder cannot be used as it is.
+    """
+    entry = _entry(source)
+    if entry.name == "folder":
+        return folder.identify(source, root, say)
+    return DataIdentity(entry.name, entry.classes or ())
 
 
 def ensure(source: Source, root: Path, *, say: Say = silent) -> None:
