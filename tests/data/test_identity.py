@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,7 @@ def test_published_sets_differ_by_name(root: Path) -> None:
 def identities(draw: st.DrawFn) -> DataIdentity:
     """Small data sets over few contents, so that equal ones and all kinds of changes turn up."""
     names = draw(st.permutations(["a", "b", "c", "é"]))[: draw(st.integers(1, 4))]
-    parts = []
+    parts: list[Any] = []
     for _ in range(2):
         images = draw(st.lists(st.tuples(st.integers(0, len(names) - 1), st.integers(0, 5)), max_size=6))
         parts.append(np.array([label for label, _ in images], np.int64))
