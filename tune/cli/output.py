@@ -57,8 +57,10 @@ def percent(value: float | None, digits: int = 2) -> str:
 
 
 def measured(name: str, value: float | None) -> str:
-    """A metric for people, by its name: accuracies in percent, all else as it is."""
-    return percent(value) if name.endswith("accuracy") else number(value)
+    """A value for people, as the metric of this name is written; any other figure as a plain number."""
+    from tune.spec.metric import METRICS
+
+    return METRICS[name].text(value) if name in METRICS else number(value)
 
 
 def shape(value: Sequence[int] | None) -> str:

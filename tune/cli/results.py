@@ -74,7 +74,7 @@ def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None 
     """Print ranked trials, two lines each: metrics, then the values of the searched fields."""
     from tune.spec.dotted import short_names
 
-    print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.metric}\n")
+    print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.spec.search.metric}\n")
     second = next((name for name in _SECOND if name in found.table and found.table[name].notna().any()), _SECOND[0])
     width = len(second)
     print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} {'parameters':>12}")

@@ -14,14 +14,14 @@ from typing import Any, TypeVar
 
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event, text
 
 from tune.record import disk
 from tune.record.connection import AwayError, arguments, has_tables, raise_away, set_up, template
-from tune.record.study import Direction
+from tune.record.study import direction
 from tune.record.url import IDENTITY, Say, shown, taken
+from tune.spec.metric import Objective
 
 T = TypeVar("T")
 _EXCHANGE = text(
@@ -95,15 +95,14 @@ class Database(RDBStorage):
         found = [study.user_attrs for study in self._again(self.get_all_studies) if study.study_name == name]
         return found[0].get(IDENTITY, "") if found else None
 
-    def begin(self, name: str, direction: Direction) -> None:
+    def begin(self, name: str, objective: Objective) -> None:
         """A new study; one that a kill left without an identity and without trials is taken for it.
 
         Raises:
             UserError: another search has one of this name.
         """
-        way = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
         try:
-            self._again(partial(self.create_new_study, [way], name))
+            self._again(partial(self.create_new_study, [direction(objective)], name))
         except DuplicatedStudyError:
             if self.identity(name) or self.get_all_trials(self.get_study_id_from_name(name)):
                 raise taken(self._full_url, name) from None

@@ -20,6 +20,7 @@ from tune.record.folder import SearchFolder
 from tune.record.journal import DamagedRecordError
 from tune.record.process_identity import DRIVER, LostSearchError, held, is_here, lives, myself, named
 from tune.record.study import Record
+from tune.spec.metric import Objective
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -84,7 +85,7 @@ def _postgresql(record: Record) -> Engine | None:
     return engine if engine is not None and engine.dialect.name == "postgresql" else None
 
 
-def refuse_driven(folder: SearchFolder, metric: str) -> None:
+def refuse_driven(folder: SearchFolder, objective: Objective) -> None:
     """Refuse a journal that another machine writes to, before it is mended.
 
     Raises:
@@ -92,7 +93,7 @@ def refuse_driven(folder: SearchFolder, metric: str) -> None:
     """
     if folder.study is None and folder.journal.is_file() and on_network(folder.path):
         with suppress(DamagedRecordError):
-            holder = Record.open(folder.journal, folder.name, metric).facts.get(DRIVER)
+            holder = Record.open(folder.journal, folder.name, objective).facts.get(DRIVER)
             if lives(holder):
                 raise held(str(folder.path), holder)
 

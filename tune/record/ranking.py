@@ -16,10 +16,11 @@ from tune.record.lease import is_driven
 from tune.record.search_yaml import read_search
 from tune.record.status import Status
 from tune.record.storage import open_record
-from tune.record.study import Direction, TrialRecord, quiet_optuna
+from tune.record.study import TrialRecord, quiet_optuna
 from tune.record.tables import epochs_table, ranked, trials_table, write_tables
 from tune.spec import SearchSpec
 from tune.spec.errors import nearest
+from tune.spec.metric import Objective
 
 
 @dataclass(frozen=True)
@@ -29,31 +30,29 @@ class Ranking:
     Attributes:
         folder: Of the search.
         spec: The search.
-        direction: Whether its metric is to be small or large.
         trials: By number.
         table: One row per trial, best first.
     """
 
     folder: SearchFolder
     spec: SearchSpec
-    direction: Direction
     trials: tuple[TrialRecord, ...]
     table: pd.DataFrame
 
     @property
-    def metric(self) -> str:
+    def objective(self) -> Objective:
         """What the search ranks by."""
-        return self.spec.search.metric
+        return self.spec.search.objective
 
     def sorted_by(self, column: str) -> pd.DataFrame:
-        """The table by another column, best first: accuracies and efficiency from the top, all else from the bottom.
+        """The table by another column, best first: see `ranked`.
 
         Raises:
             UserError: there is no such column.
         """
         if column not in self.table.columns:
             raise UserError(f"--sort: {column!r} is no column; {nearest(column, self.table.columns)}")
-        return ranked(self.table, column, "max" if column.endswith(("accuracy", "efficiency")) else "min")
+        return ranked(self.table, column)
 
     def write(self) -> None:
         """Make `trials.parquet` and `epochs.parquet` anew.
@@ -72,14 +71,13 @@ def read_ranking(folder: SearchFolder) -> Ranking:
         DamagedRecordError: the record is.
     """
     spec = read_search(folder)
-    with quiet_optuna(), closing(open_record(folder, spec.search.metric)) as record:
+    with quiet_optuna(), closing(open_record(folder, spec.search.objective)) as record:
         driven = is_driven(folder, record)
         trials = record.trials()
     if not driven:
         trials = [_at_rest(trial) for trial in trials]
-    table = trials_table(trials, list(spec.space.domains), spec.search.metric, record.direction, folder)
-    table = ranked(table, spec.search.metric, record.direction)
-    return Ranking(folder, spec, record.direction, tuple(trials), table)
+    table = trials_table(trials, list(spec.space.domains), spec.search.objective, folder)
+    return Ranking(folder, spec, tuple(trials), ranked(table, spec.search.metric))
 
 
 def _at_rest(trial: TrialRecord) -> TrialRecord:

@@ -12,8 +12,9 @@ from tune.record.lease import is_driven
 from tune.record.search_yaml import read_search
 from tune.record.status import Status
 from tune.record.storage import open_record
-from tune.record.study import Record, TrialRecord, quiet_optuna
+from tune.record.study import TrialRecord, best_trial, quiet_optuna
 from tune.record.tables import trial_row
+from tune.spec.metric import Objective
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def search_status(folder: SearchFolder) -> SearchStatus:
         DamagedRecordError: the record cannot be read.
     """
     spec = read_search(folder)
-    with quiet_optuna(), closing(open_record(folder, spec.search.metric)) as record:
+    with quiet_optuna(), closing(open_record(folder, spec.search.objective)) as record:
         driven = is_driven(folder, record)
         facts, trials = record.facts, record.trials()
     noted = facts.get("state") or {"state": "interrupted", "reason": ""}
@@ -52,7 +53,7 @@ def search_status(folder: SearchFolder) -> SearchStatus:
     else:
         state, reason = noted["state"], noted["reason"]
     counts = Counter(_status(trial, driven) for trial in trials)
-    best = best_row(folder, record, list(spec.space.domains), trials)
+    best = best_row(folder, spec.search.objective, list(spec.space.domains), trials)
     target = int(facts.get("trials", spec.search.trials))
     return SearchStatus(folder.name, state, reason, target, {str(s): counts[s] for s in Status}, best)
 
@@ -63,14 +64,9 @@ def _status(trial: TrialRecord, driven: bool) -> Status:
 
 
 def best_row(
-    folder: SearchFolder, record: Record, fields: list[str], trials: list[TrialRecord]
+    folder: SearchFolder, objective: Objective, fields: list[str], trials: list[TrialRecord]
 ) -> dict[str, Any] | None:
     """The row of the best trial by the search's metric; None without any."""
-    metric, direction = record.metric, record.direction
-    rows = [
-        trial_row(trial, fields, metric, direction, folder.kept(trial.number))
-        for trial in trials
-        if trial.best(metric, direction) is not None
-    ]
-    sign = 1 if direction == "min" else -1
-    return min(rows, key=lambda row: (sign * row[metric], row["trial"]), default=None)
+    if (best := best_trial(trials, objective)) is None:
+        return None
+    return trial_row(best, fields, objective, folder.kept(best.number))

@@ -12,8 +12,9 @@ from tune.errors import UserError
 from tune.record.folder import SearchFolder
 from tune.record.journal import DamagedRecordError
 from tune.record.search_yaml import made_with
-from tune.record.study import Direction, Record
+from tune.record.study import Record
 from tune.record.url import IDENTITY, Say, shown, taken
+from tune.spec.metric import Objective
 
 # -- search.yaml remembers where the record lies
 
@@ -50,7 +51,7 @@ def lying_in(folder: SearchFolder, study: str | None) -> SearchFolder:
 # -- records
 
 
-def open_record(folder: SearchFolder, metric: str, say: Say | None = None) -> Record:
+def open_record(folder: SearchFolder, objective: Objective, say: Say | None = None) -> Record:
     """The record of a search that exists. Close it after use.
 
     Raises:
@@ -59,7 +60,7 @@ def open_record(folder: SearchFolder, metric: str, say: Say | None = None) -> Re
     """
     place = noted_place(folder)
     if place is None:
-        return Record.open(folder.journal, folder.name, metric, **_said(say))
+        return Record.open(folder.journal, folder.name, objective, **_said(say))
     from tune.record.database import Database
 
     assert folder.study is not None
@@ -72,13 +73,13 @@ def open_record(folder: SearchFolder, metric: str, say: Say | None = None) -> Re
                 f"{shown(folder.study)} holds no study {place['name']!r}, which is the record of {folder.path}; "
                 f"restore it from a backup"
             )
-        record = Record(storage, place["name"], metric)
+        record = Record(storage, place["name"], objective)
         _check_identity(record, place, folder)
         opening.pop_all()
     return record
 
 
-def begin_record(folder: SearchFolder, metric: str, direction: Direction, say: Say | None = None) -> Record:
+def begin_record(folder: SearchFolder, objective: Objective, say: Say | None = None) -> Record:
     """Begin the record of a new search, whose `search.yaml` is written already. Close it after use.
 
     Raises:
@@ -86,7 +87,7 @@ def begin_record(folder: SearchFolder, metric: str, direction: Direction, say: S
     """
     place = noted_place(folder)
     if place is None:
-        return Record.create(folder.journal, folder.name, metric, direction, **_said(say))
+        return Record.create(folder.journal, folder.name, objective, **_said(say))
     from tune.record.database import Database
 
     assert folder.study is not None
@@ -94,8 +95,8 @@ def begin_record(folder: SearchFolder, metric: str, direction: Direction, say: S
     assert storage is not None
     with ExitStack() as opening:
         opening.callback(storage.close)
-        storage.begin(place["name"], direction)
-        record = Record(storage, place["name"], metric)
+        storage.begin(place["name"], objective)
+        record = Record(storage, place["name"], objective)
         if not record.trials():
             record.exchange(IDENTITY, None, place[IDENTITY])
         _check_identity(record, place, folder)

@@ -7,11 +7,11 @@ adds its metrics; the end adds the outcome, then Optuna's final state. Every wri
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
@@ -22,9 +22,9 @@ from search_spaces import Config, Space
 from tune.record.distributions import CONSTRAINT_PREFIX, params
 from tune.record.journal import DamagedRecordError, Journal, mend
 from tune.record.status import Status
+from tune.spec.metric import Objective
 from tune.training import EpochMetrics
 
-Direction = Literal["min", "max"]
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 _EPOCH = "epoch:"
 
@@ -41,11 +41,14 @@ class TrialRecord:
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What is known beside metrics: parameters, mult_adds, attempts."""
 
-    def best(self, metric: str, direction: Direction) -> EpochMetrics | None:
-        """The best epoch; ties keep the earlier; None without a finite value."""
-        sign = 1 if direction == "min" else -1
-        known = [epoch for epoch in self.epochs if math.isfinite(epoch.values.get(metric, math.nan))]
-        return min(known, key=lambda epoch: sign * epoch.values[metric], default=None)
+    def best(self, objective: Objective) -> EpochMetrics | None:
+        """The best epoch: the earlier of two equals, None where none has a finite value."""
+        return objective.best(self.epochs)
+
+    def cost(self, objective: Objective) -> float | None:
+        """What to rank the trial by, small is good: the cost of its best epoch; None without one."""
+        best = self.best(objective)
+        return None if best is None else objective.cost(best.values)
 
     @property
     def seconds(self) -> float:
@@ -60,29 +63,26 @@ class Record:
         self,
         storage: BaseStorage,
         name: str,
-        metric: str,
+        objective: Objective,
         together: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._storage, self.name, self._together = storage, name, together
         self._study = storage.get_study_id_from_name(name)
-        self.metric = metric
-        self.direction: Direction = (
-            "min" if storage.get_study_directions(self._study)[0] == StudyDirection.MINIMIZE else "max"
-        )
+        self.objective = objective
         self._ids: dict[int, int] = {}
         self.guard: Callable[[], None] = lambda: None
         """Asked before each write; raises where the search has become another driver's."""
 
     @classmethod
-    def create(cls, journal: Path, name: str, metric: str, direction: Direction, **options: Any) -> Record:
+    def create(cls, journal: Path, name: str, objective: Objective, **options: Any) -> Record:
         """Begin the record of a new search in a journal file."""
         file = Journal(journal, **options)
         storage = JournalStorage(file)
-        storage.create_new_study([StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE], name)
-        return cls(storage, name, metric, file.together)
+        storage.create_new_study([direction(objective)], name)
+        return cls(storage, name, objective, file.together)
 
     @classmethod
-    def open(cls, journal: Path, name: str, metric: str, **options: Any) -> Record:
+    def open(cls, journal: Path, name: str, objective: Objective, **options: Any) -> Record:
         """Open the record of a search that exists.
 
         Raises:
@@ -102,7 +102,12 @@ class Record:
             name = names[0] if len(names) == 1 else ""  # the folder was renamed or copied
         if not name:
             raise DamagedRecordError(f"{journal} holds no study; restore it from a backup")
-        return cls(storage, name, metric, file.together)
+        return cls(storage, name, objective, file.together)
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that trials are judged by."""
+        return self.objective.metric.name
 
     @property
     def _writable(self) -> BaseStorage:
@@ -194,7 +199,7 @@ class Record:
         identity = self._id(number)
         if self._storage.get_trial(identity).state.is_finished():
             return
-        best = self.trial(number).best(self.metric, self.direction)
+        best = self.trial(number).best(self.objective)
         values = [best.values[self.metric]] if status is Status.COMPLETED and best is not None else None
         state = STATES.get(status, TrialState.PRUNED)
         if state is TrialState.COMPLETE and values is None:
@@ -221,6 +226,17 @@ class Record:
         if number not in self._ids:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
         return self._ids[number]
+
+
+def best_trial(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
+    """The best trial: the first of two equals, None where none has a finite value."""
+    known = [(cost, trial.number, trial) for trial in trials if (cost := trial.cost(objective)) is not None]
+    return min(known, key=lambda entry: entry[:2])[2] if known else None
+
+
+def direction(objective: Objective) -> StudyDirection:
+    """The objective as Optuna knows it."""
+    return StudyDirection.MINIMIZE if objective.metric.goal == "min" else StudyDirection.MAXIMIZE
 
 
 def _read(trial: FrozenTrial) -> TrialRecord:

@@ -12,17 +12,19 @@ import pandas as pd
 
 from tune.record.folder import SearchFolder, write_whole
 from tune.record.status import Status
-from tune.record.study import Direction, Record, TrialRecord
+from tune.record.study import Record, TrialRecord
+from tune.spec.metric import METRICS, Objective
 
-METRICS = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")
+COMMON = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")  # metrics in every table, known or not
+LARGEST_FIRST = ("efficiency",)  # the columns beside metrics in which large values are good
 EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 
 
 def trial_row(
-    trial: TrialRecord, fields: Sequence[str], metric: str, direction: Direction, checkpoint: str | None
+    trial: TrialRecord, fields: Sequence[str], objective: Objective, checkpoint: str | None
 ) -> dict[str, Any]:
     """One row of the trials table. Metrics are those of the best epoch; what is unknown is None."""
-    best = trial.best(metric, direction)
+    best = trial.best(objective)
     values = dict(best.values) if best else {}
     parameters = trial.facts.get("parameters")
     accuracy = values.get("val_accuracy")
@@ -31,8 +33,8 @@ def trial_row(
         "status": str(trial.status),
         "reason": trial.reason,
         "best_epoch": best.epoch if best else None,
-        **{name: _finite(values.get(name)) for name in (*METRICS, metric)},
-        **{name: _finite(value) for name, value in values.items() if name not in METRICS},
+        **{name: _finite(values.get(name)) for name in (*COMMON, objective.metric.name)},
+        **{name: _finite(value) for name, value in values.items() if name not in COMMON},
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,
         "parameters": parameters,
@@ -44,14 +46,14 @@ def trial_row(
 
 
 def trials_table(
-    trials: Iterable[TrialRecord], fields: Sequence[str], metric: str, direction: Direction, folder: SearchFolder
+    trials: Iterable[TrialRecord], fields: Sequence[str], objective: Objective, folder: SearchFolder
 ) -> pd.DataFrame:
     """One row per trial, by number."""
-    rows = [trial_row(t, fields, metric, direction, folder.kept(t.number)) for t in trials]
-    columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, metric, direction, None))
+    rows = [trial_row(t, fields, objective, folder.kept(t.number)) for t in trials]
+    columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, objective, None))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
     whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds"), "Int64")
-    real = dict.fromkeys((*METRICS, metric, "efficiency", "seconds"), "Float64")
+    real = dict.fromkeys((*COMMON, objective.metric.name, "efficiency", "seconds"), "Float64")
     return table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
 
 
@@ -63,9 +65,13 @@ def epochs_table(trials: Iterable[TrialRecord]) -> pd.DataFrame:
     return table.astype({"trial": "int64", "epoch": "int64", **real})
 
 
-def ranked(table: pd.DataFrame, metric: str, direction: Direction) -> pd.DataFrame:
-    """The trials with a value of the metric first, best first; ties by number."""
-    return table.sort_values([metric, "trial"], ascending=[direction == "min", True], na_position="last", kind="stable")
+def ranked(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The trials by a column, best first: a metric by its goal, efficiency from the top, any other from the bottom.
+
+    Ties are in the order of the numbers; trials without a value come last.
+    """
+    largest = METRICS[column].goal == "max" if column in METRICS else column in LARGEST_FIRST
+    return table.sort_values([column, "trial"], ascending=[not largest, True], na_position="last", kind="stable")
 
 
 def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFrame) -> None:
@@ -77,7 +83,7 @@ def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFram
 def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record) -> None:
     """Make both parquet files from the record."""
     trials = record.trials()
-    table = trials_table(trials, fields, record.metric, record.direction, folder)
+    table = trials_table(trials, fields, record.objective, folder)
     write_tables(folder, table, epochs_table(trials))
 
 

@@ -69,17 +69,14 @@ def chosen(found: Ranking, top: int, trial: int | None) -> list[TrialRecord]:
     able = [found.trials[number] for number in found.table["trial"] if _may_win(found, found.trials[number])]
     if not able:
         raise UserError(
-            f"{found.folder.path}: no trial has a {found.metric} yet; legal: a search with results, or --trial N"
+            f"{found.folder.path}: no trial has a {found.spec.search.metric} yet; "
+            f"choose a search with results, or a trial with --trial N"
         )
     return able[:top]
 
 
 def _may_win(found: Ranking, trial: TrialRecord) -> bool:
-    return (
-        not trial.status.bad
-        and trial.status is not Status.FAILED
-        and trial.best(found.metric, found.direction) is not None
-    )
+    return not trial.status.bad and trial.status is not Status.FAILED and trial.best(found.objective) is not None
 
 
 def plans(
@@ -104,8 +101,8 @@ def plans(
         yield RunPlan(
             experiment=_experiment(found, trial, {**changes, "seed": seed}),
             folder=RunFolder(found.folder.winners / name),
-            metric=found.metric,
-            mode=found.direction,
+            metric=found.objective.metric.name,
+            mode=found.objective.metric.goal,
             epochs=epochs,
             full=full,
             threads=max(1, int(found.spec.search.resources.cpu)),
@@ -116,10 +113,11 @@ def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
     """Where the training ends: with the search's own limit, or without validation images where the trial was best."""
     if not full:
         return found.spec.epochs
-    best = trial.best(found.metric, found.direction)
+    best = trial.best(found.objective)
     if best is None:
         raise UserError(
-            f"trial {trial.number} has no best epoch; legal: a trial with a {found.metric}, or training.epochs=N"
+            f"trial {trial.number} has no best epoch; choose a trial that has a {found.spec.search.metric}, "
+            f"or set training.epochs=N"
         )
     return best.epoch
 

@@ -22,6 +22,7 @@ from tune.search.ledger import Ledger
 from tune.search.observer import Observer
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
+from tune.spec.metric import METRICS
 from tune.training import EpochMetrics
 from tune.training.console import clock
 
@@ -44,13 +45,10 @@ def config_text(config: Mapping[str, Any]) -> str:
 
 
 def metrics_text(metrics: EpochMetrics) -> str:
-    """An epoch's metrics in a line; losses plain, accuracies in percent."""
-    parts = [
-        f"{name} {100 * value:.2f} %" if name.endswith("accuracy") else f"{name} {value:.4f}"
-        for name, value in metrics.values.items()
-        if name.startswith("val_")
-    ]
-    return "  ".join(parts or [f"{name} {value:.4f}" for name, value in metrics.values.items()])
+    """An epoch's metrics in a line: those of validation, or where nothing validates those of training."""
+    known = [METRICS[name] for name in metrics.values]
+    shown = [metric for metric in known if metric.part == "val"] or known
+    return "  ".join(f"{metric.name} {metric.text(metrics.values[metric.name])}" for metric in shown)
 
 
 def progress_text(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> str:
@@ -63,7 +61,7 @@ def progress_text(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> str:
 
 
 def _best_text(best: TrialRecord, search: Ledger) -> str:
-    metrics = best.best(search.record.metric, search.record.direction)
+    metrics = best.best(search.record.objective)
     assert metrics is not None
     return f"trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}"
 
@@ -154,7 +152,8 @@ class Page(Lines):
 
 
 def _head(search: Ledger, elapsed: float) -> Text:
-    text = Text.assemble((search.folder.name, "bold"), f"   {search.record.metric} ({search.record.direction})")
+    goal = search.record.objective.metric
+    text = Text.assemble((search.folder.name, "bold"), f"   {goal.name} ({goal.goal})")
     text.append(f"   elapsed {clock(elapsed)}   {_left_text(search)}")
     return text
 

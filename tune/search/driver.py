@@ -66,7 +66,7 @@ class Driver(Ledger):
         self.exhausted = False
         self._resumed: set[int] = set()  # live trials that had epochs and have not reported yet
         self._full_since: float | None = None  # when a worker first found the disk full
-        self._retention = Retention(folder, spec.search.retention.best, record.metric, record.direction, observer.say)
+        self._retention = Retention(folder, spec.search.retention.best, record.objective, observer.say)
         self._retention.restore(self.trials.values())
         if self.resting:
             observer.say(f"{len(self.resting)} trials were running when the search ended: they go on")

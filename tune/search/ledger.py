@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import Record, TrialRecord
+from tune.record.study import Record, TrialRecord, best_trial
 from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.schedulers.asha import Asha
 from tune.search.warm_start import WARM, records
@@ -46,11 +46,11 @@ class Ledger:
         self.waiting: set[int] = set()
         self._counts: Counter[Status] = Counter()
         for other in records(record.facts.get(WARM, ()), record.metric):
-            proposer.see(other, record.metric, record.direction)
+            proposer.see(other, record.objective)
         self.resting = record.recover()
         for trial in record.trials():
             self._put(trial)
-            proposer.see(trial, record.metric, record.direction)
+            proposer.see(trial, record.objective)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
         if asha is not None:
             asha.replay(self.trials.values(), record.metric)
@@ -75,12 +75,7 @@ class Ledger:
     @property
     def best(self) -> TrialRecord | None:
         """The best trial so far, live ones included."""
-        metric, direction = self.record.metric, self.record.direction
-        sign = 1 if direction == "min" else -1
-        known = [
-            (best.values[metric] * sign, t.number) for t in self.trials.values() if (best := t.best(metric, direction))
-        ]
-        return self.trials[min(known)[1]] if known else None
+        return best_trial(self.trials.values(), self.record.objective)
 
     @property
     def elapsed(self) -> float:
@@ -159,7 +154,7 @@ class Ledger:
         self.live.pop(number, None)
         self.record.end(number, status, reason)
         trial = self._change(number, status=status, reason=reason)
-        best = trial.best(self.record.metric, self.record.direction)
+        best = trial.best(self.record.objective)
         self.proposer.end(number, status, best.values[self.record.metric] if best else None)
         return trial
 

@@ -14,8 +14,9 @@ from torch import Tensor
 from tune.record.disk import retry_while_disk_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import Direction, TrialRecord
+from tune.record.study import TrialRecord
 from tune.search.attempt import LAST, sweep_partial, whole_state
+from tune.spec.metric import Objective
 from tune.training import save_weights
 
 KEPT = (Status.COMPLETED, Status.STOPPED)  # the others are no candidates for winning
@@ -28,12 +29,11 @@ class Retention:
         self,
         folder: SearchFolder,
         best: int,
-        metric: str,
-        direction: Direction,
+        objective: Objective,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._say = say
-        self._folder, self._best, self._metric, self._direction = folder, best, metric, direction
+        self._folder, self._best, self._objective = folder, best, objective
         self._ranking: list[tuple[float, int]] = []
 
     def restore(self, trials: Iterable[TrialRecord]) -> None:
@@ -62,19 +62,17 @@ class Retention:
         return self._keep(trial) if trial.number in after else self._drop(trial.number)
 
     def _entry(self, trial: TrialRecord) -> tuple[float, int] | None:
-        best = trial.best(self._metric, self._direction)
-        if trial.status not in KEPT or best is None:
-            return None
-        return best.values[self._metric] * (1 if self._direction == "min" else -1), trial.number
+        cost = trial.cost(self._objective)
+        return None if trial.status not in KEPT or cost is None else (cost, trial.number)
 
     def _keep(self, trial: TrialRecord) -> None:
         """Take the best epoch's weights out of the trial's last checkpoint, then let that go."""
         target = self._folder.best(trial.number)
         found = list(target.parent.glob(LAST))
-        best = trial.best(self._metric, self._direction)
+        best = trial.best(self._objective)
         weights = None if target.is_file() or best is None else _best_weights(found, best.epoch)
         if weights is not None and best is not None:
-            facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._metric}
+            facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._objective.metric.name}
             retry_while_disk_full(lambda: save_weights(target, weights, facts), target.parent, self._say)
         for path in found:
             path.unlink(missing_ok=True)

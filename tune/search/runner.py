@@ -90,14 +90,14 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
 
 def _open(spec: SearchSpec, folder: SearchFolder, split_hash: str, say: Callable[[str], None]) -> Record:
     """The record, begun where there is none; mended where a kill or a full disk cut it off."""
-    metric = spec.search.metric
+    objective = spec.search.objective
     if not folder.spec.is_file():
         write_search(folder, spec, {"split": split_hash, **versions(), **place_of(folder)})
-    refuse_driven(folder, metric)
+    refuse_driven(folder, objective)
     repair(folder.journal, say)
     if not has_record(folder) and not any(folder.path.glob("trial_*")) and not folder.trials_table.is_file():
-        return begin_record(folder, metric, spec.search.direction, say)
-    return open_record(folder, metric, say)
+        return begin_record(folder, objective, say)
+    return open_record(folder, objective, say)
 
 
 def _driver(spec: SearchSpec, folder: SearchFolder, record: Record, request: Request, observer: Observer) -> Driver:
@@ -106,9 +106,9 @@ def _driver(spec: SearchSpec, folder: SearchFolder, record: Record, request: Req
     record.note("state", {"state": "running", "reason": ""})
     settings, asha = spec.search, None
     if settings.scheduler.name == "asha":
-        asha = Asha(settings.scheduler, spec.longest, settings.direction, spec.seed)
+        asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
     check = Feasibility(spec, request.root)
-    proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.direction, check)
+    proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, check)
     return Driver(spec, folder, record, proposer, asha, observer, trials=target)
 
 

@@ -36,7 +36,7 @@ def warm_trials(spec: SearchSpec, other: SearchFolder) -> list[dict[str, Any]]:
     if theirs.search.metric != spec.search.metric:
         message = f"{other.name} was judged by {theirs.search.metric}, this search by {spec.search.metric}"
         raise SpecError([Problem("--warm-start", f"{message}; legal: a search by the same metric")])
-    with closing(open_record(other, theirs.search.metric)) as record:
+    with closing(open_record(other, theirs.search.objective)) as record:
         trials = record.trials()
     rows = []
     for trial in trials:

@@ -139,7 +139,7 @@ def test_a_winner_that_diverges_is_not_counted(imagetune: Command, tmp_path: Pat
         "{float: [1e-4, 1e-1], log: true}", "{float: [1e-4, 1e38], log: true}"
     )
     folder = search_folder(tmp_path / "checkpoints" / "wild", text)
-    record = Record.open(folder.journal, folder.name, "val_loss")
+    record = Record.open(folder.journal, folder.name, read_search(folder).search.objective)
     number = record.add(read_search(folder).space, {"model.hidden_dim": 9, "training.optimizer.lr": 1e38}, {})
     record.start(number)
     record.end(number, Status.STOPPED, "by hand")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.simulation import spec_of
+from tests.tune.search.simulation import LOSS, spec_of
 from tune.record import lease
 from tune.record.folder import SearchFolder
 from tune.record.lease import leading
@@ -97,11 +97,11 @@ class Place:
         """A new record."""
         self.folder.path.mkdir(exist_ok=True)
         write_search(self.folder, self.spec, place_of(self.folder))
-        return self.keep(begin_record(self.folder, "val_loss", "min", self.said.append))
+        return self.keep(begin_record(self.folder, self.spec.search.objective, self.said.append))
 
     def open(self) -> Record:
         """The record again, as another process would open it."""
-        return self.keep(open_record(self.folder, "val_loss", self.said.append))
+        return self.keep(open_record(self.folder, self.spec.search.objective, self.said.append))
 
     def keep(self, record: Record) -> Record:
         """Close it at the end of the test."""
@@ -129,7 +129,7 @@ def main(path: str, study: str) -> None:
     folder = SearchFolder(Path(path), study or None)
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(lease, "on_network", lambda folder: True)  # a journal is held by a lease, too
-    record = open_record(folder, "val_loss")
+    record = open_record(folder, LOSS)
     with leading(folder, record):
         print("holds it", flush=True)
         time.sleep(600)

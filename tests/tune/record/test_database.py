@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from search_spaces import Config
 from tests.tune.record.places import CONFIG, Place, Server
-from tests.tune.search.simulation import SPACE, KilledError, Simulation, falling, metrics, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, metrics, spec_of
 from tests.tune.search.test_driver import ends_at
 from tests.tune.search.test_survival import ENDS, tables
 from tune.errors import WorkError
@@ -222,7 +222,7 @@ def test_a_server_that_stays_away_ends_the_search_in_order(
             found.run(1, checkpoints)
         assert re.fullmatch(r"failed: the database \S+ stayed away for 1 s \(.*\)", found.driver.halt)
         with pytest.raises(WorkError, match=r"the database 127\.0\.0\.1:\d+/tests\d+ cannot be reached: "):
-            open_record(SearchFolder(tmp_path / "s", place.study), "val_loss")
+            open_record(SearchFolder(tmp_path / "s", place.study), LOSS)
     finally:
         postgresql.start()
     resumed = simulated(place, "s", place.study, checkpoints=checkpoints)

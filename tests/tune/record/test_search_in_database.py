@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from tests.tune.record.places import Server
 from tests.tune.record.searching import OVERRIDES
 from tests.tune.search.processes import Started
-from tests.tune.search.simulation import SPACE, Simulation, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, Simulation, spec_of
 from tune.cli.main import app
 from tune.record.tables import trials_table
 
@@ -60,7 +60,7 @@ def _epochs(server: Server) -> int:
 def _assert_as_undisturbed(found: pd.DataFrame, quiet: Simulation) -> None:
     quiet.run()
     fields = list(quiet.driver.spec.space.domains)
-    expected = trials_table(quiet.record.trials(), fields, "val_loss", "min", quiet.folder)
+    expected = trials_table(quiet.record.trials(), fields, LOSS, quiet.folder)
     columns = ["trial", "status", "best_epoch", "epochs", "val_loss", *(f"config.{field}" for field in fields)]
     ours = found.sort_values("trial", ignore_index=True)[columns]
     pd.testing.assert_frame_equal(ours, expected[columns], check_dtype=False)

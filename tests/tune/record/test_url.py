@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.record.places import Place, Server
+from tests.tune.search.simulation import LOSS
 from tune.errors import UserError, WorkError
 from tune.record.folder import SearchFolder, locate_search
 from tune.record.journal import DamagedRecordError
@@ -68,7 +69,7 @@ def test_the_password_is_in_the_environment(
 def test_without_study_the_url_that_is_needed_is_told(database: Place) -> None:
     database.begin()
     with pytest.raises(UserError, match=r"lies in a database; give --study (sqlite|postgresql)") as refused:
-        open_record(SearchFolder(database.folder.path), "val_loss")
+        open_record(SearchFolder(database.folder.path), LOSS)
     assert refused.value.exit_code == 2
     assert lying_in(locate_search("s", database.tmp_path), database.study) == database.folder
 
@@ -78,7 +79,7 @@ def test_a_journal_is_not_looked_for_in_a_database(tmp_path: Path) -> None:
     place.begin()
     there = locate_search("s", tmp_path, f"sqlite:///{tmp_path}/studies.db")
     with pytest.raises(UserError, match="is the journal in it; leave --study out"):
-        open_record(there, "val_loss")
+        open_record(there, LOSS)
     assert lying_in(there, there.study) == place.folder
     assert not (tmp_path / "studies.db").exists()
 
@@ -92,23 +93,23 @@ def test_a_name_is_taken_once_in_a_database(database: Place) -> None:
     assert not other.path.exists()
     write_search(other, database.spec, place_of(other))
     with pytest.raises(UserError, match="holds a study 's' already"):
-        begin_record(other, "val_loss", "min")
+        begin_record(other, LOSS)
     with pytest.raises(UserError, match="is the record of another search than"):
-        open_record(other, "val_loss")
+        open_record(other, LOSS)
 
 
 def test_a_renamed_folder_keeps_its_study(database: Place) -> None:
     database.begin().note("a", 1)
     shutil.move(database.folder.path, database.tmp_path / "renamed")
     renamed = SearchFolder(database.tmp_path / "renamed", database.study)
-    assert database.keep(open_record(renamed, "val_loss")).facts["a"] == 1
+    assert database.keep(open_record(renamed, LOSS)).facts["a"] == 1
 
 
 def test_a_study_that_is_gone_is_told(database: Place, tmp_path: Path) -> None:
     write_search(database.folder, database.spec, place_of(database.folder))
     assert not has_record(database.folder)
     with pytest.raises(DamagedRecordError, match="holds no study 's', which is the record of"):
-        open_record(database.folder, "val_loss")
+        open_record(database.folder, LOSS)
     assert not (tmp_path / "studies.db").exists()
 
 
@@ -120,7 +121,7 @@ def test_a_beginning_cut_off_by_a_kill_is_begun_again(database: Place, monkeypat
         with pytest.raises(ZeroDivisionError):
             database.begin()
     assert not has_record(database.folder)
-    record = database.keep(begin_record(database.folder, "val_loss", "min"))
+    record = database.keep(begin_record(database.folder, LOSS))
     assert has_record(database.folder)
     assert record.trials() == []
 

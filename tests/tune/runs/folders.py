@@ -82,7 +82,7 @@ def search_folder(path: Path, text: str = SPACE) -> SearchFolder:
     folder = SearchFolder(path)
     spec = load_search(str(written(path.parent / "spaces", text, "space.yaml")))
     write_search(folder, spec, {})
-    record = Record.create(folder.journal, folder.name, spec.search.metric, spec.search.direction)
+    record = Record.create(folder.journal, folder.name, spec.search.objective)
 
     def trial(config: Config, losses: Sequence[float], status: Status | None, reason: str = "") -> None:
         number = record.add(spec.space, config, {"parameters": 1000 * (10 + config["model.hidden_dim"])})

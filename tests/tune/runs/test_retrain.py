@@ -37,7 +37,7 @@ def test_nothing_to_retrain(tmp_path: Path) -> None:
     found = read_ranking(search_folder(tmp_path / "s"))
     waiting = found.table[found.table["trial"] == 4]
     with pytest.raises(UserError, match="no trial has a val_loss yet"):
-        chosen(type(found)(found.folder, found.spec, found.direction, found.trials, waiting), 1, None)
+        chosen(type(found)(found.folder, found.spec, found.trials, waiting), 1, None)
 
 
 def test_an_interrupted_winner_goes_on(tmp_path: Path) -> None:

@@ -25,10 +25,13 @@ from tune.search.observer import Silent
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers.asha import Asha
 from tune.spec import SearchSpec, load_search
+from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, save
 
 Curve = Callable[[int, Config, int], Report]
 """(trial, config, epoch) -> what the worker says after that epoch."""
+
+LOSS = Objective(METRICS["val_loss"])
 
 SPACE = """
 experiment:
@@ -112,22 +115,22 @@ class Simulation:
         if study is not None:
             self.record = self._in_database(spec)
         elif begun:
-            self.record = Record.open(self.folder.journal, "test", settings.metric)
+            self.record = Record.open(self.folder.journal, "test", settings.objective)
         else:
-            self.record = Record.create(self.folder.journal, "test", settings.metric, settings.direction)
+            self.record = Record.create(self.folder.journal, "test", settings.objective)
         asha = None
         if settings.scheduler.name == "asha":
-            asha = Asha(settings.scheduler, spec.longest, settings.direction, spec.seed)
+            asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
-        proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.direction, lambda config: known)
+        proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, lambda config: known)
         self.driver = Driver(spec, self.folder, self.record, proposer, asha, observer, trials=trials or settings.trials)
 
     def _in_database(self, spec: SearchSpec) -> Record:
         if not self.folder.spec.is_file():
             write_search(self.folder, spec, place_of(self.folder))
         if has_record(self.folder):
-            return open_record(self.folder, spec.search.metric, self.said.append)
-        return begin_record(self.folder, spec.search.metric, spec.search.direction, self.said.append)
+            return open_record(self.folder, spec.search.objective, self.said.append)
+        return begin_record(self.folder, spec.search.objective, self.said.append)
 
     def run(self, workers: int = 1, checkpoints: dict[int, int] | None = None) -> None:
         """Let workers take turns until the driver is done. `checkpoints`: trial -> epochs, which outlive a kill."""

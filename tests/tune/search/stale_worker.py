@@ -20,8 +20,8 @@ def main() -> None:
     """See above."""
     folder, token = SearchFolder(Path(sys.argv[1])), sys.argv[2]
     spec = read_search(folder)
-    config = Record.open(folder.journal, folder.name, spec.search.metric).trial(0).config
-    job = Job(spec.base, str(folder.path), "", spec.search.metric, spec.search.direction, spec.epochs, 0.0)
+    config = Record.open(folder.journal, folder.name, spec.search.objective).trial(0).config
+    job = Job(spec.base, str(folder.path), "", spec.search.metric, spec.search.objective.metric.goal, spec.epochs, 0.0)
     attempt = Attempt(job, Assignment(0, token, config))
     attempt.step()  # as it stood when its driver died
     claimed = folder.trial(0) / f"last-{token}.pt"

@@ -15,6 +15,7 @@ from tests.tune.search.simulation import metrics
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.schedulers.asha import Asha
+from tune.spec.metric import METRICS, Objective
 from tune.spec.search import SchedulerSpec
 
 LOSS = st.floats(0.01, 10, allow_nan=False)
@@ -22,7 +23,8 @@ LOSS = st.floats(0.01, 10, allow_nan=False)
 
 def asha(max_t: int = 27, grace: int = 1, factor: float = 3, brackets: int = 1, direction: Any = "min") -> Asha:
     spec = SchedulerSpec(max_t=max_t, grace_period=grace, reduction_factor=factor, brackets=brackets)
-    return Asha(spec, max_t, direction, seed=5)
+    metric = {"min": "val_loss", "max": "val_accuracy"}[direction]
+    return Asha(spec, max_t, Objective(METRICS[metric]), seed=5)
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,7 +13,7 @@ from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
 from search_spaces import Config, config_key
-from tests.tune.search.simulation import SPACE, Curve, Simulation, falling, metrics, noise, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, Curve, Simulation, falling, metrics, noise, spec_of
 from tune.record.journal import Journal
 from tune.record.status import Status
 from tune.record.tables import epochs_table, trials_table
@@ -215,7 +215,7 @@ def test_the_tables(tmp_path: Path) -> None:
     simulation = Simulation(spec_of(tmp_path, SPACE, "search.scheduler.name=none"), tmp_path / "s", ends_at(ends))
     simulation.run()
     trials = simulation.record.trials()
-    table = trials_table(trials, FIELDS, "val_loss", "min", simulation.folder)
+    table = trials_table(trials, FIELDS, LOSS, simulation.folder)
     assert len(table) == 12
     assert list(table.columns) == [
         *(
@@ -274,7 +274,7 @@ def test_retention_keeps_the_best_k_and_the_live(tmp_path: Path) -> None:
     simulation.run(2)
     assert len(seen) > 30
     kept = {path.parent.name for path in (tmp_path / "s").glob("trial_*/best.safetensors")}
-    metric = {t.number: t.best("val_loss", "min") for t in simulation.record.trials()}
+    metric = {t.number: t.best(LOSS) for t in simulation.record.trials()}
     ranking = sorted((best.values["val_loss"], number) for number, best in metric.items() if best)
     assert kept == {f"trial_{number:05d}" for _, number in ranking[:3]}
     assert len(list((tmp_path / "s").glob("trial_*"))) == 3

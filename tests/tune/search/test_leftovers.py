@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
 
-from tests.tune.search.simulation import Simulation, falling, metrics, spec_of
+from tests.tune.search.simulation import LOSS, Simulation, falling, metrics, spec_of
 from tests.tune.search.test_attempt import attempt
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
@@ -36,7 +36,7 @@ def test_a_kept_trial_takes_its_weights_from_the_furthest_checkpoint(tmp_path: P
     folder = SearchFolder(tmp_path)
     for name, epochs in (("last-a.pt", 2), ("last-b.pt", 4), ("last-c.pt", 3)):
         checkpoint(folder.trial(0) / name, epochs)
-    Retention(folder, 3, "val_loss", "min").restore([ended(4)])
+    Retention(folder, 3, LOSS).restore([ended(4)])
     weights, facts = load_weights(folder.best(0))
     assert (weights["w"].item(), facts["epoch"]) == (4.0, "4")
     assert [path.name for path in folder.trial(0).iterdir()] == ["best.safetensors"]
@@ -46,7 +46,7 @@ def test_weights_of_an_earlier_epoch_are_never_kept_as_the_best(tmp_path: Path) 
     """Only a stale worker's checkpoint is there, and it ends before the best epoch."""
     folder = SearchFolder(tmp_path)
     checkpoint(folder.trial(0) / "last-a.pt", 2)
-    Retention(folder, 3, "val_loss", "min").restore([ended(4)])
+    Retention(folder, 3, LOSS).restore([ended(4)])
     assert list(folder.trial(0).iterdir()) == []
 
 
@@ -60,7 +60,7 @@ def test_what_killed_processes_left_half_written_is_swept(tmp_path: Path) -> Non
     ]
     for path in left:
         path.write_bytes(b"half")
-    Retention(folder, 3, "val_loss", "min").restore([ended(4)])
+    Retention(folder, 3, LOSS).restore([ended(4)])
     assert not any(path.exists() for path in left)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search_spaces import Config, config_key, parse_space
-from tests.tune.search.simulation import SPACE, metrics, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, metrics, spec_of
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.feasible import Feasibility
@@ -32,7 +32,7 @@ def anything(config: Config) -> Mapping[str, Any]:
 def proposer(check: Any = anything, name: Any = "tpe", raw: Mapping[str, Any] = FREE, seed: int = 3) -> Proposer:
     space, problems = parse_space(raw, {})
     assert not problems
-    return Proposer(space, SamplerSpec(name=name), seed, "min", check)
+    return Proposer(space, SamplerSpec(name=name), seed, LOSS, check)
 
 
 def loss(config: Config) -> float:
@@ -48,7 +48,7 @@ def run(made: Proposer, count: int, begin: int = 0) -> list[Config]:
     for number in range(begin, begin + count):
         proposal = made.propose(number)
         assert proposal is not None
-        made.see(ended(number, proposal.config), "val_loss", "min")
+        made.see(ended(number, proposal.config), LOSS)
         configs.append(proposal.config)
     return configs
 
@@ -61,7 +61,7 @@ def test_a_rebuilt_view_proposes_the_same(name: str) -> None:
     for killed in (1, 10, 11, 25, 39):
         again = proposer(name=name)
         for number, config in enumerate(whole[:killed]):
-            again.see(ended(number, config), "val_loss", "min")
+            again.see(ended(number, config), LOSS)
         assert run(again, 40 - killed, killed) == whole[killed:]
 
 
@@ -98,7 +98,7 @@ def test_impossible_draws_are_drawn_again_and_leave_no_trace() -> None:
     assert len(asked) > 20
     again = proposer(small)
     for number, config in enumerate(configs[:10]):
-        again.see(ended(number, config), "val_loss", "min")
+        again.see(ended(number, config), LOSS)
     assert run(again, 10, 10) == configs[10:]
 
 
@@ -128,7 +128,7 @@ def proposals_in_the_bad_half(status: Status) -> int:
         last = 7 if lr > 0.5 else 2
         epochs = tuple(metrics(epoch, 1.0 + lr - 0.1 * epoch) for epoch in range(1, last + 1))
         ends = status if lr > 0.5 else Status.STOPPED
-        made.see(TrialRecord(number, proposal.config, ends, epochs=epochs), "val_loss", "min")
+        made.see(TrialRecord(number, proposal.config, ends, epochs=epochs), LOSS)
         bad += number >= 30 and lr > 0.5
     return bad
 

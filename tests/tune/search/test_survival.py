@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import Config
-from tests.tune.search.simulation import SPACE, KilledError, Simulation, falling, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, spec_of
 from tests.tune.search.test_driver import FIELDS, ends_at
 from tune.record.journal import DamagedRecordError, Journal, mend
 from tune.record.status import Status
@@ -31,7 +31,7 @@ ENDS = {2: (3, "diverged"), 4: (2, "out_of_memory"), 5: (4, "failed"), 7: (1, "i
 
 def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
     trials = simulation.record.trials()
-    return trials_table(trials, FIELDS, "val_loss", "min", simulation.folder), epochs_table(trials)
+    return trials_table(trials, FIELDS, LOSS, simulation.folder), epochs_table(trials)
 
 
 @contextmanager

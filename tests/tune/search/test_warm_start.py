@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import config_key
-from tests.tune.search.simulation import SPACE, Simulation, falling, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, Simulation, falling, spec_of
 from tune.record.search_yaml import write_search
 from tune.search.warm_start import WARM, fitting, records, warm_trials
 from tune.spec import SpecError
@@ -77,4 +77,4 @@ def test_another_metric_is_refused(tmp_path: Path) -> None:
 def test_rows_become_trials_of_the_view(tmp_path: Path) -> None:
     (trial,) = records([{"config": {"a": 1}, "status": "stopped", "values": [[1, 0.5], [2, 0.25]]}], "val_loss")
     assert trial.number == -1
-    assert trial.best("val_loss", "min") == trial.epochs[1]
+    assert trial.best(LOSS) == trial.epochs[1]

@@ -23,7 +23,7 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
         folder=str(driver.folder.path.absolute()),
         root=str(root.absolute()),
         metric=spec.search.metric,
-        mode=spec.search.direction,
+        mode=spec.search.objective.metric.goal,
         epochs=spec.epochs,
         gpu=resources.gpu,
     )

@@ -15,15 +15,16 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.study import Study, StudyDirection
+from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config, Space, config_key
 from tune.record.distributions import CONSTRAINT_PREFIX, distribution, params, sole_value, value_of
 from tune.record.status import Status
-from tune.record.study import STATES, Direction, TrialRecord
+from tune.record.study import STATES, TrialRecord, direction
 from tune.search.samplers.view import View
 from tune.search.seeds import derived_seed
+from tune.spec.metric import Objective
 from tune.spec.search import SamplerSpec
 
 VIEW = "view"  # the name of the study in memory
@@ -46,26 +47,26 @@ class Proposal:
 class Proposer:
     """Proposes configurations; none twice."""
 
-    def __init__(self, space: Space, spec: SamplerSpec, seed: int, direction: Direction, check: Check) -> None:
+    def __init__(self, space: Space, spec: SamplerSpec, seed: int, objective: Objective, check: Check) -> None:
         self._space, self._spec, self._seed, self._check = space, spec, seed, check
         self._had: set[str] = set()
-        self._storage = View(1 if direction == "min" else -1)
-        sense = StudyDirection.MINIMIZE if direction == "min" else StudyDirection.MAXIMIZE
-        self._storage.create_new_study([sense], VIEW)
+        self._storage = View(1 if objective.metric.goal == "min" else -1)
+        self._storage.create_new_study([direction(objective)], VIEW)
         # The trial that every draw is for. It never ends, and samplers leave the one they draw for out of account.
         self._asking = self._storage.create_new_trial(self._storage.get_study_id_from_name(VIEW))
         self._ids: dict[int, int] = {}
 
     # -- what the sampler is told
 
-    def see(self, trial: TrialRecord, metric: str, direction: Direction) -> None:
+    def see(self, trial: TrialRecord, objective: Objective) -> None:
         """Put a trial of the record, as it stands, into the view."""
         self.enter(trial.number, trial.config)
+        metric = objective.metric.name
         for epoch in trial.epochs:
             if metric in epoch.values:
                 self.report(trial.number, epoch.epoch, epoch.values[metric])
         if trial.status.ended:
-            best = trial.best(metric, direction)
+            best = trial.best(objective)
             self.end(trial.number, trial.status, best.values[metric] if best else None)
 
     def enter(self, number: int, config: Config) -> None:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tune.record.status import Status
-from tune.record.study import Direction, TrialRecord
+from tune.record.study import TrialRecord
 from tune.search.seeds import derived_seed
+from tune.spec.metric import Objective
 from tune.spec.search import SchedulerSpec
 
 
@@ -39,8 +40,8 @@ class Asha:
     rebuilds the rungs from a record.
     """
 
-    def __init__(self, spec: SchedulerSpec, epochs: int, direction: Direction, seed: int) -> None:
-        self._sign = 1.0 if direction == "max" else -1.0
+    def __init__(self, spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> None:
+        self._sign = 1.0 if objective.metric.goal == "max" else -1.0
         self._seed, self._factor = seed, spec.reduction_factor
         self._needed = math.ceil(spec.reduction_factor)
         self._brackets = [_rungs(spec, epochs, bracket) for bracket in range(spec.brackets)]
