@@ -174,9 +174,7 @@ def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info
 def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
     """What is impossible about the settings of a search; `sample` stands for all that is fixed."""
     problems = list(_metric_problems(settings, space, sample))
-    domain = space.domains.get("data.validation_fraction")
-    fractions = domain.ends if domain else (sample.data.validation_fraction,)
-    if settings.metric.startswith("val_") and 0 in fractions:
+    if settings.objective.metric.part == "val" and sample.data.validation_fraction == 0:
         message = f"{settings.metric} needs validation images; legal: data.validation_fraction > 0, or a train_ metric"
         problems.append(Problem("search.metric", message))
     if settings.scheduler.name == "asha":

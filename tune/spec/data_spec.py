@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,7 +26,35 @@ import data
 from data import augmentation as augmentations
 from data import registry as datasets
 from tune.spec.base import FROM_LIST, FaultsBelowError, Fraction, Frozen
-from tune.spec.errors import nearest, shown
+from tune.spec.dotted import within
+from tune.spec.errors import OVERRIDE, Problem, nearest, shown
+
+SPLIT_FIELDS = (
+    "data.name",
+    "data.validation_fraction",
+    "data.test_fraction",
+    "data.split_seed",
+    "data.train_limit",
+    "data.skip_unreadable",
+)
+"""The fields that decide which images there are and which part each is in.
+
+A search has one value of each: losses on different images cannot be compared, and a winner must not be tested on images
+that its search was trained on or judged by. `data.path` is where the images are, and cannot be searched either; that
+they are the same images elsewhere is checked by their content. The experiment's `seed` is none of these: it decides the
+initial weights and the order of the images, and searching it measures the noise.
+"""
+
+
+def split_problems(overrides: Iterable[str]) -> list[Problem]:
+    """What is wrong with overrides of a trial that would draw its test images anew, by dotted name."""
+    message = "cannot be changed here: the search was judged by these images, and the test must not contain any of them"
+    return [
+        Problem(name, f"{message}; remove it, or start a new search with it", OVERRIDE)
+        for name in overrides
+        if name == "data" or within(name, SPLIT_FIELDS)
+    ]
+
 
 PerChannel = Annotated[tuple[float, ...], FROM_LIST]
 

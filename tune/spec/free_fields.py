@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import models
 from search_spaces import Choice, Config, Space, parse_space
 from tune.spec.checks import Look, check_constraints, check_tree
+from tune.spec.data_spec import SPLIT_FIELDS
 from tune.spec.dotted import Tree, get_dotted, has_dotted, remove_dotted, with_values, within
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
@@ -41,12 +42,17 @@ class FreeFields:
         return within(field, self.faulty) or any(within(faulty, [field]) for faulty in self.faulty)
 
 
-def free_fields(loaded: Loaded) -> FreeFields:
-    """The free fields of a file, less those that overrides fixed or keep out of play."""
+def free_fields(loaded: Loaded, *, recorded: bool = False) -> FreeFields:
+    """The free fields of a file, less those that overrides fixed or keep out of play.
+
+    A search that is `recorded` may have searched what cannot be searched any more.
+    """
     raw = {str(field): domain for field, domain in loaded.sections["space"].items()}
     base = _base(loaded.experiment, raw)
     fixed = {name: value for name, value in every_name(base).items() if name not in raw}
     space, found = parse_space(raw, fixed)
+    refused = [] if recorded else [field for field in raw if _decides_images(field)]
+    found = [pair for pair in found if pair[0] not in refused] + [(field, _FIXED_MESSAGE) for field in refused]
     idle = {field: blocker for field in space.domains if (blocker := space.blocker(field)) is not None}
     meant = {field for field, blocker in idle.items() if within(blocker, loaded.overridden)}
     found += _name_problems([field for field in raw if field not in meant], _model_names(loaded.experiment, raw, space))
@@ -102,6 +108,15 @@ def _never(space: Space, blocker: str) -> str:
     return f"when: {blocker} is {value} and not searched, so that this never holds; legal: search it, or no condition"
 
 
+_FIXED_MESSAGE = (
+    "cannot be searched: results on different images cannot be compared; start a search with one value under experiment"
+)
+
+
+def _decides_images(field: str) -> bool:
+    return within(field, ("data.path", *SPLIT_FIELDS))
+
+
 Reasons = Callable[[Config], Iterable[str]]
 """Why a configuration of the space is not possible, or not wanted."""
 
@@ -118,7 +133,13 @@ def first_configs(loaded: Loaded, free: FreeFields, reasons: Reasons) -> tuple[t
             problems.append(Problem(place, message))
             continue
         named = {field: value for field, value in given.items() if not within(str(field), gone)}
-        found = [Problem(f"{place}.{field}", message) for field, message in free.space.problems(named)]
+        found = [
+            Problem(
+                f"{place}.{field}",
+                _FIXED_MESSAGE if _decides_images(field) and field not in free.space.domains else message,
+            )
+            for field, message in free.space.problems(named)
+        ]
         if not found:
             configs.append(free.space.canonical(named))
             found = [Problem(place, reason) for reason in reasons(configs[-1])]

@@ -39,14 +39,16 @@ def load_experiment(name_or_path: str, overrides: Iterable[str] = (), root: Path
 def load_search(
     name_or_path: str, overrides: Iterable[str] = (), root: Path | None = None, *, with_data: bool = True
 ) -> SearchSpec:
-    """A checked search; see `load_experiment`. Without data, what depends on the images is not checked.
+    """A checked search; see `load_experiment`.
+
+    Without data it is read as a record: what depends on the images is not checked, nor what no longer may be searched.
 
     Raises:
         SpecError: all that is wrong with it.
     """
     loaded = read(name_or_path, overrides)
     look = looker(root) if with_data else None
-    free = free_fields(loaded)
+    free = free_fields(loaded, recorded=not with_data)
     example = find_example(free, look)
     constraints, settings, problems = _read_settings(loaded)
     # Where no configuration is possible, that is said once, and not of each that was named.

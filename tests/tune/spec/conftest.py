@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tune.spec import Experiment, SearchSpec, SpecError, load_experiment, load_search
+from tune.spec import Experiment, Problem, SearchSpec, SpecError, load_experiment, load_search
 
 JARGON = (
     "Input should",
@@ -41,6 +41,12 @@ class Desk:
     def search(self, text: str, *overrides: str, **options: Any) -> SearchSpec:
         self.path.write_text(text, encoding="utf-8")
         return load_search(str(self.path), overrides, self.folder / "data", **options)
+
+    def problems(self, load: Callable[..., object], text: str, *overrides: str) -> tuple[Problem, ...]:
+        """What is wrong, all of it."""
+        with pytest.raises(SpecError) as refused:
+            load(text, *overrides)
+        return refused.value.problems
 
     def refusal(self, load: Callable[..., object], text: str, *overrides: str) -> list[str]:
         """The lines that a user reads: each says one thing once, in plain words."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.tune.spec.conftest import LR, MOMENTUM, OPTIMIZER, Desk, search
+from tune.spec import SPLIT_FIELDS, DataSpec, split_problems
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,6 @@ def test_fields_that_there_are_not(desk: Desk, domains: list[str], lines: list[s
             "model.cnn_layers: 3.0 is of the wrong type; legal: a whole number",
         ]),
         (["model.activation: {choice: [mish, rellu]}"], ["model.activation: 'rellu' is unknown; did you mean relu? legal: gelu, leaky_relu, mish, relu, silu"]),
-        (["data.name: {choice: [digits, mnistt]}"], ["data.name: 'mnistt' is not a data set; did you mean mnist? legal: cifar10, cifar100, digits, fashion_mnist, folder, mnist"]),
         (["data.augment: {choice: [[], [flop], {crop: {padding: -2}}]}"], [
             "data.augment: flop: unknown; did you mean flip? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
             "data.augment: crop.padding: -2 is out of range; legal: >= 0",
@@ -173,3 +173,55 @@ def test_early_stopping_is_off_where_its_patience_is_idle(desk: Desk) -> None:
     ).training.early_stopping
     assert stopping is not None
     assert stopping.patience == 2
+
+
+# -- which images
+
+
+IMAGES = {
+    "data.name": "{choice: [digits, mnist]}",
+    "data.path": "{choice: [a, b]}",
+    "data.split_seed": "{int: [0, 9]}",
+    "data.validation_fraction": "{choice: [0.1, 0]}",
+    "data.test_fraction": "{float: [0.1, 0.5]}",
+    "data.train_limit": "{int: [100, 200]}",
+    "data.skip_unreadable": "{choice: [true, false]}",
+}
+
+
+def test_every_field_of_the_data_is_either_searchable_or_not() -> None:
+    searchable = {"data.image_size", "data.normalize", "data.augment"}
+    assert {f"data.{name}" for name in DataSpec.model_fields} == searchable | set(IMAGES)
+    assert set(SPLIT_FIELDS) == set(IMAGES) - {"data.path"}
+
+
+@pytest.mark.parametrize("field", IMAGES)
+def test_which_images_there_are_cannot_be_searched(desk: Desk, field: str) -> None:
+    text = search(LR, f"{field}: {IMAGES[field]}", more=f"first: [{{training.optimizer.lr: 0.001, {field}: 0}}]\n")
+    assert [(p.field, "cannot be searched" in p.message) for p in desk.problems(desk.search, text)] == [
+        (f"space.{field}", True)
+    ]
+    assert [p.field for p in desk.problems(desk.search, search(f"{field}: {{choise: [1]}}", LR))] == [f"space.{field}"]
+    first = search(LR, more=f"first: [{{training.optimizer.lr: 0.001, {field}: 0}}]\n")
+    assert [(p.field, "cannot be searched" in p.message) for p in desk.problems(desk.search, first)] == [
+        (f"first.0.{field}", True)
+    ]
+
+
+@pytest.mark.parametrize("field", SPLIT_FIELDS)
+def test_a_recorded_search_of_before_that_searched_them_can_be_read(desk: Desk, field: str) -> None:
+    text = search(LR, f"{field}: {IMAGES[field]}")
+    assert field in desk.search(text, with_data=False).space.domains
+    fixed = "digits" if field == "data.name" else "false" if field == "data.skip_unreadable" else "0.2"
+    if field in ("data.split_seed", "data.train_limit"):
+        fixed = "150"
+    assert list(desk.search(text, f"{field}={fixed}").space.domains) == ["training.optimizer.lr"]
+
+
+def test_the_seed_may_be_searched_to_measure_the_noise(desk: Desk) -> None:
+    assert list(desk.search(search("seed: {int: [0, 4]}")).space.domains) == ["seed"]
+
+
+def test_overrides_that_would_draw_the_test_images_anew() -> None:
+    names = [*SPLIT_FIELDS, "data", "data.path", "data.augment", "training.epochs", "seed"]
+    assert [problem.field for problem in split_problems(names)] == [*SPLIT_FIELDS, "data"]

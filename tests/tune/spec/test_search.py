@@ -135,13 +135,6 @@ def test_searched_epochs_bound_the_grace_period_by_their_most(desk: Desk) -> Non
     assert line.endswith("31 is above the 30 epochs that a trial has; legal: <= 30")
 
 
-def test_no_value_of_a_searched_validation_fraction_may_be_without_validation(desk: Desk) -> None:
-    text = SEARCH + "  data.validation_fraction: {choice: [0.1, 0]}\n"
-    (line,) = desk.refusal(desk.search, text)
-    assert line.startswith("FILE: search.metric: val_loss needs validation images")
-    assert desk.search(text, "search.metric=train_loss").search.direction == "min"
-
-
 @pytest.mark.parametrize(
     ("metric", "direction"),
     [("val_loss", "min"), ("val_accuracy", "max"), ("train_loss", "min"), ("train_accuracy", "max")],
