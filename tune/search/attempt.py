@@ -1,11 +1,9 @@
-"""One attempt at one trial on a worker: train an epoch, put it on the disk, say so. Knows files, and no Ray."""
+"""One attempt at one trial on a worker: train an epoch, write a checkpoint, report. Knows files, but not Ray."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import gc
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,34 +13,44 @@ from typing import Any, Protocol
 import torch
 from pydantic import ValidationError
 
-import data
 import models
 from search_spaces import Config
 from tune.record.disk import PAUSE, is_full
+from tune.search.devices import trial_device
 from tune.spec.dotted import with_values
 from tune.spec.experiment import DataSpec, Experiment
 from tune.training import (
-    PARTIAL,
     CheckpointError,
     EpochMetrics,
     InfeasibleError,
     Mode,
+    OtherVersionError,
     Splits,
     Training,
     last_lines,
     load,
     open_splits,
     out_of_memory,
+    process_broken,
     save,
 )
 
-TEMPORARY = ".*.tmp"  # what `write_whole` writes before it renames
-LAST = "last-*.pt"  # each attempt under its own name, so that a worker left over from a dead driver harms nobody
+LAST = "last-*.pt"  # each attempt has a name of its own, so that a dead driver's worker cannot overwrite another's
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all trials of a search share, as it is sent to the workers."""
+    """What all trials of a search share, as sent to the workers.
+
+    Attributes:
+        base: The fixed fields of the experiment, as a tree.
+        folder: The search's folder.
+        root: The data directory, as torchvision's `root`.
+        metric: Chooses the best epoch.
+        mode: Whether the metric is to be small or large.
+        epochs: Ends every trial, if the experiment has more.
+        gpu: Share of a GPU that a trial has; from 1 on, whole ones.
+    """
 
     base: Mapping[str, Any]
     folder: str
@@ -55,7 +63,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt at one trial. `token` names the attempt."""
+    """One attempt at one trial. `token` is unique to the attempt."""
 
     trial: int
     token: str
@@ -64,11 +72,15 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Report:
-    """What a worker says after a step: epochs (after a resume, all of them), and the end if there is one.
+    """What a worker reports after a step.
 
-    `end`: epochs, early_stopping, diverged, out_of_memory, infeasible, failed; None while the trial goes on.
-    `reason` is one line, `detail` the last lines of a traceback. `paused`: the epoch's checkpoint finds no room on the
-    disk; the next step tries again.
+    Attributes:
+        epochs: New epochs; after a resume, all of them.
+        end: epochs, early_stopping, diverged, out_of_memory, infeasible or failed; None while the trial goes on.
+        reason: Why it ended, in one line.
+        detail: The last lines of a traceback.
+        paused: The disk is too full for the epoch's checkpoint; the next step tries again.
+        retire: The process must not train another trial: its memory or its CUDA context is spoiled.
     """
 
     epochs: tuple[EpochMetrics, ...] = ()
@@ -76,9 +88,10 @@ class Report:
     reason: str = ""
     detail: str = ""
     paused: bool = False
+    retire: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """JSON values."""
         return {**dataclasses.asdict(self), "epochs": [epoch.to_dict() for epoch in self.epochs]}
 
     @classmethod
@@ -89,10 +102,10 @@ class Report:
 
 
 class Steps(Protocol):
-    """What a worker moves on step by step; the tests have one without any training."""
+    """What a worker runs step by step; tests replace it."""
 
     def step(self) -> Report:
-        """Move on by an epoch."""
+        """Train an epoch."""
         ...
 
 
@@ -107,14 +120,11 @@ class Attempt:
         self._saved = False  # whether there is a checkpoint under this attempt's name
 
     def step(self) -> Report:
-        """The first step of a resumed trial reports the epochs of its checkpoint: it is judged before it trains on."""
+        """Train an epoch. A resumed trial first reports the epochs of its checkpoint, to be judged before it trains."""
         try:
             return self._step()
-        except (InfeasibleError, models.ModelError, data.DataError, ValidationError) as error:
-            return Report(end="infeasible", reason=_one_line(error))
         except Exception as error:
-            end = "out_of_memory" if out_of_memory(error) else "failed"
-            return Report(end=end, reason=_one_line(error), detail=last_lines(error))
+            return failure(error)
 
     def _step(self) -> Report:
         if self._training is None:
@@ -130,28 +140,38 @@ class Attempt:
         return self._save(self._training, self._unsaved)
 
     def _open(self) -> Training:
+        """The training, resumed from its furthest checkpoint if there is a usable one."""
+        training = self._begin()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if (state := self._claim()) is None:
+            return training
+        try:
+            training.load(state)
+        except OtherVersionError:
+            self._last.unlink()
+            self._saved = False
+            return self._begin()
+        return training
+
+    def _begin(self) -> Training:
         job = self._job
         experiment = Experiment.model_validate(with_values(job.base, self._assignment.config))
-        device = _device(job.gpu)
-        training = Training(
+        device = trial_device(job.gpu)
+        return Training(
             experiment,
-            _splits(experiment.data, job.root, str(device)),
+            _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device)),
             device=device,
             metric=job.metric,
             mode=job.mode,
             epochs=job.epochs,
         )
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if (state := self._claim()) is not None:
-            training.load(state)
-        return training
 
     def _claim(self) -> dict[str, Any] | None:
-        """The state of the furthest whole checkpoint, which takes this attempt's name; all others go."""
+        """The state of the furthest checkpoint, renamed to this attempt's; all others are deleted."""
         found: list[tuple[int, Path, dict[str, Any]]] = []
         for path in self._folder.glob(LAST):
             if (state := whole_state(path)) is None:
-                path.unlink(missing_ok=True)  # half-written or damaged: the epochs are trained again
+                path.unlink(missing_ok=True)  # half-written or damaged: its epochs are trained again
             else:
                 found.append((len(state["history"]), path, state))
         if not found:
@@ -169,9 +189,9 @@ class Attempt:
         return self._folder / LAST.replace("*", self._assignment.token)
 
     def _save(self, training: Training, metrics: EpochMetrics) -> Report:
-        """Put the epoch on the disk, then report it: what is reported can be gone on from."""
-        if self._saved and not self._last.is_file():
-            return Report(end="failed", reason="another attempt has taken its checkpoint over")  # our driver is dead
+        """Write the checkpoint before the epoch is reported: the trial can resume from whatever was reported."""
+        if self._saved and not self._last.is_file():  # then this worker's driver is dead
+            return Report(end="failed", reason="another attempt has taken over this trial's checkpoint")
         try:
             save(self._last, training.state())
         except Exception as error:
@@ -182,8 +202,21 @@ class Attempt:
         return Report((metrics,), training.end and str(training.end))
 
 
+def failure(error: Exception) -> Report:
+    """The report of an attempt that raised.
+
+    Infeasible is only what the configuration causes wherever it is trained, since the sampler then keeps away from it.
+    """
+    first = (str(error).strip().splitlines() or [""])[0]
+    reason = f"{type(error).__name__}: {first}"[:300]
+    if isinstance(error, models.ModelError | ValidationError | InfeasibleError):
+        return Report(end="infeasible", reason=reason)
+    end = "out_of_memory" if out_of_memory(error) else "failed"
+    return Report(end=end, reason=reason, detail=last_lines(error), retire=process_broken(error))
+
+
 def whole_state(path: Path) -> dict[str, Any] | None:
-    """What a trial's checkpoint holds; None where it is damaged, something else, or gone."""
+    """The content of a trial's checkpoint; None if it is damaged, something else, or missing."""
     try:
         state = load(path)
     except CheckpointError:
@@ -191,48 +224,9 @@ def whole_state(path: Path) -> dict[str, Any] | None:
     return state if isinstance(state.get("history"), list) and "best_weights" in state else None
 
 
-def sweep_partial(folder: Path) -> None:
-    """Delete what killed processes left half-written: checkpoints, tables, `search.yaml`."""
-    for path in [*folder.rglob(PARTIAL), *folder.glob(TEMPORARY)]:
-        path.unlink(missing_ok=True)
-
-
-def settle_memory() -> None:
-    """Before the first trial of a process: what the imports made stays, and no collection looks through it again."""
-    gc.collect()
-    gc.freeze()
-
-
-def release_memory() -> None:
-    """Between two trials of one process: give back what the last one held. 2 ms after `settle_memory`, else 105."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 @functools.lru_cache(maxsize=2)
 def _splits(spec: DataSpec, root: str, device: str) -> Splits:
-    """The images stay with the process: the next trial needs the same ones, mostly."""
-    return open_splits(spec, Path(root), torch.device(device))
-
-
-def _device(gpu: float) -> torch.device:
-    """Where the trial trains.
-
-    Raises:
-        RuntimeError: the trial was given a GPU that torch cannot see.
+    """The images, kept for the process's next trial, which usually needs the same ones. `spec`: without augmentation,
+    which is applied to batches and changes no image on the device.
     """
-    if gpu <= 0:
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "unset")
-        raise RuntimeError(
-            f"the trial was given {gpu:g} GPU, but torch {torch.__version__} sees none "
-            f"(CUDA_VISIBLE_DEVICES is {visible}); legal: search.resources.gpu=0, or a torch built for this GPU"
-        )
-    return torch.device("cuda")
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0] if text else ''}"[:300]
+    return open_splits(spec, Path(root), torch.device(device))

@@ -17,6 +17,7 @@ from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record
 from tune.search.attempt import Assignment, Report
+from tune.search.ends import hopeless
 from tune.search.ledger import Ledger
 from tune.search.observer import Observer
 from tune.search.retention import Retention
@@ -31,7 +32,6 @@ ENDS = {
     "epochs": (Status.COMPLETED, "all epochs"),
     "early_stopping": (Status.COMPLETED, "early stopping"),
     "diverged": (Status.DIVERGED, ""),
-    "out_of_memory": (Status.OUT_OF_MEMORY, ""),
     "infeasible": (Status.INFEASIBLE, ""),
 }
 
@@ -177,6 +177,8 @@ class Driver(Ledger):
             if report.end in ("epochs", "early_stopping") and self.trials[number].epochs:
                 self._enter_rung(number, self.trials[number].epochs[-1])
             self._end(number, status, reason or report.reason)
+        elif report.end == "out_of_memory":
+            self._out_of_memory(number, report.reason)
         else:
             self._failed(number, report.reason, report.detail)
 
@@ -193,13 +195,13 @@ class Driver(Ledger):
             self._requeue(number, f"{reason}; tried again")
         else:
             self._end(number, Status.FAILED, reason)
-            self._end_hopeless()
 
-    def _end_hopeless(self) -> None:
-        """Several failures in a row from the start are not the trials' fault."""
-        ended = [trial for trial in self.trials.values() if trial.status.ended]
-        if len(ended) >= self.spec.search.failures.consecutive and all(t.status is Status.FAILED for t in ended):
-            self.stop(f"failed: the first {len(ended)} trials all failed; the last: {ended[-1].reason}")
+    def _out_of_memory(self, number: int, reason: str) -> None:
+        """Perhaps its neighbours used the memory: while other trials are running, it is tried again once."""
+        if len(self.live) > 1 and self.count(number, "out_of_memory") == 1:
+            self._requeue(number, f"{reason}; trying once more, since other trials were using memory too")
+        else:
+            self._end(number, Status.OUT_OF_MEMORY, reason)
 
     def requeue(self, number: int, reason: str) -> None:
         """A worker is replaced before it has begun with a trial: put that back, and count it as nothing."""
@@ -215,14 +217,13 @@ class Driver(Ledger):
 
     def _worker_died(self, number: int, reason: str, *, out_of_memory: bool) -> None:
         if out_of_memory:
-            self._end(number, Status.OUT_OF_MEMORY, reason)
+            self._out_of_memory(number, reason)
             return
         losses = self.count(number, "losses")
         if losses <= MAX_WORKER_DEATHS:
             self._requeue(number, f"{reason}; goes on from its last checkpoint")
         else:
             self._end(number, Status.FAILED, f"lost its worker {losses} times: {reason}")
-            self._end_hopeless()
 
     def poll(self) -> list[int]:
         """Called a few times a second: the display, the time budget, hung trials (returned)."""
@@ -263,3 +264,7 @@ class Driver(Ledger):
     def _end(self, number: int, status: Status, reason: str) -> None:
         self._retention.ended(self.close(number, status, reason))
         self.observer.ended(number, status, reason)
+        if status in (Status.FAILED, Status.INFEASIBLE) and (
+            why := hopeless(self.trials.values(), self.spec.search.failures)
+        ):
+            self.stop(f"failed: {why}")

@@ -6,7 +6,9 @@ At every moment there are at most K best checkpoints and one per live trial, and
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
@@ -15,10 +17,12 @@ from tune.record.disk import retry_while_disk_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import TrialRecord
-from tune.search.attempt import LAST, sweep_partial, whole_state
+from tune.search.attempt import LAST, whole_state
 from tune.spec.metric import Objective
-from tune.training import save_weights
+from tune.training import PARTIAL, save_weights
 
+TEMPORARY = ".{}.*.tmp"  # what `write_whole` writes before it renames it to the name in braces
+WRITING = 60.0  # seconds for which a temporary file may still be somebody's who is writing it
 KEPT = (Status.COMPLETED, Status.STOPPED)  # the others are no candidates for winning
 
 
@@ -40,7 +44,7 @@ class Retention:
         """Rank the ended trials of a record, and bring the folder to what it should hold."""
         trials = list(trials)
         self._ranking = sorted(entry for trial in trials if (entry := self._entry(trial)) is not None)
-        sweep_partial(self._folder.path)
+        delete_leftovers(self._folder)
         kept = {number for _, number in self._ranking[: self._best]}
         for trial in trials:
             if trial.status.ended and trial.number not in kept:
@@ -79,6 +83,22 @@ class Retention:
 
     def _drop(self, number: int) -> None:
         shutil.rmtree(self._folder.trial(number), ignore_errors=True)
+
+
+def delete_leftovers(folder: SearchFolder) -> None:
+    """Delete what killed drivers and workers left half-written, and nothing that another process may be writing.
+
+    Only the driver and its workers write trials' checkpoints and `search.yaml`. Tables are also written by `results`,
+    so theirs must be old. Retrained winners are runs of their own and are left alone.
+    """
+    own = [*folder.path.glob(f"trial_*/{PARTIAL}"), *folder.path.glob(TEMPORARY.format(folder.spec.name))]
+    for path in own:
+        path.unlink(missing_ok=True)
+    for table in (folder.trials_table, folder.epochs_table):
+        for path in folder.path.glob(TEMPORARY.format(table.name)):
+            with suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > WRITING:
+                    path.unlink()
 
 
 def _best_weights(paths: Iterable[Path], epoch: int) -> dict[str, Tensor] | None:

@@ -1,8 +1,8 @@
 """Train one experiment: images in, epochs of metrics, weights and an exact state out. No Ray, no search, no Optuna."""
 
-from tune.training.checkpoint import PARTIAL, CheckpointError, load, load_weights, save, save_weights
+from tune.training.checkpoint import PARTIAL, CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.console import RunLog, epoch_line
-from tune.training.failures import last_lines, out_of_memory
+from tune.training.failures import last_lines, out_of_memory, process_broken
 from tune.training.first_step import InfeasibleError
 from tune.training.loop import End, Training, train
 from tune.training.malloc import MALLOC_ENVIRONMENT, keep_freed_memory
@@ -21,6 +21,7 @@ __all__ = [
     "EpochMetrics",
     "InfeasibleError",
     "Mode",
+    "OtherVersionError",
     "RunLog",
     "Splits",
     "Task",
@@ -38,6 +39,7 @@ __all__ = [
     "negative_bound",
     "open_splits",
     "out_of_memory",
+    "process_broken",
     "save",
     "save_weights",
     "seeded",

@@ -24,6 +24,10 @@ class CheckpointError(WorkError):
     """A checkpoint is missing, damaged, or of another experiment. The text names the file or the difference."""
 
 
+class OtherVersionError(CheckpointError):
+    """A checkpoint was written by a version of imagetune whose state this one cannot read."""
+
+
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """Write a training's state; a reader sees the old file or the new one, also after a power cut.
 

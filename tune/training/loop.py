@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import models
 from tune.spec.experiment import Experiment
 from tune.training.averaging import Averaging
-from tune.training.checkpoint import CheckpointError
+from tune.training.checkpoint import OtherVersionError
 from tune.training.first_step import check_first_step
 from tune.training.metrics import EpochMetrics, Mode, Sums, best_of, patience_spent
 from tune.training.model_init import initial_model, memory_format
@@ -231,8 +231,8 @@ class Training:
         """Stand where the training stood whose state this is.
 
         Raises:
-            CheckpointError: The state is of another experiment, other images, another metric or format, or does not fit
-                the model as it is built today.
+            OtherVersionError: The state is of another format, or does not fit the model as it is built today.
+            CheckpointError: The state is of another experiment, other images or another metric.
         """
         check_identity(state, self._identity())
         own = copied(state)  # torch keeps the tensors it is handed, and would train the caller's
@@ -245,7 +245,7 @@ class Training:
             self.best_weights = own["best_weights"]
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             first, _, _ = str(error).partition("\n")
-            raise CheckpointError(
+            raise OtherVersionError(
                 f"the checkpoint does not fit {self.experiment.model.name} as it is: {first}"
             ) from error
 

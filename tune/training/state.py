@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tune.spec.experiment import Experiment
-from tune.training.checkpoint import CheckpointError
+from tune.training.checkpoint import CheckpointError, OtherVersionError
 
 FORMAT = 2
 """Raised whenever a state written before can no longer be read."""
@@ -47,11 +47,13 @@ def check_identity(state: Mapping[str, Any], expected: Mapping[str, Any]) -> Non
     """Refuse a state that is not of the training expected.
 
     Raises:
-        CheckpointError: Names the first difference and both values.
+        OtherVersionError: The state is of another format.
+        CheckpointError: The state is of something else: names the first difference and both values.
     """
     for key, value in expected.items():
         if state.get(key) != value:
-            raise CheckpointError(f"the checkpoint is of {_WORDS[key]}: {key} {state.get(key)!r}, here {value!r}")
+            kind = OtherVersionError if key == "format" else CheckpointError
+            raise kind(f"the checkpoint is of {_WORDS[key]}: {key} {state.get(key)!r}, here {value!r}")
 
 
 def copied(tree: Any) -> Any:

@@ -103,7 +103,7 @@ def points() -> dict[str, Patch]:
         "dropping": before(Retention, "_drop"),
         "begin": before(runner, "write_search"),
         "begun": after(runner, "write_search"),
-        "settling": before(Record, "settle"),
+        "settling": before(Record, "recover"),
         "tables": before(ending, "write_all_tables"),
     }
 

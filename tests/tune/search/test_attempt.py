@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import data
 import models
 from tests.tune.search.simulation import spec_of
 from tune.search import attempt as module
 from tune.search.attempt import Assignment, Attempt, Job, Report
-from tune.training import EpochMetrics, load, save
+from tune.search.devices import memory_fraction
+from tune.training import CheckpointError, EpochMetrics, InfeasibleError, load, open_splits, save
 
 DIGITS = """
 experiment:
@@ -69,13 +72,27 @@ def test_a_worker_left_over_cannot_write_over_the_live_one(tmp_path: Path) -> No
     assert [path.name for path in (tmp_path / "trial_00000").iterdir()] == ["last-third.pt"]
 
 
-@pytest.mark.parametrize("content", [b"", b"rubbish", None])
-def test_a_damaged_checkpoint_is_trained_again(tmp_path: Path, content: bytes | None) -> None:
-    first = attempt(tmp_path, "one")
-    expected = values(first.step())
-    path = tmp_path / "trial_00000" / "last-one.pt"
-    path.write_bytes(path.read_bytes()[:-100] if content is None else content)
-    assert values(attempt(tmp_path, "two").step()) == expected
+UNUSABLE: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "rubbish": lambda path: path.write_bytes(b"rubbish"),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "something else": lambda path: save(path, {"something": "else"}),
+    "another format": lambda path: save(path, {**load(path), "format": 99}),
+    "another architecture": lambda path: save(path, {**load(path), "model": {"weight": torch.zeros(1)}}),
+}
+
+
+@pytest.mark.parametrize("how", UNUSABLE)
+def test_an_unusable_checkpoint_is_trained_again(tmp_path: Path, how: str) -> None:
+    """Damaged on the disk, or written by another version before an upgrade."""
+    expected = values(attempt(tmp_path, "one").step())
+    UNUSABLE[how](tmp_path / "trial_00000" / "last-one.pt")
+    second = attempt(tmp_path, "two")
+    report = second.step()
+    assert (values(report), report.end) == (expected, None)
+    assert [epoch.epoch for epoch in second.step().epochs] == [2]
+    assert [path.name for path in (tmp_path / "trial_00000").iterdir()] == ["last-two.pt"]
 
 
 def test_the_checkpoint_of_another_experiment_is_not_gone_on_from(tmp_path: Path) -> None:
@@ -107,24 +124,79 @@ def test_a_full_disk_pauses_and_nothing_is_trained_twice(tmp_path: Path, monkeyp
     assert [epoch.epoch for epoch in trial.step().epochs] == [2]
 
 
-def test_divergence_memory_bugs_and_impossible_models_are_told_apart(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_diverging_trial_says_so(tmp_path: Path) -> None:
     assert attempt(tmp_path, lr=1e300).step().end == "diverged"
 
-    def raising(error: Exception) -> Report:
-        def broken(*args: Any, **options: Any) -> None:
-            raise error
 
-        monkeypatch.setattr(module, "Training", broken)
-        return attempt(tmp_path, "b").step()
+@pytest.mark.parametrize(
+    ("error", "end", "retire"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "out_of_memory", True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "out_of_memory", True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), "failed", True),
+        (RuntimeError("CUDA error: unspecified launch failure"), "failed", True),
+        (RuntimeError("CUDA error: device-side assert triggered"), "failed", True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), "failed", True),
+        (KeyError("x"), "failed", False),
+        (data.DataError("data.path /images does not exist"), "failed", False),
+        (data.DamagedDataError("cannot read the image a.png"), "failed", False),
+        (CheckpointError("the checkpoint is of another experiment"), "failed", False),
+        (models.ModelError("no such plan"), "infeasible", False),
+        (InfeasibleError("one value per channel"), "infeasible", False),
+    ],
+)
+def test_ends_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, end: str, retire: bool
+) -> None:
+    """Infeasible is only what the configuration causes anywhere; memory and CUDA errors spoil the process."""
 
-    assert raising(torch.OutOfMemoryError("CUDA out of memory")).end == "out_of_memory"
-    assert raising(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")).end == "out_of_memory"
-    bug = raising(KeyError("x"))
-    assert (bug.end, bug.reason) == ("failed", "KeyError: 'x'")
-    assert "KeyError" in bug.detail.splitlines()[-1]
-    assert raising(models.ModelError("no such plan")).end == "infeasible"
+    def broken(*args: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "Training", broken)
+    report = attempt(tmp_path, "b").step()
+    assert (report.end, report.retire) == (end, retire)
+    assert report.reason == f"{type(error).__name__}: {error}"
+    assert bool(report.detail) is (end != "infeasible")
+
+
+def test_what_the_configuration_alone_makes_impossible_is_infeasible(tmp_path: Path) -> None:
+    """A batch of one image: batch normalization has a single value per channel."""
+    text = DIGITS.replace("mnist_mlr", "mini_resnet").replace("epochs: 4", "epochs: 4, batch_size: 1")
+    made = Job(spec_of(tmp_path, text).base, str(tmp_path), str(tmp_path / "data"), "val_loss", "min", None, 0.0)
+    report = Attempt(made, Assignment(0, "a", {"training.optimizer.lr": 0.01})).step()
+    assert report.end in ("infeasible", None)
+
+
+def test_a_searched_augmentation_reads_the_images_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+
+    def counting(spec: Any, *args: Any, **options: Any) -> Any:
+        opened.append(spec)
+        return open_splits(spec, *args, **options)
+
+    monkeypatch.setattr(module, "open_splits", counting)
+    module._splits.cache_clear()
+    seen = []
+    for index, augment in enumerate((["flip"], ["crop"], {})):
+        config = {"training.optimizer.lr": 0.01, "data.augment": augment}
+        trial = Attempt(job(tmp_path), Assignment(index, "a", config))
+        assert trial.step().epochs
+        assert trial._training is not None
+        seen.append(trial._training.experiment.data.augment)
+    assert len(opened) == 1
+    assert len(set(seen)) == 3
+
+
+def test_shares_of_a_gpu_fit_beside_each_other() -> None:
+    """With the 500 MB that each process takes for itself."""
+    gigabyte = 2**30
+    for total in (2 * gigabyte, 8 * gigabyte, 80 * gigabyte):
+        for trials in (2, 3, 4, 8):
+            fraction = memory_fraction(1 / trials, total)
+            assert 0 < fraction < 1 / trials
+            if total / trials > gigabyte:
+                assert trials * (fraction * total + 2**29) <= total * 1.000001
 
 
 def test_a_gpu_that_torch_cannot_see_is_named(tmp_path: Path) -> None:
@@ -132,7 +204,7 @@ def test_a_gpu_that_torch_cannot_see_is_named(tmp_path: Path) -> None:
         pytest.skip("this machine has a GPU")
     report = attempt(tmp_path, gpu=0.5).step()
     assert report.end == "failed"
-    assert "the trial was given 0.5 GPU, but torch" in report.reason
+    assert "0.5 GPU" in report.reason
 
 
 def test_a_report_survives_the_way_to_the_driver() -> None:

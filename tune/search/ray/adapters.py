@@ -19,7 +19,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune.search.attempt import Assignment, Attempt, Job, Report, Steps, release_memory, settle_memory
+from tune.search.attempt import Assignment, Attempt, Job, Report, Steps
+from tune.search.devices import release_memory, settle_memory
 from tune.search.driver import Driver, NoTrial
 from tune.search.ray.patch import WorkerLostError
 
@@ -30,7 +31,7 @@ REPORT = "report"  # the key of a result under which the worker's report travels
 class TrialWorker(ray_tune.Trainable):
     """Runs attempts, one after the other, in one process: a new trial costs no new process and no new import."""
 
-    _spent = False  # whether the last attempt ended for want of memory
+    _retire = False  # whether the last attempt has spoiled the process: its memory, or its CUDA context
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         """Begin the first attempt."""
@@ -41,8 +42,8 @@ class TrialWorker(ray_tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin another attempt in the same process."""
-        if self._spent:
-            ray.actor.exit_actor()  # type: ignore[no-untyped-call]  # its heap stays large: a new process for the next
+        if self._retire:
+            ray.actor.exit_actor()  # type: ignore[no-untyped-call]  # the next trial gets a new process
         del self._attempt
         release_memory()
         self._attempt = self.attempt(self._job, _assignment(new_config))
@@ -55,7 +56,7 @@ class TrialWorker(ray_tune.Trainable):
     def step(self) -> dict[str, Any]:
         """An epoch."""
         report = self._attempt.step()
-        self._spent = report.end == "out_of_memory"
+        self._retire = report.retire
         return {REPORT: [report.to_dict()]}
 
 
@@ -139,7 +140,7 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         reason = (str(error).strip().splitlines() or [""])[0][:300]
         number = self._searcher.numbers[trial.trial_id]
         if "exit_actor()" in str(error):
-            self._driver.requeue(number, "its worker had run out of memory under another trial")
+            self._driver.requeue(number, "starting in a new worker process")
             return
         memory = isinstance(error, WorkerLostError) and error.memory
         name = "" if isinstance(error, WorkerLostError) else f"{type(error).__name__}: "
