@@ -9,11 +9,31 @@ from typing import Any
 
 
 def json_text(document: Any) -> str:
-    """One JSON document, for programs and for eyes; what is not a finite number is null.
+    """One JSON document, for programs and for people; numbers that are not finite become null.
 
-    The two outer levels have a line per entry, what is deeper stays in its line.
+    The two outer levels have a line per entry; deeper ones stay in that line.
     """
-    return _text(_plain(document), 0)
+    return _text(document, 0)
+
+
+def _text(value: Any, depth: int) -> str:
+    if depth == 2 or not value or not isinstance(value, Mapping | list | tuple):
+        return _line(value)
+    indent, inner = "  " * depth, "  " * (depth + 1)
+    if isinstance(value, Mapping):
+        lines = [f"{_line(str(key))}: {_text(item, depth + 1)}" for key, item in value.items()]
+    else:
+        lines = [_text(item, depth + 1) for item in value]
+    opening, closing = "{}" if isinstance(value, Mapping) else "[]"
+    joined = f",\n{inner}".join(lines)
+    return f"{opening}\n{inner}{joined}\n{indent}{closing}"
+
+
+def _line(value: Any) -> str:
+    try:  # fast: a confusion matrix of 5,000 classes has 25 million numbers
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError):
+        return json.dumps(_plain(value), ensure_ascii=False, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:
@@ -24,16 +44,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
-
-
-def _text(value: Any, depth: int) -> str:
-    if depth == 2 or not value or not isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    indent, inner = "  " * depth, "  " * (depth + 1)
-    if isinstance(value, dict):
-        lines = [f"{json.dumps(key, ensure_ascii=False)}: {_text(item, depth + 1)}" for key, item in value.items()]
-    else:
-        lines = [_text(item, depth + 1) for item in value]
-    opening, closing = "{}" if isinstance(value, dict) else "[]"
-    joined = f",\n{inner}".join(lines)
-    return f"{opening}\n{inner}{joined}\n{indent}{closing}"

@@ -20,6 +20,9 @@ EXAMPLES = (
 )
 
 
+MOST_ROWS, WORST_ROWS = 100, 20  # classes up to which all are listed, and how many of more
+
+
 class Split(StrEnum):
     """The splits of a data set."""
 
@@ -68,12 +71,25 @@ def _show_bound(scores: dict[str, Any]) -> None:
 def _show_classes(scores: dict[str, Any]) -> None:
     print(
         f"{scores['split']}, {scores['n']:,} images: accuracy {percent(scores['accuracy'])}, "
-        f"macro F1 {percent(scores['macro_f1'])}, loss {number(scores['loss'])},\n"
+        f"macro F1 {percent(scores['macro_f1'])}{_over(scores['per_class'])}, loss {number(scores['loss'])},\n"
         f"top-5 accuracy {percent(scores['top5_accuracy'])}, "
         f"expected calibration error {percent(scores['expected_calibration_error'])}"
     )
+    rows = scores["per_class"]
+    if len(rows) > MOST_ROWS:
+        print(f"The {WORST_ROWS} classes with the lowest F1 of {len(rows):,}; evaluation.json has all:")
+        rows = sorted((row for row in rows if row["n"]), key=lambda row: row["f1"])[:WORST_ROWS]
     measures = ("accuracy", "precision", "recall", "f1")
     print_table(
         {"class": "left", "n": "right", **dict.fromkeys(measures, "right")},
-        ((row["name"], count(row["n"]), *(percent(row[key]) for key in measures)) for row in scores["per_class"]),
+        (
+            (row["name"], count(row["n"]), *(percent(row[key] if row["n"] else None) for key in measures))
+            for row in rows
+        ),
     )
+
+
+def _over(per_class: list[dict[str, Any]]) -> str:
+    """How many classes an average is over, where that is not all of them."""
+    present = sum(row["n"] > 0 for row in per_class)
+    return "" if present == len(per_class) else f" (over {present:,} of {len(per_class):,} classes)"

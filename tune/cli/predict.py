@@ -26,24 +26,25 @@ EXAMPLES = (
 def predict(
     run: Run,
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGE", help="Image files; resized to what the model takes.")
+        list[Path] | None, typer.Argument(metavar="IMAGE", help="Image files; they are resized for the model.")
     ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="The K most probable classes.")] = 5,
+    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Show the K most probable classes.")] = 5,
     sample: Annotated[
-        str | None, typer.Option("--sample", metavar="ROWSxCOLS", help="Of a VAE: so many decoded draws of N(0, I).")
+        str | None, typer.Option("--sample", metavar="ROWSxCOLS", help="VAE only: generate ROWSxCOLS samples.")
     ] = None,
     interpolate: Annotated[
         int | None,
-        typer.Option("--interpolate", metavar="N", min=2, max=100, help="Of a VAE: N images from one to another."),
+        typer.Option("--interpolate", metavar="N", min=2, max=100, help="VAE only: N steps from one image to another."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws of --sample.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of --sample.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="The picture, a PNG. Default: in RUN/figures.")
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="Write the picture here (PNG). Default: in RUN/figures."),
     ] = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Use a run's model: the classes of image files; of a VAE, pictures of reconstructions, draws, ways between two."""
+    """Classify image files with a run's model; with a VAE: reconstruct, sample or interpolate images."""
     paths = images or []
     grid = None if sample is None else parse_grid("--sample", sample)
     _check_counts(paths, grid is not None, interpolate)
@@ -64,43 +65,43 @@ def predict(
 
 
 def _check_counts(paths: list[Path], sample: bool, interpolate: int | None) -> None:
-    """Refuse what does not go together.
+    """Refuse options and numbers of images that do not go together.
 
     Raises:
-        UserError: says what does.
+        UserError: Says what does.
     """
     if sample and interpolate is not None:
-        raise UserError("--sample and --interpolate make two pictures; legal: one of them")
+        raise UserError("--sample and --interpolate exclude each other; use one of them")
     if sample and paths:
-        raise UserError(f"--sample draws at random, and {len(paths)} images are given; legal: none")
+        raise UserError(f"--sample takes no images (got {len(paths)}); leave them out")
     if interpolate is not None and len(paths) != 2:
-        raise UserError(f"--interpolate goes from one image to another, and {len(paths)} are given; legal: two")
+        raise UserError(f"--interpolate takes two images (got {len(paths)}); give the first and the last")
     if not sample and not paths:
-        raise UserError("no image is given; legal: IMAGE..., or of a VAE --sample ROWSxCOLS")
+        raise UserError("no images given; name image files, or use --sample ROWSxCOLS with a VAE")
 
 
 def _check_output(output: Path | None) -> None:
     if output is not None and (output.suffix.lower() != ".png" or output.is_dir()):
-        raise UserError(f"--output {output}: the picture is a PNG; legal: the name of a file that ends in .png")
+        raise UserError(f"--output {output}: the picture is a PNG; use a file name that ends in .png")
 
 
 def _classes(folder: RunFolder, paths: list[Path], top: int, output: Path | None, json: bool) -> None:
     from tune.evaluation import prediction
 
     if output is not None:
-        raise UserError(f"--output {output}: the classes of images are no picture; legal: --json > FILE")
+        raise UserError(f"--output {output} is for pictures, and classification makes none; use --json > FILE")
     rows = prediction.classify(folder, paths, top)
     if json:
         print_json({"predictions": rows})
         return
-    told = (
+    lines = (
         (row["image"], ", ".join(f"{one['class']} {percent(one['probability'])}" for one in row["top"])) for row in rows
     )
-    print_table({"image": "left", "most probable classes": "left"}, told)
+    print_table({"image": "left", "most probable classes": "left"}, lines)
 
 
 def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, json: bool) -> None:
-    """Write the picture, then tell of it."""
+    """Write the picture and say where it is."""
     from tune.record.folder import write_whole
 
     path = output or picture.path
@@ -110,6 +111,6 @@ def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, j
         return
     if rows:
         names = [name for name in rows[0] if name != "image"]
-        told = ((row["image"], *(number(row[name]) for name in names)) for row in rows)
-        print_table({"image": "left", **dict.fromkeys(names, "right")}, told)
+        lines = ((row["image"], *(number(row[name]) for name in names)) for row in rows)
+        print_table({"image": "left", **dict.fromkeys(names, "right")}, lines)
     print(f"wrote {path}")

@@ -1,11 +1,11 @@
-"""A classifier judged: its predictions, their scores, and figures of them."""
+"""Evaluate a classifier: its predictions, their scores, and figures of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pandas as pd
-import torch
 from torch import Tensor
 
 import data
@@ -16,23 +16,18 @@ from tune.evaluation.scores import Predictions, score
 from tune.runs.weights import TrainedRun
 
 Classifier = Callable[[Tensor], Tensor]
-"""From normalized images (B, C, H, W), float32 on the CPU, to logits (B, classes) of the same kind."""
+"""From normalized images (B, C, H, W), float32 on the CPU, to logits (B, classes), float32 on the CPU."""
 
 
-def judge(run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> EvaluationResult:
+def evaluate(run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> EvaluationResult:
     """Accuracies, F1, calibration and confusion; a picture of predictions on request."""
-    predictions = predict(run, images)
+    predictions = predict_by(classifier_of(run), images, run.info.classes)
     scores = score(predictions)
     title = f"{title}: accuracy {100 * scores['accuracy']:.2f} %"
-    drawn = {"confusion": figures.confusion(scores["confusion"], run.info.classes, title)}
+    drawn = {"confusion": partial(figures.confusion, scores["confusion"], run.info.classes, title)}
     if grid is not None:
-        drawn["predictions"] = figures.prediction_grid(predictions, images, grid)
+        drawn["predictions"] = partial(figures.prediction_grid, predictions, images, grid)
     return EvaluationResult(scores, predictions_table(predictions), drawn)
-
-
-def predict(run: TrainedRun, images: data.Resident) -> Predictions:
-    """What a run's classifier says of images on the CPU."""
-    return predict_by(classifier_of(run), images, run.info.classes)
 
 
 def classifier_of(run: TrainedRun) -> Classifier:
@@ -46,25 +41,37 @@ def classifier_of(run: TrainedRun) -> Classifier:
 
 
 def predict_by(classify: Classifier, images: data.Resident, classes: tuple[str, ...]) -> Predictions:
-    """What any classifier says of images on the CPU."""
-    logits, labels = [], []
-    for batch, truth in images.batches(batch_size(images)):
-        logits.append(classify(batch))
-        labels.append(truth)
-    return Predictions(torch.cat(logits), torch.cat(labels), index_of(images), classes)
+    """What any classifier predicts for images on the CPU."""
+    return Predictions.of(logits(classify, images, len(classes)), index_of(images), classes)
+
+
+def top(run: TrainedRun, images: data.Resident, k: int) -> Iterator[list[tuple[str, float]]]:
+    """The k most probable classes of each image with their probabilities, best first; all where there are fewer."""
+    classes = run.info.classes
+    for batch, _ in logits(classifier_of(run), images, len(classes)):
+        best = batch.double().softmax(1).topk(min(k, len(classes)), dim=1)
+        for values, labels in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+            yield [(classes[label], value) for label, value in zip(labels, values, strict=True)]
+
+
+def logits(classify: Classifier, images: data.Resident, classes: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of logits (B, classes) and labels (B,)."""
+    for batch, labels in images.batches(batch_size(images, classes)):
+        yield classify(batch), labels
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:
-    """One row per image: where it is, what it is, what it was taken for, and how surely."""
-    probabilities, predicted, labels = predictions.probabilities, predictions.predicted, predictions.labels
+    """One row per image: its index, its label, the class predicted, and the probabilities of both."""
+    labels, predicted = predictions.labels.numpy(), predictions.predicted.numpy()
+    names = pd.Series(predictions.classes, dtype=object)
     return pd.DataFrame(
         {
             "index": predictions.index.numpy(),
-            "label": labels.numpy(),
-            "predicted": predicted.numpy(),
-            "probability": probabilities.gather(1, predicted[:, None])[:, 0].numpy(),
-            "label_probability": probabilities.gather(1, labels[:, None])[:, 0].numpy(),
-            "label_name": [predictions.classes[label] for label in labels.tolist()],
-            "predicted_name": [predictions.classes[label] for label in predicted.tolist()],
+            "label": labels,
+            "predicted": predicted,
+            "probability": predictions.probability.numpy(),
+            "label_probability": predictions.label_probability.numpy(),
+            "label_name": names[labels].to_numpy(),
+            "predicted_name": names[predicted].to_numpy(),
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,16 +25,19 @@ from tune.training import open_splits
 SplitName = Literal["test", "validation", "train"]
 Say = Callable[[str], None]
 
-_JUDGES: dict[str, Evaluator] = {"classification": classification.judge, "reconstruction": reconstruction.judge}
+_EVALUATORS: dict[str, Evaluator] = {
+    "classification": classification.evaluate,
+    "reconstruction": reconstruction.evaluate,
+}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was found, and where it is written.
+    """The scores of a run on a split.
 
     Attributes:
         scores: As in `evaluation.json`.
-        files: Those written.
+        files: The files written.
     """
 
     scores: dict[str, Any]
@@ -63,9 +66,17 @@ def evaluate(folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Gr
     if grid is not None and grid[0] * grid[1] > len(images):
         raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {len(images):,} images of the {split} split")
     title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
-    judgement = _JUDGES[models.get(run.experiment.model.name).task](run, images, title, grid)
-    scores = {"split": split, **judgement.scores}
-    return Evaluation(scores, _write(run, split, scores, judgement))
+    result = _EVALUATORS[models.get(run.experiment.model.name).task](run, images, title, grid)
+    scores = {"split": split, **result.scores}
+    _tell_missing_classes(split, scores.get("per_class", ()), say)
+    return Evaluation(scores, tuple(_write(run, split, scores, result, say)))
+
+
+def _tell_missing_classes(split: SplitName, per_class: Sequence[Mapping[str, Any]], say: Say) -> None:
+    missing = [row["name"] for row in per_class if row["n"] == 0]
+    if missing:
+        names = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        say(f"the {split} split has no images of {len(missing):,} of {len(per_class):,} classes: {names}")
 
 
 def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Resident:
@@ -113,13 +124,25 @@ def _short(value: object) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def _write(run: TrainedRun, split: SplitName, scores: dict[str, Any], judgement: EvaluationResult) -> tuple[Path, ...]:
+def _write(run: TrainedRun, split: SplitName, scores: dict[str, Any], result: EvaluationResult, say: Say) -> list[Path]:
+    """Write the numbers, then what can be drawn of them."""
     folder, suffix = run.folder, "" if split == "test" else f"-{split}"
-    contents = {folder.predictions: to_parquet(judgement.table)}
-    contents |= {folder.figures / f"{name}.png": picture for name, picture in judgement.figures.items()}
-    # Last, so that whoever finds it finds the others.
-    contents[folder.evaluation] = f"{json_text(scores)}\n".encode()
-    files = {path.with_name(f"{path.stem}{suffix}{path.suffix}"): content for path, content in contents.items()}
-    for path, content in files.items():
+
+    def write(path: Path, content: bytes) -> Path:
+        path = path.with_name(f"{path.stem}{suffix}{path.suffix}")
         write_whole(path, content)
-    return tuple(files)
+        return path
+
+    # evaluation.json after the table: where it exists, the table does too.
+    files = [
+        write(folder.predictions, to_parquet(result.table)),
+        write(folder.evaluation, f"{json_text(scores)}\n".encode()),
+    ]
+    for name, draw in result.figures.items():
+        try:
+            picture = draw()
+        except Exception as error:  # whatever happens in a drawing library: the numbers are there
+            say(f"could not draw {name}.png ({type(error).__name__}: {error}); the numbers are saved")
+        else:
+            files.append(write(folder.figures / f"{name}.png", picture))
+    return files

@@ -17,7 +17,9 @@ from data import Resident
 from tune.evaluation.scores import Predictions
 
 RIGHT, WRONG = "#1a7f37", "#cf222e"
-MOST_NUMBERED = 20  # classes up to which the cells of a confusion matrix hold their numbers
+MOST_NUMBERED = 20  # classes up to which the cells of a confusion matrix show their counts
+MOST_DRAWN = 100  # classes up to which all of them are drawn
+MOST_CONFUSED = 30  # classes drawn of more
 GRID_SEED = 0
 _DPI = 100
 
@@ -25,28 +27,45 @@ _DPI = 100
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], title: str) -> bytes:
     """A confusion matrix as a picture: rows are truth, the colour is the share of the row, numbers are images.
 
+    Of more than `MOST_DRAWN` classes, the ones most often confused with each other.
+
     Args:
         counts: (classes, classes), rows are truth.
         classes: Names in the order of the rows.
         title: Above the picture.
     """
-    matrix = np.asarray(counts, dtype=float)
+    matrix = np.asarray(counts)
     totals = matrix.sum(1, keepdims=True)
-    shares = np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
+    if len(classes) > MOST_DRAWN:
+        drawn = most_confused(matrix, MOST_CONFUSED)
+        title = f"{title}\nthe {len(drawn)} most confused of {len(classes):,} classes"
+        matrix, totals, classes = matrix[np.ix_(drawn, drawn)], totals[drawn], [classes[label] for label in drawn]
+    shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     few = len(classes) <= MOST_NUMBERED
-    side = 2.2 + (0.55 * max(len(classes), 6) if few else 0.135 * len(classes))
+    side = 2.2 + (0.55 * max(len(classes), 6) if few else max(0.135 * len(classes), 8))
     figure = Figure(figsize=(side + 0.6, side), dpi=_DPI, layout="constrained")
     axes = figure.add_subplot()
-    # The square root lets single confusions be seen beside a full diagonal.
+    # The square root makes single confusions visible beside a full diagonal.
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
     figure.colorbar(image, ax=axes, shrink=0.8, aspect=40, pad=0.01, format=PercentFormatter(1), label="of the class")
-    _name_ticks(axes, classes, fontsize=9 if few else 6)
+    _name_ticks(axes, classes, fontsize=9 if len(classes) <= MOST_CONFUSED else 6)
     _draw_lines(axes, len(classes))
     axes.set(xlabel="predicted", ylabel="truth")
     axes.set_title(title, fontsize=11, parse_math=False)
-    if few:
-        _write_numbers(axes, matrix.astype(int), shares)
+    if len(classes) <= MOST_CONFUSED:
+        _write_numbers(axes, matrix, shares)
     return png(figure)
+
+
+def most_confused(counts: np.ndarray, most: int) -> list[int]:
+    """The labels in the most frequent confusions, in order; where these are too few, the largest classes too."""
+    rows, columns = np.nonzero(counts)
+    errors = rows != columns
+    rows, columns = rows[errors], columns[errors]
+    order = np.argsort(-counts[rows, columns], kind="stable")[:most]
+    pairs = np.stack([rows[order], columns[order]], 1).flatten()
+    largest = np.argsort(-counts.sum(1), kind="stable")
+    return sorted(list(dict.fromkeys([*pairs.tolist(), *largest.tolist()]))[:most])
 
 
 def _name_ticks(axes: Axes, classes: Sequence[str], fontsize: int) -> None:
@@ -58,7 +77,7 @@ def _name_ticks(axes: Axes, classes: Sequence[str], fontsize: int) -> None:
 
 
 def _draw_lines(axes: Axes, classes: int) -> None:
-    """Thin lines between the cells, to be followed by the eye from a name to a cell."""
+    """Thin lines between the cells, which lead the eye from a name to a cell."""
     between = np.arange(classes + 1) - 0.5
     axes.set_xticks(between, minor=True)
     axes.set_yticks(between, minor=True)
@@ -74,14 +93,14 @@ def _write_numbers(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
 
 
 def prediction_grid(predictions: Predictions, images: Resident, grid: tuple[int, int]) -> bytes:
-    """Images with what they were taken for: green where right; where wrong red, with the truth below.
+    """Images with their predicted classes: green where right, red where wrong, with the true class below.
 
-    The images are drawn from the split at random, always the same ones.
+    The images are a random choice, the same each time.
 
     Args:
         predictions: Of all images of the split.
         images: The same images.
-        grid: Rows and columns; at most as many places as images.
+        grid: Rows and columns; at most as many cells as images.
     """
     rows, columns = grid
     drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(GRID_SEED))[: rows * columns]
@@ -93,7 +112,7 @@ def prediction_grid(predictions: Predictions, images: Resident, grid: tuple[int,
         axes.set_axis_off()
         predicted, label = int(predictions.predicted[where]), int(predictions.labels[where])
         truth = " " if predicted == label else f"(is {_clipped(predictions.classes[label])})"
-        text = f"{_clipped(predictions.classes[predicted])}\n{truth}"  # two lines always: the rows stay level
+        text = f"{_clipped(predictions.classes[predicted])}\n{truth}"  # always two lines, to keep the rows level
         axes.set_title(text, fontsize=8, color=RIGHT if predicted == label else WRONG, parse_math=False)
     return png(figure)
 
@@ -103,10 +122,10 @@ def _clipped(name: str, most: int = 16) -> str:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as the content of a file."""
+    """A figure as the bytes of a PNG file."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
-        # Class names may be in a script that matplotlib's own font lacks: they show as boxes.
+        # Characters that matplotlib's font lacks are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(stream, format="png")
     return stream.getvalue()

@@ -1,38 +1,25 @@
-"""Images side by side, as PNG bytes: pixels as they are, each enlarged to a square of the same colour."""
+"""Images side by side as one PNG: unchanged pixels, each enlarged to a square of the same colour."""
 
 from __future__ import annotations
 
 import io
-from itertools import count
 
-import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.utils import make_grid
 
-LEAST_SIDE = 64  # pixels that an image is enlarged to, or more: small ones are hard to see
-MOST_SIDE = 8192  # pixels of a whole picture, beyond which images stay as small as they are
-GAP, SPACE, PAPER = 2, 12, 255  # pixels between images, between groups of rows, and their grey
+LEAST_SIDE = 64  # pixels that small images are enlarged to
+MOST_SIDE = 8192  # pixels of the whole picture; images are not enlarged beyond it
+GAP, PAPER = 4, 255  # pixels around each image, and their grey level
 
 
-def sheet(images: Tensor, *, group: int = 1_000_000) -> bytes:
-    """A picture of images in rows and columns.
-
-    Args:
-        images: (rows, columns, C, H, W) uint8; C is 1 for grey and 3 for colour.
-        group: Rows that belong together; between groups there is more space.
-    """
-    rows, columns, _, height, width = images.shape
-    scale = _scale(rows, columns, height, width)
-    large = images.repeat_interleave(scale, 3).repeat_interleave(scale, 4)
-    height, width = height * scale, width * scale
-    tops = [row * (height + GAP) + row // group * (SPACE - GAP) for row in range(rows)]
-    paper = torch.full((images.shape[2], tops[-1] + height, columns * (width + GAP) - GAP), PAPER, dtype=torch.uint8)
-    for top, row in zip(tops, large, strict=True):
-        for left, image in zip(count(0, width + GAP), row, strict=False):
-            paper[:, top : top + height, left : left + width] = image
+def sheet(images: Tensor, columns: int) -> bytes:
+    """A PNG of images (N, C, H, W) uint8 in rows of `columns`; C is 1 for grey and 3 for colour."""
+    rows = -(-len(images) // columns)
+    scale = _scale(rows, columns, *images.shape[2:])
+    large = images.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     stream = io.BytesIO()
-    pixels = paper.permute(1, 2, 0).numpy()
-    Image.fromarray(pixels[..., 0] if len(paper) == 1 else pixels).save(stream, "png")
+    Image.fromarray(make_grid(large, columns, GAP, pad_value=PAPER).permute(1, 2, 0).numpy()).save(stream, "png")
     return stream.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""A run's model used on the user's own image files, or made to draw some."""
+"""Use a run's model on image files, or generate images with it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tune.runs.info import read_run
 from tune.runs.run import best_device
 from tune.runs.weights import TrainedRun, open_run
 
-ROW = 8  # images side by side in a picture of reconstructions
-MOST_IMAGES = 10_000  # of one picture
+ROW = 8  # images per row in a picture of reconstructions
+MOST_IMAGES = 10_000  # in one picture
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG, and where it belongs unless the user says otherwise."""
+    """A PNG and the path it is written to by default."""
 
     content: bytes
     path: Path
@@ -36,24 +36,24 @@ def open_for(folder: RunFolder, task: str, wish: str) -> TrainedRun:
     """The run's model, for something that only models of one task can do.
 
     Args:
-        folder: Of the run.
+        folder: The run's.
         task: As in `models.ModelEntry.task`.
-        wish: What is asked for, in the words of the command line.
+        wish: What was asked for, in the words of the command line.
 
     Raises:
-        UserError: the model is of another task, or has no weights yet.
-        CheckpointError: the weights are damaged.
+        UserError: The model is of another task, or has no weights yet.
+        CheckpointError: The weights are damaged.
     """
     run = open_run(folder, best_device())
     name = run.experiment.model.name
     if (own := models.get(name).task) != task:
         able = ", ".join(other for other in models.names() if models.get(other).task == task)
-        raise UserError(f"{wish}: {folder.path} is a {name}, trained for {own}; legal: a run of {able}")
+        raise UserError(f"{wish}: {folder.path} is a {name}, a model for {own}; give a run of {able}")
     return run
 
 
 def task_of_run(folder: RunFolder) -> str:
-    """What the run's model was trained for.
+    """The task of the run's model.
 
     Raises:
         SpecError: `experiment.yaml` is damaged.
@@ -69,13 +69,9 @@ def classify(folder: RunFolder, paths: Sequence[Path], top: int) -> list[dict[st
         data.DataError: images cannot be read.
     """
     run = open_for(folder, "classification", "classes of images")
-    found = classification.predict(run, _read(run, paths))
-    best = found.probabilities.topk(min(top, len(found.classes)), dim=1)
     rows = []
-    for path, values, labels in zip(paths, best.values.tolist(), best.indices.tolist(), strict=True):
-        ranked = [
-            {"class": found.classes[label], "probability": value} for label, value in zip(labels, values, strict=True)
-        ]
+    for path, best in zip(paths, classification.top(run, _read(run, paths), top), strict=True):
+        ranked = [{"class": name, "probability": probability} for name, probability in best]
         rows.append({"image": str(path), **ranked[0], "top": ranked})
     return rows
 
@@ -95,21 +91,21 @@ def reconstruct(folder: RunFolder, paths: Sequence[Path]) -> tuple[list[dict[str
 
 
 def sample(folder: RunFolder, grid: Grid, seed: int) -> Picture:
-    """A picture of images decoded from draws of the prior.
+    """A picture of images decoded from samples of the prior.
 
     Raises:
         UserError, CheckpointError: as `open_for` does; or the picture would be too large.
     """
     rows, columns = grid
     if rows * columns > MOST_IMAGES:
-        raise UserError(f"--sample: {rows} x {columns} is {rows * columns:,} images; legal: at most {MOST_IMAGES:,}")
+        raise UserError(f"--sample: {rows} x {columns} is {rows * columns:,} images; use at most {MOST_IMAGES:,}")
     run = open_for(folder, "reconstruction", "--sample")
     images = reconstruction.sample(run, rows * columns, seed)
-    return Picture(sheet(images.view(*grid, *images.shape[1:])), folder.figures / "samples.png")
+    return Picture(sheet(images, columns), folder.figures / "samples.png")
 
 
 def interpolate(folder: RunFolder, pair: Sequence[Path], steps: int) -> Picture:
-    """A picture of images on the way between two files.
+    """A picture of the interpolation between two image files.
 
     Raises:
         UserError, CheckpointError: as `open_for` does.
@@ -117,11 +113,11 @@ def interpolate(folder: RunFolder, pair: Sequence[Path], steps: int) -> Picture:
     """
     run = open_for(folder, "reconstruction", "--interpolate")
     images = reconstruction.interpolate(run, _read(run, pair), steps)
-    return Picture(sheet(images[None]), folder.figures / "interpolation.png")
+    return Picture(sheet(images, steps), folder.figures / "interpolation.png")
 
 
 def _read(run: TrainedRun, paths: Sequence[Path]) -> data.Resident:
-    """Image files as the run's model takes them."""
+    """Image files as input of the run's model."""
     pixels = data.read_images(paths, run.info.input_shape)
     values = run.info.normalization
     normalization = data.Normalization(values.mean, values.std)

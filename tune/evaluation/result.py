@@ -1,8 +1,8 @@
-"""What an evaluation comes to, whatever the task: the seam between `evaluate` and the tasks."""
+"""The result of an evaluation, and what a task implements to be evaluated."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,27 +17,27 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What a task says of a model on a split.
+    """A model's results on a split.
 
     Attributes:
         scores: As in `evaluation.json`, from `n` on.
         table: One row per image, as in `predictions.parquet`.
-        figures: PNG files by name, without the suffix.
+        figures: Functions that draw a PNG, by file name without suffix; called once the numbers are saved.
     """
 
     scores: Mapping[str, Any]
     table: pd.DataFrame
-    figures: Mapping[str, bytes]
+    figures: Mapping[str, Callable[[], bytes]]
 
 
 class Evaluator(Protocol):
-    """How a task judges a run's model on images.
+    """Evaluates a run's model on images; one per task.
 
     Args:
-        run: Whose model.
+        run: The run.
         images: On the CPU, normalized as in training; at least one.
-        title: What is judged on what, in words.
-        grid: Asks for a picture of so many images; there are as many.
+        title: The run and the split, in words.
+        grid: Rows and columns of the picture of images to draw; there are enough images. None: the task's own choice.
     """
 
     def __call__(self, run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> EvaluationResult:

@@ -1,8 +1,8 @@
-"""Figures of merit of a classifier, from its logits on a split."""
+"""Scores of a classifier on a split, from what it predicts for each image."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,53 +18,77 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of every image of a split, on the CPU.
+    """What a model predicts for every image of a split, on the CPU.
+
+    Logits are not kept: 50,000 images of 5,000 classes would take a gigabyte.
 
     Attributes:
-        logits: (N, classes) float32.
         labels: (N,) int64.
+        predicted: (N,) int64, the most probable class.
+        probability: (N,) float64, of the predicted class.
+        label_probability: (N,) float64, of the true class.
+        loss: (N,) float64, cross entropy.
+        in_top5: (N,) bool, whether the true class is among the five most probable ones.
         index: (N,) int64, each image's position in its part of the data set (train or test).
         classes: Names in the order of the labels.
     """
 
-    logits: Tensor
     labels: Tensor
+    predicted: Tensor
+    probability: Tensor
+    label_probability: Tensor
+    loss: Tensor
+    in_top5: Tensor
     index: Tensor
     classes: tuple[str, ...]
 
-    @property
-    def predicted(self) -> Tensor:
-        """(N,) the most probable class."""
-        return self.logits.argmax(1)
+    @classmethod
+    def of(cls, batches: Iterable[tuple[Tensor, Tensor]], index: Tensor, classes: tuple[str, ...]) -> Predictions:
+        """From batches of logits (B, classes) and labels (B,) of all images of `index`."""
+        # Allocated first: small results between the large tensors of each batch would fragment the memory.
+        whole, real = (torch.empty(len(index), dtype=dtype) for dtype in (torch.int64, torch.float64))
+        columns = (whole, whole.clone(), real, real.clone(), real.clone(), torch.empty(len(index), dtype=torch.bool))
+        done = 0
+        for logits, labels in batches:
+            for column, values in zip(columns, _predictions(logits, labels), strict=True):
+                column[done : done + len(labels)] = values
+            done += len(labels)
+        return cls(*columns, index, classes)
 
-    @property
-    def probabilities(self) -> Tensor:
-        """(N, classes), in float64: a float32 softmax says 1 of all that is nearly certain."""
-        return self.logits.double().softmax(1)
+
+def _predictions(logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+    """A batch's values of the first six attributes of `Predictions`."""
+    logits = logits.double()  # a float32 softmax gives 1 for everything that is nearly certain
+    probabilities = logits.softmax(1)
+    probability, predicted = probabilities.max(1)
+    label_probability = probabilities.gather(1, labels[:, None])[:, 0]
+    loss = F.cross_entropy(logits, labels, reduction="none")
+    top5 = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    return labels, predicted, probability, label_probability, loss, (top5 == labels[:, None]).any(1)
 
 
 def score(predictions: Predictions) -> dict[str, Any]:
     """Accuracies (fractions), F1, loss, calibration and confusion, under the names of `evaluation.json`.
 
-    An undefined precision, recall or F1 is 0. The macro F1 is the mean over the classes that occur among labels or
-    predictions, as scikit-learn's and torchmetrics'.
+    A class without images has no accuracy, recall and F1 (None), and the macro F1 leaves it out. An undefined precision
+    is 0.
 
     Returns:
-        n, loss (mean cross entropy), accuracy, macro_f1, top5_accuracy (of fewer classes: 1),
+        n, loss (mean cross entropy), accuracy, macro_f1, top5_accuracy (1 with five classes or fewer),
         expected_calibration_error, per_class (name, n, accuracy, precision, recall, f1), confusion (rows are truth).
     """
     labels, predicted = predictions.labels.numpy(), predictions.predicted.numpy()
     every = np.arange(len(predictions.classes))
     precision, recall, f1, n = precision_recall_fscore_support(labels, predicted, labels=every, zero_division=0.0)
-    occurs = np.union1d(labels, predicted)
+    recall, f1 = np.where(n > 0, recall, np.nan), np.where(n > 0, f1, np.nan)
     return {
         "n": len(labels),
-        "loss": F.cross_entropy(predictions.logits.double(), predictions.labels).item(),
+        "loss": predictions.loss.mean().item(),
         "accuracy": float((labels == predicted).mean()),
-        "macro_f1": float(f1[occurs].mean()),
-        "top5_accuracy": top_accuracy(predictions, 5),
+        "macro_f1": float(np.nanmean(f1)),
+        "top5_accuracy": predictions.in_top5.double().mean().item(),
         "expected_calibration_error": calibration_error(predictions),
-        # Of the images of one class, accuracy and recall are the same share; both names are looked for.
+        # Accuracy over the images of one class is its recall; readers look for both names.
         "per_class": _rows(predictions.classes, n, recall, precision, recall, f1),
         "confusion": confusion_matrix(labels, predicted, labels=every).tolist(),
     }
@@ -72,24 +96,17 @@ def score(predictions: Predictions) -> dict[str, Any]:
 
 def _rows(classes: Sequence[str], n: NDArray[np.int64], *measures: NDArray[np.float64]) -> list[dict[str, Any]]:
     names = ("name", "n", "accuracy", "precision", "recall", "f1")
-    columns = (classes, n.tolist(), *(measure.tolist() for measure in measures))
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-
-def top_accuracy(predictions: Predictions, k: int) -> float:
-    """The share of images whose class is among the k most probable ones."""
-    best = predictions.logits.topk(min(k, len(predictions.classes)), dim=1).indices
-    return (best == predictions.labels[:, None]).any(1).double().mean().item()
+    known = (np.where(np.isnan(measure), None, measure).tolist() for measure in measures)  # type: ignore[arg-type]
+    return [dict(zip(names, row, strict=True)) for row in zip(classes, n.tolist(), *known, strict=True)]
 
 
 def calibration_error(predictions: Predictions, bins: int = CALIBRATION_BINS) -> float:
     """The expected calibration error: Guo et al. 2017, https://arxiv.org/abs/1706.04599, equation 3.
 
-    The bins are ((b - 1) / bins, b / bins]. torchmetrics puts what is exactly certain into a bin of its own, which
-    changes the result of a confident model.
+    The bins are ((b - 1) / bins, b / bins]. torchmetrics puts predictions of probability 1 into a bin of their own,
+    which changes the result of a confident model.
     """
-    confidence, predicted = predictions.probabilities.max(1)
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
-    bin_of = torch.bucketize(confidence, edges[1:-1])
-    gap = (predicted == predictions.labels).double() - confidence
+    bin_of = torch.bucketize(predictions.probability, edges[1:-1])
+    gap = (predictions.predicted == predictions.labels).double() - predictions.probability
     return torch.zeros(bins, dtype=torch.float64).index_add_(0, bin_of, gap).abs().sum().item() / len(gap)

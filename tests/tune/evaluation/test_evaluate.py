@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from tests.tune.runs.folders import Quiet, image_folder, plan, trained
 from tune.errors import UserError
+from tune.evaluation import figures
 from tune.evaluation.evaluate import evaluate
 from tune.record import RunFolder
 from tune.runs.run import RunResult, run
@@ -56,6 +57,18 @@ def test_validation_scores_are_those_of_the_best_epoch(tmp_path: Path, precision
     scores = evaluate(result.folder, "validation", tmp_path, say).scores
     assert scores["accuracy"] == pytest.approx(result.best.values["val_accuracy"])
     assert scores["loss"] == pytest.approx(result.best.values["val_loss"], rel=1e-5 if precision == "float32" else 1e-2)
+
+
+def test_a_figure_that_fails_costs_no_numbers(done: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = evaluate(done.folder, "validation", tmp_path, say)
+    for path in before.files:
+        path.unlink()
+    lines: list[str] = []
+    monkeypatch.setattr(figures, "confusion", lambda *words: 1 / 0)
+    found = evaluate(done.folder, "validation", tmp_path, lines.append)
+    assert found.files == before.files[:2]
+    assert json.loads(found.files[1].read_text()) == before.scores
+    assert "confusion.png" in lines[-1]
 
 
 def test_it_is_repeatable_although_the_pooling_is_random(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tests.tune.runs.folders import trained
 from tune.errors import UserError
 from tune.evaluation import reconstruction
 from tune.evaluation.evaluate import evaluate
-from tune.evaluation.pictures import GAP, SPACE, sheet
+from tune.evaluation.pictures import GAP, sheet
 from tune.runs.run import RunResult
 from tune.runs.weights import TrainedRun, open_run
 
@@ -62,7 +62,7 @@ def test_scores_follow_from_the_table(done: RunResult, tmp_path: Path) -> None:
     assert np.allclose(table["loss"], bound)
     assert (table[["reconstruction", "kl"]] > 0).all(axis=None)
     assert json.loads(done.folder.evaluation.read_text()) == found.scores
-    assert [path.name for path in found.files] == ["predictions.parquet", "reconstructions.png", "evaluation.json"]
+    assert [path.name for path in found.files] == ["predictions.parquet", "evaluation.json", "reconstructions.png"]
 
 
 def test_a_second_time_it_is_the_same_whatever_was_drawn_before(done: RunResult, tmp_path: Path) -> None:
@@ -80,10 +80,10 @@ def test_validation_is_what_training_measured(done: RunResult, tmp_path: Path) -
 
 
 def test_the_grid_that_is_asked_for(done: RunResult, tmp_path: Path) -> None:
-    usual = opened((evaluate(done.folder, "test", tmp_path, say).files[1]).read_bytes())
-    asked = opened(evaluate(done.folder, "test", tmp_path, say, (2, 3)).files[1].read_bytes())
-    assert usual.shape == (8 * 64 + 4 * GAP + 3 * SPACE, 8 * 64 + 7 * GAP)
-    assert asked.shape == (4 * 64 + 2 * GAP + SPACE, 3 * 64 + 2 * GAP)
+    usual = opened((evaluate(done.folder, "test", tmp_path, say).files[2]).read_bytes())
+    asked = opened(evaluate(done.folder, "test", tmp_path, say, (2, 3)).files[2].read_bytes())
+    assert usual.shape == (8 * 64 + 5 * GAP, 8 * 64 + 9 * GAP, 3)
+    assert asked.shape == (4 * 64 + 3 * GAP, 3 * 64 + 4 * GAP, 3)
     with pytest.raises(UserError, match="a grid of 40 x 40 is more than the 359 images"):
         evaluate(done.folder, "test", tmp_path, say, (40, 40))
 
@@ -98,9 +98,10 @@ def test_originals_stand_above_their_reconstructions(vae: TrainedRun, count: int
     back = ((made + 1) * 127.5).round().clamp(0, 255)
     for i in range(count):
         row, column = divmod(i, columns)
-        top, left = row * (2 * 64 + GAP + SPACE), column * (64 + GAP)
+        border = 0 if count == 1 else GAP
+        top, left = border + row * (2 * 64 + GAP), border + column * (64 + GAP)
         for j, image in enumerate((pixels[i, 0], back[i, 0])):
-            shown = png[top + j * (64 + GAP) :, left:][:64:8, :64:8].astype(int)
+            shown = png[top + j * 64 :, left:, 0][:64:8, :64:8].astype(int)
             assert np.abs(shown - image.numpy().astype(int)).max() <= (1 if j else 0)
 
 
@@ -140,15 +141,14 @@ def test_pixels_come_back_through_every_normalization(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "group", "size"),
+    ("shape", "columns", "size"),
     [
-        ((2, 3, 1, 28, 28), 9, (2 * 84 + GAP, 3 * 84 + 2 * GAP)),
-        ((4, 1, 3, 32, 32), 2, (4 * 64 + 2 * GAP + SPACE, 64)),
-        ((1, 1, 3, 100, 100), 1, (100, 100)),
-        ((1, 300, 1, 28, 28), 1, (28, 300 * 30 - 2)),  # too wide to be enlarged
+        ((6, 1, 28, 28), 3, (2 * 84 + 3 * GAP, 3 * 84 + 4 * GAP)),
+        ((3, 3, 32, 32), 2, (2 * 64 + 3 * GAP, 2 * 64 + 3 * GAP)),
+        ((1, 3, 100, 100), 1, (100, 100)),
+        ((300, 1, 28, 28), 300, (28 + 2 * GAP, 300 * (28 + GAP) + GAP)),  # too wide to be enlarged
     ],
 )
-def test_sheets(shape: tuple[int, ...], group: int, size: tuple[int, int]) -> None:
+def test_sheets(shape: tuple[int, ...], columns: int, size: tuple[int, int]) -> None:
     images = torch.arange(math.prod(shape)).remainder(256).to(torch.uint8).view(shape)
-    made = opened(sheet(images, group=group))
-    assert made.shape == (size if shape[2] == 1 else (*size, 3))
+    assert opened(sheet(images, columns)).shape == (*size, 3)
