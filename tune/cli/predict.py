@@ -39,7 +39,7 @@ def predict(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of --sample.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="Write the picture here (PNG). Default: in RUN/figures."),
+        typer.Option("--output", metavar="FILE", help="The picture to write, a PNG. Default: in RUN/figures."),
     ] = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,

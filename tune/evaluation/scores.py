@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -96,8 +97,8 @@ def score(predictions: Predictions) -> dict[str, Any]:
 
 def _rows(classes: Sequence[str], n: NDArray[np.int64], *measures: NDArray[np.float64]) -> list[dict[str, Any]]:
     names = ("name", "n", "accuracy", "precision", "recall", "f1")
-    known = (np.where(np.isnan(measure), None, measure).tolist() for measure in measures)  # type: ignore[arg-type]
-    return [dict(zip(names, row, strict=True)) for row in zip(classes, n.tolist(), *known, strict=True)]
+    columns = (pd.Series(measure, dtype=object).where(~np.isnan(measure), None) for measure in measures)
+    return [dict(zip(names, row, strict=True)) for row in zip(classes, n.tolist(), *columns, strict=True)]
 
 
 def calibration_error(predictions: Predictions, bins: int = CALIBRATION_BINS) -> float:

@@ -25,7 +25,7 @@ def drawn(n: int = 400, classes: int = 7, seed: int = 0) -> tuple[torch.Tensor, 
 
 def of(rows: list[list[float]] | torch.Tensor, labels: list[int] | torch.Tensor) -> Predictions:
     logits, truth = torch.as_tensor(rows, dtype=torch.float32), torch.as_tensor(labels)
-    batches = zip(logits.split(150), truth.split(150), strict=True)
+    batches = zip(torch.split(logits, 150), torch.split(truth, 150), strict=True)
     return Predictions.of(batches, torch.arange(len(truth)), tuple("abcdefgh"[: logits.shape[1]]))
 
 
@@ -105,7 +105,7 @@ def test_five_thousand_classes_need_no_memory_for_their_logits() -> None:
     classes, images = 5000, 4000
 
     def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for labels in torch.arange(images).split(50):
+        for labels in torch.split(torch.arange(images), 50):
             logits = torch.zeros(len(labels), classes)
             logits[torch.arange(len(labels)), labels] = 20
             yield logits, labels
