@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
+import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
+from data import DataError, colour, read_images
 from data.decode import UnreadableImageError, decode
 
 
-def colour(pixels: np.ndarray) -> list[int]:
+def one_colour(pixels: np.ndarray) -> list[int]:
     """The one colour of an image that has one."""
     flat = pixels.reshape(3, -1)
     assert (flat == flat[:, :1]).all()
@@ -24,43 +30,289 @@ def saved(image: Image.Image, path: Path, **how: object) -> Path:
     return path
 
 
-def sixteen_bit(level: int, kind: str = "<u2") -> Image.Image:
-    return Image.fromarray(np.full((6, 5), level, kind))
+def png(bits: int, kind: int, row: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG of one row, as the specification lays it out; ``kind`` 0 is grey, 2 RGB, 3 palette, 4 and 6 with alpha."""
+    channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind]
+    width = len(row) * 8 // (bits * channels)
+    head = struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0)
+    parts = [(b"IHDR", head), *chunks, (b"IDAT", zlib.compress(b"\0" + row)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("level", "grey"), [(0, 0), (257 * 100, 100), (65_535, 255), (300, 1)])
-def test_sixteen_bits_are_scaled_not_cut_off(tmp_path: Path, level: int, grey: int, suffix: str) -> None:
-    assert colour(decode(saved(sixteen_bit(level), tmp_path / f"x.{suffix}"), 4)) == [grey] * 3
+def tiff(row: bytes, bits: int, *, photometric: int = 1, sample: int = 1, channels: int = 1, order: str = "<") -> bytes:
+    """A TIFF of one row, as the specification lays it out; ``sample`` 1 is unsigned, 2 signed, 3 floating point."""
+    width = len(row) * 8 // (bits * channels)
+    tags = {256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 277: channels, 278: 1, 279: len(row), 339: sample}
+    body, ifd = 8 + 2 + 12 * (len(tags) + 1) + 4, struct.pack(order + "H", len(tags) + 1)
+    extra = struct.pack(order + "3H", bits, bits, bits)
+    for tag, value in sorted({**tags, 273: body + len(extra)}.items()):
+        if tag == 258 and channels == 3:
+            ifd += struct.pack(order + "HHII", tag, 3, 3, body)
+        else:
+            ifd += struct.pack(order + "HHII", tag, 4, 1, value)
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    return mark + struct.pack(order + "I", 8) + ifd + bytes(4) + extra + row
 
 
-def test_big_endian_sixteen_bits(tmp_path: Path) -> None:
-    header = b"P5 5 6 65535\n"
-    (tmp_path / "x.pgm").write_bytes(header + np.full((6, 5), 257 * 9, ">u2").tobytes())
-    assert colour(decode(tmp_path / "x.pgm", 4)) == [9, 9, 9]
+def fits(row: bytes, bits: int) -> bytes:
+    """A FITS of one row, whose integers are signed."""
+    values = {"SIMPLE": "T", "BITPIX": bits, "NAXIS": 2, "NAXIS1": len(row) * 8 // bits, "NAXIS2": 1}
+    cards = [f"{name:8}= {value!s:>20}".ljust(80) for name, value in values.items()] + ["END".ljust(80)]
+    return "".join(cards).ljust(2880).encode() + row.ljust(2880, b"\0")
 
 
-def test_grey_palette_bilevel_and_cmyk(tmp_path: Path) -> None:
-    assert colour(decode(saved(Image.new("L", (5, 6), 77), tmp_path / "l.png"), 4)) == [77, 77, 77]
-    assert colour(decode(saved(Image.new("1", (5, 6), 1), tmp_path / "1.png"), 4)) == [255, 255, 255]
-    palette = Image.new("RGB", (5, 6), (10, 200, 30)).convert("P", palette=Image.Palette.ADAPTIVE)
-    assert colour(decode(saved(palette, tmp_path / "p.gif"), 4)) == [10, 200, 30]
-    cyan = decode(saved(Image.new("CMYK", (16, 16), (255, 0, 0, 0)), tmp_path / "c.jpg", quality=95), 4)
-    assert colour(cyan) == pytest.approx([0, 255, 255], abs=3)
+def file_of(image: Image.Image, kind: str, **how: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **how)
+    return buffer.getvalue()
 
 
-@pytest.mark.parametrize(("alpha", "red"), [(255, [200, 0, 0]), (0, [255, 255, 255]), (128, [227, 127, 127])])
-def test_transparent_parts_lie_on_white(tmp_path: Path, alpha: int, red: list[int]) -> None:
-    assert colour(decode(saved(Image.new("RGBA", (5, 6), (200, 0, 0, alpha)), tmp_path / "x.png"), 4)) == red
+def plain(mode: str, values: object) -> Image.Image:
+    return Image.new(mode, (16, 16), values)  # type: ignore[arg-type]
 
 
-def test_other_kinds_of_transparency(tmp_path: Path) -> None:
-    assert colour(decode(saved(Image.new("LA", (5, 6), (9, 0)), tmp_path / "la.png"), 4)) == [255] * 3
-    assert colour(decode(saved(Image.new("L", (5, 6), 9), tmp_path / "l.png", transparency=9), 4)) == [255] * 3
-    palette = Image.new("P", (5, 6), 0)
-    palette.putpalette([1, 2, 3])
-    assert colour(decode(saved(palette, tmp_path / "p.png", transparency=0), 4)) == [255] * 3
-    assert colour(decode(saved(palette, tmp_path / "b.png", transparency=b"\xff"), 4)) == [1, 2, 3]
+def levels(kind: str, *values: float) -> bytes:
+    return np.array(values, kind).tobytes()
+
+
+def palette(**how: object) -> bytes:
+    image = plain("P", 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    return file_of(image, "PNG", **how)
+
+
+def interoperability(index: str) -> Image.Exif:
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA005] = {1: index}
+    return exif
+
+
+def profile(gamma: float, *primaries: float) -> bytes:
+    return colour._matrix_profile(gamma, (0.3127, 0.3290, *primaries))
+
+
+def chrm(*primaries: float) -> tuple[bytes, bytes]:
+    return b"cHRM", struct.pack(">8I", *(round(value * 100_000) for value in (0.3127, 0.3290, *primaries)))
+
+
+def jpeg_of_twelve_bits() -> bytes:
+    whole = bytearray(file_of(plain("L", 9), "JPEG"))
+    whole[whole.index(b"\xff\xc0") + 4] = 12
+    return bytes(whole)
+
+
+def stripped(jpeg: bytes) -> bytes:
+    """A JPEG without Adobe's marker."""
+    start = jpeg.index(b"\xff\xee")
+    return jpeg[:start] + jpeg[start + 2 + int.from_bytes(jpeg[start + 2 : start + 4], "big") :]
+
+
+SRGB = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+ADOBE = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+GREEN = [10, 200, 30]
+UNDEFINED = "its 32-bit, signed or floating-point pixels"
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+# By what the README says of them: files, and the colour that comes out, or the start of the reason for refusing.
+KINDS: dict[str, list[tuple[bytes, list[int] | str]]] = {
+    "1, 2, 4 or 8 bits: grey, palette, RGB, YCbCr": [
+        (file_of(plain("1", 1), "PNG"), [255] * 3),
+        (png(2, 0, b"\x55"), [85] * 3),
+        (png(4, 0, b"\x33"), [51] * 3),
+        (tiff(b"\x33", 4), [51] * 3),
+        (tiff(b"\xcc", 4, photometric=0), [51] * 3),
+        (tiff(levels("u1", 200, 200), 8, photometric=0), [55] * 3),
+        (file_of(plain("L", 77), "PNG"), [77] * 3),
+        (palette(), GREEN),
+        (file_of(plain("RGB", tuple(GREEN)), "BMP"), GREEN),
+        (file_of(plain("RGB", tuple(GREEN)).quantize(2), "GIF"), GREEN),
+        (file_of(plain("YCbCr", (77, 128, 128)), "TIFF"), [77] * 3),
+        (b"P5 2 1 100\n" + bytes((50, 50)), [128] * 3),
+    ],
+    "9 to 16 bits, grey: PNG, PGM, TIFF, JPEG 2000": [
+        (png(16, 0, levels(">u2", 25_700, 25_700)), [100] * 3),
+        (png(16, 0, levels(">u2", 65_535)), [255] * 3),
+        (png(16, 0, levels(">u2", 300)), [1] * 3),
+        (b"P5 2 1 65535\n" + levels(">u2", 2_313, 2_313), [9] * 3),
+        (b"P5 2 1 1000\n" + levels(">u2", 500, 500), [128] * 3),
+        (b"P2 2 1 4095\n4095 4095\n", [255] * 3),
+        (tiff(levels("<u2", 25_700, 25_700), 16), [100] * 3),
+        (tiff(levels(">u2", 25_700, 25_700), 16, order=">"), [100] * 3),
+        (tiff(levels("<u2", 25_700, 25_700), 16, photometric=0), [155] * 3),
+        (tiff(bytes.fromhex("808808"), 12), [128] * 3),
+        (file_of(Image.fromarray(np.full((16, 16), 25_700, np.uint16)), "TIFF", compression="tiff_lzw"), [100] * 3),
+        (file_of(Image.fromarray(np.full((16, 16), 25_700, np.uint16)), "JPEG2000"), [100] * 3),
+    ],
+    "16 bits, colour or alpha": [
+        (png(16, 2, levels(">u2", 65_535, 25_700, 300)), [255, 100, 1]),
+        (png(16, 6, levels(">u2", 65_535, 25_700, 300, 65_535)), [255, 100, 1]),
+        (png(16, 4, levels(">u2", 25_700, 65_535)), [100] * 3),
+        (tiff(levels("<u2", 65_535, 25_700, 300), 16, photometric=2, channels=3), [255, 100, 1]),
+        (b"P6 1 1 65535\n" + levels(">u2", 65_535, 25_700, 300), [255, 100, 1]),
+        (png(16, 2, bytes(6), (b"tRNS", bytes(6))), "one of its 16-bit colours is transparent"),
+    ],
+    "32 bits, signed or floating point": [
+        (tiff(levels("<i2", 5, 5), 16, sample=2), UNDEFINED),
+        (tiff(levels("<i2", -5, -5), 16, sample=2), UNDEFINED),
+        (tiff(levels(">i2", -5, 5), 16, sample=2, order=">"), UNDEFINED),
+        (tiff(levels("i1", -5, 5), 8, sample=2), UNDEFINED),
+        (tiff(levels("<i4", -5, 5), 32, sample=2), UNDEFINED),
+        (tiff(levels("<f4", 0.5, 0.5), 32, sample=3), UNDEFINED),
+        (tiff(levels("<u4", 5, 5), 32), UNDEFINED),
+        (tiff(levels("<u4", 5, 2**32 - 1), 32), UNDEFINED),
+        (file_of(Image.fromarray(np.full((16, 16), 70_000, np.int32)), "TIFF"), UNDEFINED),
+        (file_of(plain("F", 0.5), "TIFF"), UNDEFINED),
+        (fits(levels(">i2", -5, 5), 16), UNDEFINED),
+        (b"Pf 1 1 -1.0\n" + levels("<f4", 0.5), UNDEFINED),
+    ],
+    "CMYK": [
+        (file_of(plain("CMYK", (255, 0, 0, 0)), "JPEG", quality=95), [0, 255, 255]),
+        (file_of(plain("CMYK", (0, 0, 0, 255)), "JPEG", quality=95), [0, 0, 0]),
+        (file_of(plain("CMYK", (0, 0, 255, 0)), "TIFF"), [255, 255, 0]),
+        (stripped(file_of(plain("CMYK", (255, 0, 0, 0)), "JPEG")), "a CMYK JPEG without Adobe's marker"),
+    ],
+    "CIE Lab": [
+        (file_of(plain("LAB", (136, 209, 195)), "TIFF"), [250, 3, 11]),
+        (tiff(bytes((136, 81, 67)), 8, photometric=8, channels=3), [250, 3, 11]),
+        (file_of(plain("LAB", (255, 128, 128)), "TIFF"), [255, 255, 255]),
+    ],
+    "a colour profile": [
+        (file_of(plain("RGB", (100, 150, 50)), "PNG", icc_profile=ICC), [100, 150, 50]),
+        (file_of(plain("RGB", (100, 150, 50)), "PNG", icc_profile=profile(256 / 563, *ADOBE)), [66, 151, 34]),
+        (file_of(plain("RGB", (100, 150, 50)), "TIFF", icc_profile=profile(256 / 563, *ADOBE)), [66, 151, 34]),
+        (file_of(plain("RGB", (100, 100, 100)), "WEBP", lossless=True, icc_profile=profile(1, *SRGB)), [168] * 3),
+        (file_of(plain("RGBA", (100, 100, 100, 255)), "PNG", icc_profile=profile(1, *SRGB)), [168] * 3),
+        (file_of(plain("L", 100), "PNG", icc_profile=profile(1, *SRGB)), [168] * 3),
+        (palette(icc_profile=profile(1, 0.30, 0.60, 0.64, 0.33, 0.15, 0.06)), [229, 56, 97]),
+        (file_of(plain("CMYK", (255, 0, 0, 0)), "TIFF", icc_profile=ICC), [0, 255, 255]),
+        (file_of(plain("RGB", (1, 2, 3)), "PNG", icc_profile=b"no profile"), "its colour profile is damaged"),
+        (file_of(plain("RGB", (1, 2, 3)), "PNG", icc_profile=ICC[:300]), "its colour profile is damaged"),
+    ],
+    "gamma and primary colours of a PNG; Adobe RGB in EXIF": [
+        (png(8, 0, bytes((100,)), (b"gAMA", struct.pack(">I", 100_000))), [168] * 3),
+        (png(8, 2, bytes((100, 100, 100)), (b"gAMA", struct.pack(">I", 30_000))), [59] * 3),
+        (png(16, 0, levels(">u2", 25_700), (b"gAMA", struct.pack(">I", 100_000))), [168] * 3),
+        (png(8, 0, bytes((100,)), (b"gAMA", struct.pack(">I", 45_455))), [100] * 3),
+        (png(8, 0, bytes((100,)), (b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))), [100] * 3),
+        (png(8, 2, bytes((100, 150, 50)), (b"gAMA", struct.pack(">I", 45_455)), chrm(*ADOBE)), [66, 151, 34]),
+        (png(8, 2, bytes((100, 150, 50)), (b"gAMA", struct.pack(">I", 45_455)), chrm(*SRGB)), [100, 150, 50]),
+        (png(8, 0, bytes((100,)), (b"gAMA", bytes(4))), "its gamma 0"),
+        (
+            file_of(plain("RGB", (100, 150, 50)), "JPEG", quality=100, subsampling=0, exif=interoperability("R03")),
+            [66, 151, 34],
+        ),
+        (
+            file_of(plain("RGB", (100, 150, 50)), "JPEG", quality=100, subsampling=0, exif=interoperability("R98")),
+            [100, 150, 50],
+        ),
+    ],
+    "transparency": [
+        (file_of(plain("RGBA", (200, 0, 0, 255)), "PNG"), [200, 0, 0]),
+        (file_of(plain("RGBA", (200, 0, 0, 0)), "PNG"), [255, 255, 255]),
+        (file_of(plain("RGBA", (200, 0, 0, 128)), "PNG"), [227, 127, 127]),
+        (file_of(plain("RGBA", (200, 0, 0, 0)), "WEBP", lossless=True), [255, 255, 255]),
+        (file_of(plain("LA", (9, 0)), "PNG"), [255] * 3),
+        (file_of(plain("LA", (9, 255)), "PNG"), [9] * 3),
+        (file_of(plain("L", 9), "PNG", transparency=9), [255] * 3),
+        (file_of(plain("L", 9), "PNG", transparency=8), [9] * 3),
+        (file_of(plain("RGB", (9, 8, 7)), "PNG", transparency=(9, 8, 7)), [255] * 3),
+        (palette(transparency=1), [255] * 3),
+        (palette(transparency=b"\xff\xff"), GREEN),
+        (palette(transparency=b"\xff\x00"), [255] * 3),
+        (png(1, 0, b"\x00", (b"tRNS", b"\0\0")), [255] * 3),
+        (png(2, 0, b"\x55", (b"tRNS", b"\0\1")), [255] * 3),
+        (png(4, 0, b"\x33", (b"tRNS", b"\0\3")), [255] * 3),
+        (png(4, 0, b"\x33", (b"tRNS", b"\0\2")), [51] * 3),
+        (png(16, 0, levels(">u2", 300), (b"tRNS", b"\x01\x2c")), [255] * 3),
+        (png(16, 0, levels(">u2", 301), (b"tRNS", b"\x01\x2c")), [1] * 3),
+        (file_of(plain("PA", 0), "TIFF"), [255] * 3),
+    ],
+    "several frames or pages": [
+        (file_of(plain("L", 40), kind, save_all=True, append_images=[plain("L", 80)]), [40] * 3)
+        for kind in ("PNG", "GIF", "TIFF")
+    ],
+    "damaged, cut off or empty; more than 179 million pixels; no image; 12-bit JPEG": [
+        (b"", "it is not an image"),
+        (b"a text", "it is not an image"),
+        (png(8, 0, b""), "it is not an image"),
+        (jpeg_of_twelve_bits(), "it is not an image"),
+        (png(8, 0, bytes(4097)), "it has 4,097 x 1 pixels, more than the limit of 4,096"),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [pytest.param(*case, id=f"{kind}-{i}") for kind, cases in KINDS.items() for i, case in enumerate(cases)],
+)
+def test_every_kind_of_pixel_is_right_or_refused(tmp_path: Path, content: bytes, expected: list[int] | str) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(content)
+    if isinstance(expected, str):
+        with pytest.raises(UnreadableImageError, match="^" + expected):
+            decode(path, 4, max_pixels=4096)
+    else:
+        assert one_colour(decode(path, 4, max_pixels=4096)) == pytest.approx(expected, abs=1)
+
+
+def test_predict_reads_files_alike(tmp_path: Path) -> None:
+    """For a model of grey images too: their luma, or the same refusal, with the file's name."""
+    cases = [(content, expected) for cases in KINDS.values() for content, expected in cases]
+    assert len(cases) > 90
+    for number, (content, expected) in enumerate(cases):
+        path = tmp_path / str(number)
+        path.write_bytes(content)
+        if expected == "it has 4,097 x 1 pixels, more than the limit of 4,096":
+            continue
+        if isinstance(expected, str):
+            with pytest.raises(DataError, match=f"{re.escape(str(path))}: {expected}"):
+                read_images([path], (1, 4, 4))
+        else:
+            luma = np.dot(expected, (0.299, 0.587, 0.114))
+            assert read_images([path], (1, 4, 4)).flatten().tolist() == pytest.approx([luma] * 16, abs=2)
+            assert (read_images([path], (3, 4, 4))[0].numpy() == decode(path, 4)).all()
+
+
+def test_the_readme_tells_what_becomes_of_each_kind() -> None:
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("| pixels in the file |")[1].split("\n\n")[0]
+    rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
+    assert rows == list(KINDS)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "JPEG2000", "TGA", "AVIF"])
+@pytest.mark.parametrize("kept", [0.3, 0.9])
+def test_a_file_cut_short_is_refused(tmp_path: Path, kind: str, kept: float) -> None:
+    noise = Image.effect_noise((64, 64), 50).convert("RGB")
+    whole = file_of(noise.quantize() if kind == "GIF" else noise, kind)
+    (tmp_path / "image").write_bytes(whole)
+    decode(tmp_path / "image", 8)
+    (tmp_path / "image").write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(UnreadableImageError):
+        decode(tmp_path / "image", 8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_profile_is_applied_as_littlecms_does(tmp_path: Path, mode: str) -> None:
+    image = Image.effect_noise((8, 8), 90).convert("L")
+    if mode == "RGB":
+        image = Image.merge("RGB", [Image.effect_noise((8, 8), 90) for _ in range(3)])
+    wide = profile(1 / 1.8, *ADOBE)
+    (tmp_path / "image").write_bytes(file_of(image, "PNG", icc_profile=wide))
+    theirs = ImageCms.profileToProfile(image.convert("RGB"), io.BytesIO(wide), ImageCms.createProfile("sRGB"))
+    assert theirs is not None
+    assert (decode(tmp_path / "image", 8) == np.asarray(theirs).transpose(2, 0, 1)).all()
+
+
+def test_what_is_not_a_file_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.png")
+    for path in (tmp_path, tmp_path / "x.png"):
+        with pytest.raises(UnreadableImageError, match="not a regular file"):
+            decode(path, 4)
+    with pytest.raises(UnreadableImageError, match="No such file"):
+        decode(tmp_path / "y.png", 4)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -90,18 +342,4 @@ def test_shape_and_first_frame(tmp_path: Path) -> None:
     pixels = decode(path, 12)
     assert pixels.shape == (3, 12, 12)
     assert pixels.dtype == np.uint8
-    assert colour(pixels) == [40, 0, 0]
-
-
-def test_what_gives_no_pixels_says_why(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableImageError, match="no defined range of brightness"):
-        decode(saved(Image.new("F", (4, 4), 0.5), tmp_path / "x.tif"), 4)
-    (tmp_path / "x.png").write_bytes(b"")
-    with pytest.raises(UnreadableImageError, match="no image in a format that Pillow knows"):
-        decode(tmp_path / "x.png", 4)
-    whole = saved(Image.effect_noise((64, 64), 50), tmp_path / "y.png").read_bytes()
-    (tmp_path / "y.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(UnreadableImageError):
-        decode(tmp_path / "y.png", 4)
-    with pytest.raises(UnreadableImageError, match="Is a directory"):
-        decode(tmp_path, 4)
+    assert one_colour(pixels) == [40, 0, 0]
