@@ -1,32 +1,26 @@
-"""The driver: decides what is trained next, enters what comes back, judges it, and ends trials. Knows nothing of Ray.
+"""The driver: decides which trial trains next, records what comes back, judges it, and ends trials. Knows no Ray.
 
-Every decision is written to the record before it is acted on, and can be taken again from the record after a kill.
+Every decision is written to the record before it is acted on, so that a killed search makes it again from the record.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
 from tune.record import disk
 from tune.record.disk import UnwritableError
-from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import Record
 from tune.search.attempt import Assignment, Report
 from tune.search.ends import hopeless
 from tune.search.ledger import Ledger
 from tune.search.observer import Observer
 from tune.search.retention import Retention
-from tune.search.samplers.proposer import Proposer
-from tune.search.schedulers.asha import Asha
-from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
 
-MAX_WORKER_DEATHS = 3  # how often a trial may lose its worker (a crash, a node gone) before it counts as failed
+MAX_WORKER_DEATHS = 3  # a trial that loses its worker (a crash, a lost node) more often than this has failed
 
 ENDS = {
     "epochs": (Status.COMPLETED, "all epochs"),
@@ -34,99 +28,89 @@ ENDS = {
     "diverged": (Status.DIVERGED, ""),
     "infeasible": (Status.INFEASIBLE, ""),
 }
+"""Ends that workers report, as status and reason (empty: the report's own)."""
 
 
 class NoTrial(Enum):
-    """What to do where there is no trial to start."""
+    """Why there is no trial to start."""
 
     WAIT = "wait"
-    """Nothing now; there may be something when a live trial ends."""
+    """There may be one when a live trial ends."""
     DONE = "done"
-    """Nothing any more."""
+    """There will be none."""
 
 
-class Driver(Ledger):
-    """One search under way. `halt` is why it stops before its end, empty while it goes on."""
+class Driver:
+    """Runs one search. `halt` is why it stops early, empty while it does not."""
 
-    def __init__(
-        self,
-        spec: SearchSpec,
-        folder: SearchFolder,
-        record: Record,
-        proposer: Proposer,
-        asha: Asha | None,
-        observer: Observer,
-        *,
-        trials: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__(spec, folder, record, proposer, asha, trials, clock)
-        self.observer = observer
+    def __init__(self, ledger: Ledger, observer: Observer) -> None:
+        self.ledger, self.observer = ledger, observer
         self.halt = ""
         self.exhausted = False
-        self._resumed: set[int] = set()  # live trials that had epochs and have not reported yet
+        self._settings = ledger.spec.search
+        self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
         self._full_since: float | None = None  # when a worker first found the disk full
-        self._retention = Retention(folder, spec.search.retention.best, record.objective, observer.say)
-        self._retention.restore(self.trials.values())
-        if self.resting:
-            observer.say(f"{len(self.resting)} trials were running when the search ended: they go on")
+        self._retention = Retention(ledger.folder, self._settings.retention.best, ledger.record.objective, observer.say)
+        self._retention.restore(ledger.trials.values())
+        if ledger.interrupted:
+            observer.say(f"resuming {len(ledger.interrupted)} interrupted trials")
 
-    # -- what comes next
+    # -- starting trials
 
     def next(self) -> Assignment | NoTrial:
-        """The next trial to start: one that waits, by number, else a new one."""
+        """The next trial to start: the first that waits, else a new one."""
         with self._stopping_when_unwritable():
             return NoTrial.DONE if self.halt else self._next()
         return NoTrial.DONE
 
     def _next(self) -> Assignment | NoTrial:
-        number = min(self.waiting) if self.waiting else self._draw()
+        number = min(self.ledger.waiting) if self.ledger.waiting else self._draw()
         if number is None:
-            return NoTrial.WAIT if self.live else NoTrial.DONE
+            return NoTrial.WAIT if self.ledger.live else NoTrial.DONE
         return self._start(number)
 
     def _draw(self) -> int | None:
-        if self.left <= 0 or self.exhausted:
+        """The number of a new trial; None where there is none to be had."""
+        if self.ledger.left <= 0 or self.exhausted:
             return None
-        known = (self.proposer.validate(config) for config in self.spec.first)
-        proposal = next((one for one in known if one is not None), None) or self.proposer.propose(len(self.trials))
+        proposal = self.ledger.propose()
         if proposal is None:
             self.exhausted = True
-            tried = f"{len(self.trials)} trials"
-            self.observer.say(f"the space is exhausted: all that it holds and is possible was tried ({tried})")
+            tried = len(self.ledger.trials)
+            self.observer.say(f"the space is exhausted: every feasible configuration has been tried ({tried} trials)")
             return None
-        return self.add(proposal)
+        return self.ledger.add(proposal)
 
     def _start(self, number: int) -> Assignment:
-        trial = self.start(number)
+        trial = self.ledger.start(number)
         if trial.epochs:
             self._resumed.add(number)
         self.observer.started(number, trial.config, len(trial.epochs))
         return Assignment(number, uuid.uuid4().hex[:8], trial.config)
 
-    # -- what comes back
+    # -- what workers report
 
     def report(self, number: int, report: Report) -> bool:
-        """Enter what a worker says; whether the trial is over for it."""
+        """Record a worker's report; returns whether the trial is over for that worker."""
         with self._stopping_when_unwritable():
             return self._enter(number, report)
         return True
 
     @contextmanager
     def _stopping_when_unwritable(self) -> Iterator[None]:
-        """A record that takes no more ends the search in order, whatever was to be written."""
+        """Stop the search cleanly when its record can no longer be written."""
         try:
             yield
         except UnwritableError as error:
             self.stop(f"failed: {error}")
 
     def _enter(self, number: int, report: Report) -> bool:
-        if number not in self.live:
+        if number not in self.ledger.live:
             return True
-        self.heartbeat(number)
-        self._heed_pause(report)
+        self.ledger.heartbeat(number)
+        self._watch_disk(report)
         for metrics in report.epochs:
-            if self.epoch(number, metrics):
+            if self.ledger.epoch(number, metrics):
                 self.observer.epoch(number, metrics)
             if metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
@@ -138,133 +122,133 @@ class Driver(Ledger):
         return not self._behind(number, report) and self._judge(number)
 
     def _behind(self, number: int, report: Report) -> bool:
-        """Whether a trial is at epochs that it reported before: it was judged there, and its best may be yet to come.
+        """Whether a trial repeats epochs that it has reported before, since its checkpoint could not be used.
 
-        Its checkpoint was missing or damaged, or older than the record.
+        It was judged at them already, and has not reached its best epoch again.
         """
-        reached, had = max((metrics.epoch for metrics in report.epochs), default=0), len(self.trials[number].epochs)
+        reached = max((metrics.epoch for metrics in report.epochs), default=0)
+        had = len(self.ledger.trials[number].epochs)
         if number in self._resumed and reached < had:
-            self.observer.say(f"trial {number}: its checkpoint was missing or damaged; it trains to epoch {had} again")
+            reason = "its checkpoint is missing, damaged or of another version"
+            self.observer.say(f"trial {number}: {reason}; training again up to epoch {had}")
         self._resumed.discard(number)
         return reached < had
 
-    def _heed_pause(self, report: Report) -> None:
-        """Say when workers begin and cease to wait for room on the disk; stop in order when that takes too long."""
+    def _watch_disk(self, report: Report) -> None:
+        """Say when workers start and stop waiting for room on the disk; stop the search when that takes too long."""
         if report.paused and self._full_since is None:
-            self._full_since = self.clock()
-            self.observer.say(
-                f"{report.reason}: paused for up to {disk.PATIENCE:.0f} s; free some space and it goes on"
-            )
-        elif report.paused and self._full_since is not None and self.clock() - self._full_since > disk.PATIENCE:
-            self.stop(f"failed: {report.reason} for more than {disk.PATIENCE:.0f} s; free some space and resume")
+            self._full_since = self.ledger.clock()
+            self.observer.say(f"{report.reason}: paused for up to {disk.PATIENCE:.0f} s; free some space to continue")
+        elif report.paused and self._full_since is not None:
+            if self.ledger.clock() - self._full_since > disk.PATIENCE:
+                self.stop(f"failed: {report.reason} for more than {disk.PATIENCE:.0f} s; free some space and resume")
         elif report.epochs and self._full_since is not None:
             self._full_since = None
-            self.observer.say("there is room on the disk again: going on")
+            self.observer.say("there is room on the disk again; continuing")
 
     def _judge(self, number: int) -> bool:
         """Whether the scheduler stops the trial at its last epoch."""
-        epochs = self.trials[number].epochs
-        if self.asha is None or not epochs or self.record.metric not in epochs[-1].values:
-            return False
-        reason = self.asha.judge(number, epochs[-1].epoch, epochs[-1].values[self.record.metric])
+        epochs = self.ledger.trials[number].epochs
+        reason = self._enter_rung(number, epochs[-1]) if epochs else None
         if reason is not None:
             self._end(number, Status.STOPPED, reason)
         return reason is not None
 
+    def _enter_rung(self, number: int, metrics: EpochMetrics) -> str | None:
+        """Enter an epoch at the scheduler's rungs; the reason to stop the trial there, or None."""
+        asha, value = self.ledger.asha, metrics.values.get(self._settings.metric)
+        return None if asha is None or value is None else asha.judge(number, metrics.epoch, value)
+
+    # -- how trials end
+
     def _end_as_reported(self, number: int, report: Report) -> None:
         if report.end in ENDS:
             status, reason = ENDS[report.end]
-            if report.end in ("epochs", "early_stopping") and self.trials[number].epochs:
-                self._enter_rung(number, self.trials[number].epochs[-1])
+            epochs = self.ledger.trials[number].epochs
+            if status is Status.COMPLETED and epochs:
+                self._enter_rung(number, epochs[-1])  # for those that are judged later
             self._end(number, status, reason or report.reason)
         elif report.end == "out_of_memory":
             self._out_of_memory(number, report.reason)
         else:
             self._failed(number, report.reason, report.detail)
 
-    def _enter_rung(self, number: int, metrics: EpochMetrics) -> None:
-        """Stand at the rung of an epoch without being judged, for those who come after."""
-        if self.asha is not None and self.record.metric in metrics.values:
-            self.asha.judge(number, metrics.epoch, metrics.values[self.record.metric])
-
     def _failed(self, number: int, reason: str, detail: str) -> None:
-        """A bug, perhaps of the trial alone: tried again up to a set number, then FAILED with its last lines."""
+        """Try the trial again, up to `failures.retries` times; then it has FAILED, with the last lines of its error."""
         if detail:
-            self.fact(number, "error", detail)
-        if self.count(number, "attempts") <= self.spec.search.failures.retries:
-            self._requeue(number, f"{reason}; tried again")
+            self.ledger.fact(number, "error", detail)
+        if self.ledger.count(number, "attempts") <= self._settings.failures.retries:
+            self._requeue(number, f"{reason}; trying again")
         else:
             self._end(number, Status.FAILED, reason)
 
     def _out_of_memory(self, number: int, reason: str) -> None:
-        """Perhaps its neighbours used the memory: while other trials are running, it is tried again once."""
-        if len(self.live) > 1 and self.count(number, "out_of_memory") == 1:
+        """Other trials may have used the memory: while any are running, the trial is tried once more."""
+        if len(self.ledger.live) > 1 and self.ledger.count(number, "out_of_memory") == 1:
             self._requeue(number, f"{reason}; trying once more, since other trials were using memory too")
         else:
             self._end(number, Status.OUT_OF_MEMORY, reason)
 
     def requeue(self, number: int, reason: str) -> None:
-        """A worker is replaced before it has begun with a trial: put that back, and count it as nothing."""
+        """Put back a trial whose worker was replaced before it began; this counts as no attempt."""
         with self._stopping_when_unwritable():
-            if number in self.live:
+            if number in self.ledger.live:
                 self._requeue(number, reason)
 
     def worker_died(self, number: int, reason: str, *, out_of_memory: bool = False) -> None:
-        """A worker died under a trial: put it back, unless that happened too often or memory was the cause."""
-        with self._stopping_when_unwritable():
-            if number in self.live:
-                self._worker_died(number, reason, out_of_memory=out_of_memory)
+        """Put back a trial whose worker died, unless that happened too often.
 
-    def _worker_died(self, number: int, reason: str, *, out_of_memory: bool) -> None:
-        if out_of_memory:
-            self._out_of_memory(number, reason)
-            return
-        losses = self.count(number, "losses")
-        if losses <= MAX_WORKER_DEATHS:
-            self._requeue(number, f"{reason}; goes on from its last checkpoint")
-        else:
-            self._end(number, Status.FAILED, f"lost its worker {losses} times: {reason}")
+        Args:
+            number: The trial.
+            reason: How the worker died, in one line.
+            out_of_memory: Ray killed it because its node was running out of memory.
+        """
+        with self._stopping_when_unwritable():
+            if number not in self.ledger.live:
+                return
+            if out_of_memory:
+                self._out_of_memory(number, reason)
+            elif (deaths := self.ledger.count(number, "losses")) <= MAX_WORKER_DEATHS:
+                self._requeue(number, f"{reason}; resuming from its last checkpoint")
+            else:
+                self._end(number, Status.FAILED, f"lost its worker {deaths} times: {reason}")
 
     def poll(self) -> list[int]:
-        """Called a few times a second: the display, the time budget, hung trials (returned)."""
-        self.observer.tick(self)
-        budget = self.spec.search.time_budget
-        if budget is not None and self.elapsed > budget:
-            self.stop(f"the time budget of {budget:g} s is spent")
+        """Called several times a second: updates the display, checks the time budget, returns trials that hang."""
+        self.observer.tick(self.ledger)
+        budget = self._settings.time_budget
+        if budget is not None and self.ledger.elapsed > budget:
+            self.stop(f"the time budget of {budget:g} s is used up")
         with self._stopping_when_unwritable():
             return self._hung()
         return []
 
     def _hung(self) -> list[int]:
-        """Live trials without an epoch for longer than `search.epoch_timeout`: ended here; the caller stops them."""
-        limit = self.spec.search.epoch_timeout
+        """Ends live trials without an epoch for longer than `search.epoch_timeout`; the caller kills their workers."""
+        limit = self._settings.epoch_timeout
         if limit is None:
             return []
-        now = self.clock()
-        late = [number for number, since in self.live.items() if since is not None and now - since > limit]
+        now = self.ledger.clock()
+        late = [number for number, since in self.ledger.live.items() if since is not None and now - since > limit]
         for number in late:
             self._end(number, Status.FAILED, "hung")
         return late
 
-    # -- ends
-
     def stop(self, reason: str) -> None:
-        """End the search before its end; live trials are put back to wait by `requeue_all`."""
+        """Stop the search early. `requeue_all` then puts live trials back."""
         self.halt = self.halt or reason
 
     def requeue_all(self) -> None:
-        """Put every live trial back to wait, its epochs kept."""
-        for number in list(self.live):
+        """Put every live trial back to wait, with its epochs."""
+        for number in list(self.ledger.live):
             self._requeue(number, "")
 
     def _requeue(self, number: int, reason: str) -> None:
-        self.requeue_trial(number)
+        self.ledger.requeue(number)
         self.observer.ended(number, Status.WAITING, reason)
 
     def _end(self, number: int, status: Status, reason: str) -> None:
-        self._retention.ended(self.close(number, status, reason))
+        self._retention.ended(self.ledger.end(number, status, reason))
         self.observer.ended(number, status, reason)
-        if status in (Status.FAILED, Status.INFEASIBLE) and (
-            why := hopeless(self.trials.values(), self.spec.search.failures)
-        ):
+        if why := hopeless(status, self.ledger.trials.values(), self._settings.failures):
             self.stop(f"failed: {why}")

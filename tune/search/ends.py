@@ -12,16 +12,19 @@ from tune.spec.search import FailureSpec
 INFEASIBLE_FACTOR = 10  # infeasible trials in a row that end a search, as a multiple of `search.failures.consecutive`
 
 
-def hopeless(trials: Iterable[TrialRecord], settings: FailureSpec) -> str:
-    """Why no more trials should be drawn; empty where they should.
+def hopeless(latest: Status, trials: Iterable[TrialRecord], settings: FailureSpec) -> str:
+    """Why no more trials should be drawn; empty if they should.
 
     Infeasible trials do not count against the number of trials, so they end a search only here. Every other trial
     counts, however it ended; if all of them failed from the start, the trials are not to blame.
 
     Args:
+        latest: How the latest trial ended.
         trials: All trials by number; those that have not ended are passed over.
         settings: `search.failures`.
     """
+    if latest not in (Status.FAILED, Status.INFEASIBLE):
+        return ""
     ended = [trial for trial in trials if trial.status.ended]
     infeasible = list(takewhile(lambda trial: trial.status is Status.INFEASIBLE, reversed(ended)))
     if len(infeasible) >= INFEASIBLE_FACTOR * settings.consecutive:

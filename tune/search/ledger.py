@@ -1,9 +1,10 @@
-"""What a search holds: its trials in memory, each change written to the record first and shown to the sampler."""
+"""The trials of a search in memory; each change is written to the record first, then told to the sampler."""
 
 from __future__ import annotations
 
 import dataclasses
 import statistics
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -19,14 +20,22 @@ from tune.training import EpochMetrics
 
 
 class TimeLeft(NamedTuple):
-    """How long a search still takes: `seconds`, as expected, or with `most` as the longest it can be."""
+    """How long a search will take from now: `seconds` as expected, or with `most` at most."""
 
     seconds: float
     most: bool
 
 
 class Ledger:
-    """The trials of a search. `live`: those under way, and when they last gave a sign of life (None: not placed)."""
+    """The trials of a search.
+
+    Attributes:
+        trials: By number, in order.
+        live: Trials being trained, and when each was last heard of (None: not yet placed on a node).
+        waiting: Numbers of the trials that wait.
+        interrupted: Numbers of the trials that were live when an earlier driver died.
+        target: How many trials to run, infeasible ones not counted.
+    """
 
     def __init__(
         self,
@@ -35,10 +44,11 @@ class Ledger:
         record: Record,
         proposer: Proposer,
         asha: Asha | None,
-        target: int,
-        clock: Callable[[], float],
+        *,
+        trials: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.spec, self.folder, self.record, self.target = spec, folder, record, target
+        self.spec, self.folder, self.record, self.target = spec, folder, record, trials
         self.proposer, self.asha, self.clock = proposer, asha, clock
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
@@ -47,7 +57,7 @@ class Ledger:
         self._counts: Counter[Status] = Counter()
         for other in records(record.facts.get(WARM, ()), record.metric):
             proposer.see(other, record.objective)
-        self.resting = record.recover()
+        self.interrupted = record.recover()
         for trial in record.trials():
             self._put(trial)
             proposer.see(trial, record.objective)
@@ -64,29 +74,29 @@ class Ledger:
 
     @property
     def ended(self) -> int:
-        """Trials that ended, in whatever way but infeasible."""
+        """How many trials have ended, infeasible ones not counted."""
         return sum(number for status, number in self._counts.items() if status.ended) - self._counts[Status.INFEASIBLE]
 
     @property
     def left(self) -> int:
-        """Trials that are still to be drawn; infeasible ones do not count."""
+        """How many trials are still to be drawn, infeasible ones not counted."""
         return self.target - len(self.trials) + self._counts[Status.INFEASIBLE]
 
     @property
     def best(self) -> TrialRecord | None:
-        """The best trial so far, live ones included."""
+        """The best trial so far, including live ones."""
         return best_trial(self.trials.values(), self.record.objective)
 
     @property
     def elapsed(self) -> float:
-        """Seconds since this driver took the search up."""
+        """Seconds since this driver started."""
         return self.clock() - self.began
 
     def time_left(self) -> TimeLeft | None:
-        """An estimate: each trial left takes as long as those ended under this driver.
+        """An estimate: each trial left takes as long as those that have ended under this driver.
 
-        Before one did, the most: every trial left has all the epochs that it can have, each as long as those of the
-        trials under way. None before the first.
+        Until one has ended, an upper bound: every trial left runs all the epochs it may, each as long as those of the
+        live trials so far. None before the first epoch.
         """
         ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
         if ended > 0:
@@ -101,8 +111,13 @@ class Ledger:
 
     # -- changes
 
+    def propose(self) -> Proposal | None:
+        """A configuration for the next trial: those of `first`, then the sampler's; None if the space is exhausted."""
+        known = (self.proposer.validate(config) for config in self.spec.first)
+        return next((one for one in known if one is not None), None) or self.proposer.propose(len(self.trials))
+
     def add(self, proposal: Proposal) -> int:
-        """A new trial, waiting; returns its number."""
+        """Add a waiting trial; returns its number."""
         number = len(self.trials)
         added = self.record.add(self.spec.space, proposal.config, proposal.facts)
         assert added == number, (added, number)
@@ -111,18 +126,18 @@ class Ledger:
         return number
 
     def start(self, number: int) -> TrialRecord:
-        """The trial is under way."""
+        """The trial is being trained from now on."""
         self.record.start(number)
         self.live[number] = None
         return self._change(number, status=Status.RUNNING)
 
     def heartbeat(self, number: int) -> None:
-        """The trial gave a sign of life: it was placed on a node, or reported."""
+        """The trial was heard of: it was placed on a node, or reported."""
         if number in self.live:
             self.live[number] = self.clock()
 
     def epoch(self, number: int, metrics: EpochMetrics) -> bool:
-        """Enter an epoch; False where it stands in the record already."""
+        """Record an epoch; returns False if it was recorded before."""
         trial = self.trials[number]
         if metrics.epoch <= len(trial.epochs):
             return False
@@ -133,24 +148,24 @@ class Ledger:
         return True
 
     def fact(self, number: int, key: str, value: object) -> None:
-        """Note something about a trial."""
+        """Record a fact about a trial."""
         self.record.fact(number, key, value)
         self._change(number, facts={**self.trials[number].facts, key: value})
 
     def count(self, number: int, key: str) -> int:
-        """Count something that happened to a trial; returns how often it did."""
+        """Count something that happened to a trial; returns how often it has."""
         times = int(self.trials[number].facts.get(key, 0)) + 1
         self.fact(number, key, times)
         return times
 
-    def requeue_trial(self, number: int) -> None:
-        """The trial waits, its epochs kept."""
+    def requeue(self, number: int) -> None:
+        """Put a live trial back to wait, with its epochs."""
         self.live.pop(number, None)
         self.record.requeue(number)
         self._change(number, status=Status.WAITING)
 
-    def close(self, number: int, status: Status, reason: str) -> TrialRecord:
-        """The trial has ended."""
+    def end(self, number: int, status: Status, reason: str) -> TrialRecord:
+        """End a trial; returns it as it ended."""
         self.live.pop(number, None)
         self.record.end(number, status, reason)
         trial = self._change(number, status=status, reason=reason)
@@ -164,7 +179,7 @@ class Ledger:
         return trial
 
     def _put(self, trial: TrialRecord) -> None:
-        """Keep a trial as it now is; the counts follow, so that no turn of the search looks through every trial."""
+        """Replace a trial, and update the counts: the driver asks for them too often to count every trial each time."""
         if (before := self.trials.get(trial.number)) is not None:
             self._counts[before.status] -= 1
         self._counts[trial.status] += 1

@@ -20,6 +20,7 @@ from tune.record.study import Record, quiet_optuna, repair
 from tune.record.url import study_url
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
+from tune.search.ledger import Ledger
 from tune.search.observer import Observer
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
@@ -78,7 +79,7 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
     except UserError:
         raise
     except Exception as error:
-        path = driver.folder.path
+        path = driver.ledger.folder.path
         driver.stop(f"failed: {type(error).__name__}")
         write_whole(path / "error.log", last_lines(error, 200).encode())
         message = f"{path}: broken off by an error in Ray or in imagetune ({path / 'error.log'} holds it)"
@@ -109,7 +110,7 @@ def _driver(spec: SearchSpec, folder: SearchFolder, record: Record, request: Req
         asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
     check = Feasibility(spec, request.root)
     proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, check)
-    return Driver(spec, folder, record, proposer, asha, observer, trials=target)
+    return Driver(Ledger(spec, folder, record, proposer, asha, trials=target), observer)
 
 
 def _target(spec: SearchSpec, folder: SearchFolder, record: Record, request: Request) -> int:

@@ -45,10 +45,10 @@ def finish(driver: Driver) -> Outcome:
     """Put live trials back to wait, note in the record how the search ended, write the tables."""
     try:
         driver.requeue_all()
-        driver.observer.over(driver)
+        driver.observer.over(driver.ledger)
         outcome = _outcome(driver)
-        driver.record.note("state", {"state": outcome.state, "reason": outcome.reason})
-        write_all_tables(driver.folder, list(driver.spec.space.domains), driver.record)
+        driver.ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason})
+        write_all_tables(driver.ledger.folder, list(driver.ledger.spec.space.domains), driver.ledger.record)
     except (UnwritableError, OSError) as error:
         if not is_full(error) and not isinstance(error, UnwritableError):
             raise
@@ -58,20 +58,20 @@ def finish(driver: Driver) -> Outcome:
 
 
 def _outcome(driver: Driver) -> Outcome:
-    reason, best = driver.halt, driver.best
+    reason, best = driver.halt, driver.ledger.best
     if reason:
         state = next((word for word in (INTERRUPTED, "failed") if reason.startswith(word)), "stopped")
         reason = reason.removeprefix("failed: ")
     elif best is None:
-        state, reason = "failed", f"no trial gave a value of {driver.record.metric}: {_errors(driver)}"
+        state, reason = "failed", f"no trial gave a value of {driver.ledger.record.metric}: {_errors(driver)}"
     else:
         state, reason = "finished", "the space is exhausted" if driver.exhausted else ""
-    counts = {str(status): driver.counts.get(status, 0) for status in Status}
-    return Outcome(driver.folder, driver.spec, state, reason, counts, best)
+    counts = {str(status): driver.ledger.counts.get(status, 0) for status in Status}
+    return Outcome(driver.ledger.folder, driver.ledger.spec, state, reason, counts, best)
 
 
 def _errors(driver: Driver, shown: int = 5) -> str:
-    reasons = [f"trial {t.number} {t.status}: {t.reason}" for t in driver.trials.values() if t.status.ended]
+    reasons = [f"trial {t.number} {t.status}: {t.reason}" for t in driver.ledger.trials.values() if t.status.ended]
     return "; ".join(reasons[:shown]) + (f"; and {len(reasons) - shown} more" if len(reasons) > shown else "")
 
 
@@ -109,6 +109,6 @@ def _end_anyway(driver: Driver, over: threading.Event) -> None:
     saving.start()
     saving.join(SAVING)
     saved = "everything is saved" if not saving.is_alive() else "the record stands as it was"
-    print(f"{driver.folder.name}: {driver.halt} (Ray did not answer; {saved})", file=sys.stderr, flush=True)
-    print(f"go on with: imagetune search {driver.folder.argument} --resume", file=sys.stderr, flush=True)
+    print(f"{driver.ledger.folder.name}: {driver.halt} (Ray did not answer; {saved})", file=sys.stderr, flush=True)
+    print(f"go on with: imagetune search {driver.ledger.folder.argument} --resume", file=sys.stderr, flush=True)
     os._exit(130)

@@ -59,7 +59,7 @@ def _epochs(server: Server) -> int:
 
 def _assert_as_undisturbed(found: pd.DataFrame, quiet: Simulation) -> None:
     quiet.run()
-    fields = list(quiet.driver.spec.space.domains)
+    fields = list(quiet.driver.ledger.spec.space.domains)
     expected = trials_table(quiet.record.trials(), fields, LOSS, quiet.folder)
     columns = ["trial", "status", "best_epoch", "epochs", "val_loss", *(f"config.{field}" for field in fields)]
     ours = found.sort_values("trial", ignore_index=True)[columns]

@@ -175,7 +175,7 @@ def workers_killed(out: Path, quiet: Path, times: int = 3) -> Row:
         code = search.wait(240)
         said = search.said
     assert code == 0, said
-    again = said.count("goes on from its last checkpoint")
+    again = said.count("resuming from its last checkpoint")
     assert again >= 1, said
     assert "ActorDiedError: The actor died unexpectedly" in said
     assert_same(out / "workers", quiet)
@@ -194,7 +194,7 @@ def node_lost(out: Path) -> Row:
         said = search.said
     assert code == 0, said
     assert "LOST" in said
-    again = said.count("goes on from its last checkpoint")
+    again = said.count("resuming from its last checkpoint")
     assert again >= 1, said
     assert_once(out / "nodes")
     happened = f"its trial went on on the other node ({again} put back); the search finished"

@@ -21,6 +21,7 @@ from tune.record.storage import begin_record, has_record, open_record, place_of
 from tune.record.study import Record, repair
 from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial
+from tune.search.ledger import Ledger
 from tune.search.observer import Silent
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers.asha import Asha
@@ -123,7 +124,8 @@ class Simulation:
             asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
         proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, lambda config: known)
-        self.driver = Driver(spec, self.folder, self.record, proposer, asha, observer, trials=trials or settings.trials)
+        ledger = Ledger(spec, self.folder, self.record, proposer, asha, trials=trials or settings.trials)
+        self.driver = Driver(ledger, observer)
 
     def _in_database(self, spec: SearchSpec) -> Record:
         if not self.folder.spec.is_file():

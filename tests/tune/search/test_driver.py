@@ -56,17 +56,17 @@ def test_asha_stops_by_the_formula(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, SPACE, "search.trials=7")
     simulation = Simulation(spec, tmp_path / "s", curve)
     simulation.run()
-    reached = {number: len(trial.epochs) for number, trial in simulation.driver.trials.items()}
+    reached = {number: len(trial.epochs) for number, trial in simulation.driver.ledger.trials.items()}
     # Rung 1, value against the cut-off: 5 and 4 pass unjudged; 6 (third; best third of {5, 4, 6}: no) stops;
     # 3 passes; 3.5 stops (cut-off of {5, 4, 6, 3} minus a hundredth: 4/3 of the way from 3 to 4 and so on, at most 4).
     assert reached[0] == reached[1] == 9
     assert reached[2] == 1
     assert reached[3] == 9
     assert reached[5] == 9
-    statuses = {number: trial.status for number, trial in simulation.driver.trials.items()}
+    statuses = {number: trial.status for number, trial in simulation.driver.ledger.trials.items()}
     assert statuses[2] is Status.STOPPED
     assert statuses[5] is Status.COMPLETED
-    assert "asha: 5.99 at epoch 1" in simulation.driver.trials[2].reason
+    assert "asha: 5.99 at epoch 1" in simulation.driver.ledger.trials[2].reason
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -139,7 +139,7 @@ def test_failures_from_the_start_end_the_search_with_the_error(tmp_path: Path) -
 
     simulation = Simulation(spec_of(tmp_path, SPACE, "search.failures.consecutive=3"), tmp_path / "s", curve)
     simulation.run()
-    assert len(simulation.driver.trials) == 3
+    assert len(simulation.driver.ledger.trials) == 3
     assert simulation.driver.halt == "failed: the first 3 trials all failed: KeyError: 'x'"
 
 
@@ -151,26 +151,26 @@ def test_a_lost_worker_puts_its_trial_back_a_few_times(tmp_path: Path) -> None:
         assert not isinstance(assignment, NoTrial)
         assert assignment.trial == 0, attempt
         driver.worker_died(0, "ActorDiedError: node gone")
-    assert driver.trials[0].status is Status.FAILED
-    assert "lost its worker 4 times" in driver.trials[0].reason
+    assert driver.ledger.trials[0].status is Status.FAILED
+    assert "lost its worker 4 times" in driver.ledger.trials[0].reason
     assert driver.next().trial == 1  # type: ignore[union-attr]
     driver.worker_died(1, "OutOfMemoryError: node ran out", out_of_memory=True)
-    assert driver.trials[1].status is Status.OUT_OF_MEMORY
+    assert driver.ledger.trials[1].status is Status.OUT_OF_MEMORY
 
 
 def test_a_trial_without_an_epoch_for_too_long_hung(tmp_path: Path) -> None:
     simulation = Simulation(spec_of(tmp_path, SPACE, "search.epoch_timeout=10"), tmp_path / "s")
     now = itertools.count(0, 4)
     driver = simulation.driver
-    driver.clock = lambda: float(next(now))
+    driver.ledger.clock = lambda: float(next(now))
     assert driver.next().trial == 0  # type: ignore[union-attr]
     assert [driver.poll() for _ in range(10)] == [[]] * 10  # no node has taken it yet
-    driver.heartbeat(0)
+    driver.ledger.heartbeat(0)
     assert driver.poll() == []
     while not (hung := driver.poll()):
         pass
     assert hung == [0]
-    assert (driver.trials[0].status, driver.trials[0].reason) == (Status.FAILED, "hung")
+    assert (driver.ledger.trials[0].status, driver.ledger.trials[0].reason) == (Status.FAILED, "hung")
     assert driver.report(0, falling(0, {"training.optimizer.lr": 0.1}, 1))  # too late: over
 
 
@@ -180,8 +180,8 @@ def test_a_small_space_is_searched_through_and_said_to_be_exhausted(tmp_path: Pa
     )
     simulation = Simulation(spec_of(tmp_path, text, "search.trials=50"), tmp_path / "s")
     simulation.run(2)
-    assert len(simulation.driver.trials) == 3 * 3
-    assert len({config_key(trial.config) for trial in simulation.driver.trials.values()}) == 9
+    assert len(simulation.driver.ledger.trials) == 3 * 3
+    assert len({config_key(trial.config) for trial in simulation.driver.ledger.trials.values()}) == 9
     assert simulation.driver.exhausted
     assert any("the space is exhausted" in line and "9 trials" in line for line in simulation.said)
 
@@ -194,7 +194,7 @@ def test_idle_fields_do_not_make_a_configuration_new(tmp_path: Path) -> None:
     ).replace("{float: [1e-4, 1e-1], log: true}", "{choice: [0.01]}")
     simulation = Simulation(spec_of(tmp_path, text, "search.trials=50"), tmp_path / "s")
     simulation.run()
-    assert len(simulation.driver.trials) == 3  # adam; sgd with either momentum
+    assert len(simulation.driver.ledger.trials) == 3  # adam; sgd with either momentum
 
 
 def test_named_configurations_come_first(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_named_configurations_come_first(tmp_path: Path) -> None:
     )
     simulation = Simulation(spec_of(tmp_path, text), tmp_path / "s")
     simulation.run()
-    trials = simulation.driver.trials
+    trials = simulation.driver.ledger.trials
     assert trials[0].config == {"training.optimizer.lr": 0.01, "training.batch_size": 16}
     assert trials[1].config == {"training.optimizer.lr": 0.02, "training.batch_size": 8}
     assert len(trials) == 12

@@ -60,8 +60,8 @@ def test_every_search_ends_after_a_bounded_number_of_draws(
         else:
             done = (metrics(1, 1.0),) if happening in ("epochs", "early_stopping", "diverged") else ()
             assert driver.report(number, Report(done, happening, "a reason"))
-    assert len(driver.trials) <= MOST_DRAWN
-    assert driver.halt or driver.left == 0
+    assert len(driver.ledger.trials) <= MOST_DRAWN
+    assert driver.halt or driver.ledger.left == 0
 
 
 def test_infeasible_configurations_in_a_row_end_the_search(tmp_path: Path, text: str) -> None:
@@ -96,7 +96,7 @@ def test_when_a_search_is_hopeless(statuses: str, ends: bool) -> None:
         "D": Status.DIVERGED, "W": Status.WAITING, "R": Status.RUNNING,
     }  # fmt: skip
     trials = [TrialRecord(number, {}, letters[letter]) for number, letter in enumerate(statuses)]
-    assert bool(hopeless(trials, FailureSpec(retries=0, consecutive=CONSECUTIVE))) is ends
+    assert bool(hopeless(Status.FAILED, trials, FailureSpec(retries=0, consecutive=CONSECUTIVE))) is ends
 
 
 def test_out_of_memory_beside_other_trials_is_tried_once_more(tmp_path: Path) -> None:
@@ -106,18 +106,18 @@ def test_out_of_memory_beside_other_trials_is_tried_once_more(tmp_path: Path) ->
     assert numbers == [0, 1, 2]
     driver.report(0, Report((), "out_of_memory", "first"))
     driver.worker_died(1, "killed by Ray's memory monitor", out_of_memory=True)
-    assert [driver.trials[number].status for number in (0, 1)] == [Status.WAITING] * 2
+    assert [driver.ledger.trials[number].status for number in (0, 1)] == [Status.WAITING] * 2
     for number in (0, 1):
         answer = driver.next()
         assert not isinstance(answer, NoTrial)
         assert answer.trial == number
     driver.report(0, Report((metrics(1, 1.0),)))  # this time there is enough
     driver.worker_died(1, "killed by Ray's memory monitor", out_of_memory=True)
-    assert [driver.trials[number].status for number in (0, 1)] == [Status.RUNNING, Status.OUT_OF_MEMORY]
+    assert [driver.ledger.trials[number].status for number in (0, 1)] == [Status.RUNNING, Status.OUT_OF_MEMORY]
 
 
 def test_out_of_memory_alone_is_the_configurations_fault(tmp_path: Path) -> None:
     driver = Simulation(spec_of(tmp_path), tmp_path / "s").driver
     driver.next()
     driver.report(0, Report((), "out_of_memory", "first"))
-    assert driver.trials[0].status is Status.OUT_OF_MEMORY
+    assert driver.ledger.trials[0].status is Status.OUT_OF_MEMORY

@@ -99,8 +99,8 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
         simulation.driver.report(0, falling(0, assignment.config, epoch))
     resumed = Simulation(spec, tmp_path / "s")
     judged: list[int] = []
-    assert resumed.driver.asha is not None
-    resumed.driver.asha.judge = lambda number, epoch, value: judged.append(epoch)  # type: ignore[method-assign]
+    assert resumed.driver.ledger.asha is not None
+    resumed.driver.ledger.asha.judge = lambda number, epoch, value: judged.append(epoch)  # type: ignore[method-assign]
     resumed.driver.next()
     for epoch in (1, 2):
         assert not resumed.driver.report(0, falling(0, assignment.config, epoch))
@@ -108,8 +108,7 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
     assert not resumed.driver.report(0, falling(0, assignment.config, 3))
     assert judged == [3]
     assert [epoch.epoch for epoch in resumed.record.trial(0).epochs] == [1, 2, 3]
-    said = [line for line in resumed.said if "checkpoint" in line]
-    assert said == ["trial 0: its checkpoint was missing or damaged; it trains to epoch 3 again"]
+    assert sum("trial 0" in line and "training again up to epoch 3" in line for line in resumed.said) == 1
 
 
 def test_a_search_killed_before_its_first_file_is_begun_anew(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_an_extended_search_goes_on_as_one_that_was_longer_from_the_start(tmp_pa
     longer.run()
     extended = Simulation(spec, tmp_path / "extended", trials=5)
     extended.run()
-    assert len(extended.driver.trials) == 5
+    assert len(extended.driver.ledger.trials) == 5
     extended = Simulation(spec, tmp_path / "extended", trials=12)
     extended.run()
     for ours, theirs in zip(tables(extended), tables(longer), strict=True):
@@ -142,7 +142,7 @@ def test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(tmp_path: P
     quiet.run()
     journal = (tmp_path / "quiet" / "study.journal").read_bytes()
     last = journal.splitlines(keepends=True)[-1]
-    checkpoints = {number: len(trial.epochs) for number, trial in quiet.driver.trials.items()}
+    checkpoints = {number: len(trial.epochs) for number, trial in quiet.driver.ledger.trials.items()}
     for cut in range(1, len(last) + 1):
         folder = tmp_path / f"cut-{cut}"
         folder.mkdir()
@@ -201,7 +201,7 @@ def test_a_stop_in_order_loses_nothing(tmp_path: Path, turn: int) -> None:
     stopped.curve = curve
     checkpoints: dict[int, int] = {}
     stopped.run(1, checkpoints)
-    assert not stopped.driver.live
+    assert not stopped.driver.ledger.live
     trials = stopped.record.trials()
     assert all(trial.status is not Status.RUNNING for trial in trials)
     assert sum(len(trial.epochs) for trial in trials) == turn

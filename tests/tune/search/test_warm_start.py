@@ -28,31 +28,33 @@ def test_what_fits_is_used_and_counts_against_duplicates(tmp_path: Path) -> None
     other = finished(tmp_path / "other", OTHER)
     spec = spec_of(tmp_path, SPACE)
     rows = warm_trials(spec, other.folder)
-    fit = [t for t in other.driver.trials.values() if t.config["training.batch_size"] <= 64]
+    fit = [t for t in other.driver.ledger.trials.values() if t.config["training.batch_size"] <= 64]
     assert 0 < len(rows) == len(fit) < 16
     begun = Simulation(spec, tmp_path / "new")
     begun.record.note(WARM, rows)
     warm = Simulation(spec, tmp_path / "new")
     warm.run()
-    assert len(warm.driver.trials) == 12  # theirs make no rows
-    assert min(warm.driver.trials) == 0
-    ours = {config_key(trial.config) for trial in warm.driver.trials.values()}
+    assert len(warm.driver.ledger.trials) == 12  # theirs make no rows
+    assert min(warm.driver.ledger.trials) == 0
+    ours = {config_key(trial.config) for trial in warm.driver.ledger.trials.values()}
     assert not ours & {config_key(row["config"]) for row in rows}
     cold = Simulation(spec, tmp_path / "cold")
     cold.run()
-    assert [t.config for t in cold.driver.trials.values()] != [t.config for t in warm.driver.trials.values()]
+    assert [t.config for t in cold.driver.ledger.trials.values()] != [
+        t.config for t in warm.driver.ledger.trials.values()
+    ]
 
 
 def test_a_small_space_searched_elsewhere_is_exhausted(tmp_path: Path) -> None:
     text = SPACE.replace("{float: [1e-4, 1e-1], log: true}", "{choice: [0.1, 0.01]}").replace("[8, 64]", "[8, 16]")
     other = finished(tmp_path / "other", text)
-    assert len(other.driver.trials) == 4
+    assert len(other.driver.ledger.trials) == 4
     spec = spec_of(tmp_path, text)
     Simulation(spec, tmp_path / "new").record.note(WARM, warm_trials(spec, other.folder))
     warm = Simulation(spec, tmp_path / "new", falling)
     warm.run()
     assert warm.driver.exhausted
-    assert not warm.driver.trials
+    assert not warm.driver.ledger.trials
 
 
 def test_fixed_fields_must_agree(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ class Watch(Unsaved, Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """A node has taken the trial: from now on it may be late."""
-        self._driver.heartbeat(self._searcher.numbers[trial.trial_id])
+        self._driver.ledger.heartbeat(self._searcher.numbers[trial.trial_id])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         """End what cannot be asked to end: in the middle of an epoch a worker does not hear a request."""

@@ -17,10 +17,10 @@ from tune.search.ray.patch import workers_may_be_lost
 
 def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:
     """Run trials until the driver is done or halts. `root` is the data directory."""
-    spec = driver.spec
+    spec = driver.ledger.spec
     job = Job(
         base=spec.base,
-        folder=str(driver.folder.path.absolute()),
+        folder=str(driver.ledger.folder.path.absolute()),
         root=str(root.absolute()),
         metric=spec.search.metric,
         mode=spec.search.objective.metric.goal,
