@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Generator, Tensor
+from torch.overrides import TorchFunctionMode
 from torchvision.transforms.functional import normalize, to_tensor
 
 from data import DataError, Normalization, Resident, augmentation, build_augment, channel_moments, normalization
@@ -55,30 +56,11 @@ def test_a_generator_shuffles_images_and_labels_together_and_anew_each_pass() ->
     assert served(resident, 4, generator=seeded())[1].equal(labels)
 
 
-def test_a_last_smaller_batch_can_be_dropped() -> None:
-    resident = Resident(IMAGES, LABELS)
-    assert [len(labels) for _, labels in resident.batches(10, generator=seeded(), drop_last=True)] == [10, 10]
-    assert (resident.count_batches(10), resident.count_batches(10, drop_last=True)) == (3, 2)
-    assert list(resident.batches(26, drop_last=True)) == []
-
-
 def test_normalization_is_that_of_torchvision() -> None:
     mean, std = (0.1, 0.4, 0.7), (0.2, 0.3, 0.4)
     images, _ = served(Resident(IMAGES, LABELS, normalization=Normalization(mean, std)), 25)
     reference = torch.stack([normalize(to_tensor(image.permute(1, 2, 0).numpy()), mean, std) for image in IMAGES])
     assert torch.allclose(images, reference, atol=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("channels_last", [False, True])
-def test_type_and_layout_of_batches_can_be_chosen(dtype: torch.dtype, channels_last: bool) -> None:
-    resident = Resident(IMAGES, LABELS, normalization=HALF, dtype=dtype, channels_last=channels_last)
-    (images, _), *_ = resident.batches(8)
-    assert (images.dtype, images.shape) == (dtype, (8, 3, 6, 5))
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    assert images.is_contiguous(memory_format=layout)
-    exact = served(Resident(IMAGES, LABELS, normalization=HALF), 8)[0][:8]
-    assert images.equal(exact.to(dtype))
 
 
 def test_batches_are_the_callers_own() -> None:
@@ -110,11 +92,31 @@ def test_on_the_cpu_nothing_is_copied() -> None:
 
 
 def test_only_its_own_images_travel_to_another_device() -> None:
-    moved = Resident(IMAGES, LABELS, torch.tensor([1, 2]), normalization=HALF, dtype=torch.bfloat16).to("meta")
+    moved = Resident(IMAGES, LABELS, torch.tensor([1, 2]), normalization=HALF, classes=25).to("meta")
     assert moved.images.shape == (2, 3, 6, 5)
-    assert (moved.device.type, len(moved), moved.dtype) == ("meta", 2, torch.bfloat16)
+    assert (moved.device.type, len(moved), moved.classes) == ("meta", 2, 25)
     (images, _), *_ = moved.batches(2, generator=seeded(), augment=build_augment(["flip", "crop"]))
     assert images.device.type == "meta"
+
+
+@pytest.mark.parametrize("index", [None, torch.arange(5, 300), torch.tensor([7, 2, 299])])
+def test_a_move_copies_little_at_a_time(index: Tensor | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = torch.zeros(300, 3, 6, 5, dtype=torch.uint8)
+    resident = Resident(images, torch.arange(300), index)
+    monkeypatch.setattr("data.resident._CHUNK_BYTES", 4 * images[:100].numel())
+    moves: list[int] = []
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is Tensor.__setitem__:
+                moves.append(args[2].nbytes)
+            return func(*args, **(kwargs or {}))
+
+    with Watch():
+        moved = resident.to("meta")
+    assert len(moved) == len(resident)
+    assert sum(moves) == moved.images.nbytes
+    assert max(moves) <= images[:100].nbytes
 
 
 PIXELS = [name for name in augmentation.names() if augmentation.get(name).kind is not augmentation.Kind.MIX]
@@ -149,18 +151,20 @@ def test_a_gpu_augments_as_the_cpu_does(name: str) -> None:
 def test_a_gpu_serves_what_the_cpu_serves() -> None:
     resident, augment = Resident(IMAGES, LABELS, torch.arange(20)), build_augment(["flip", "crop"])
     here = served(resident, 6, generator=seeded(), augment=augment)
-    there = served(resident.to("cuda"), 6, generator=seeded(), augment=augment)
+    moved = resident.to("cuda")
+    assert moved.images.cpu().equal(IMAGES[:20])
+    there = served(moved, 6, generator=seeded(), augment=augment)
     assert there[1].cpu().equal(here[1])
     assert torch.allclose(there[0].cpu(), here[0])
 
 
 def test_what_cannot_be_served_is_refused() -> None:
     resident = Resident(IMAGES, LABELS)
-    with pytest.raises(DataError, match="batch size is 0: it must be at least 1"):
+    with pytest.raises(DataError, match="batch size must be at least 1"):
         resident.batches(0)
     with pytest.raises(DataError, match="needs a generator"):
         resident.batches(4, augment=build_augment(["flip"]))
-    with pytest.raises(DataError, match="the images have 3 channels"):
+    with pytest.raises(DataError, match="must have 3 channels"):
         Resident(IMAGES, LABELS, normalization=Normalization((0.5,), (0.5,)))
 
 
