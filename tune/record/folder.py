@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune.errors import UserError
+from tune.files import write_whole as write_whole  # imported from here by other rooms
 from tune.record.url import study_url
 
 
@@ -174,33 +173,3 @@ def check_new_name(name: str) -> None:
     """
     if not name or name.startswith(".") or Path(name).name != name:
         raise UserError(f"{name!r} is not a name for a folder; legal: no slashes, no leading dot")
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is seen whole or not at all, also after a power cut.
-
-    Raises:
-        OSError: it cannot be written; nothing is left behind.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in this folder outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

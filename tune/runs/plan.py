@@ -14,7 +14,6 @@ from tune.record.folder import RunFolder
 from tune.record.search_yaml import refuse_changes
 from tune.runs.info import read_run
 from tune.spec import Experiment
-from tune.training import Mode
 
 Storage = Literal["uint8", "float16", "float32"]
 
@@ -27,7 +26,6 @@ class RunPlan:
         experiment: Data, model, recipe, seed.
         folder: Of the run.
         metric: By which the best epoch is chosen.
-        mode: Whether the metric is to be small or large.
         epochs: End after so many, if the experiment has more; its schedule stays laid over its own.
         full: Train on validation images too.
         weights: A run to take the first weights from.
@@ -38,7 +36,6 @@ class RunPlan:
     experiment: Experiment
     folder: RunFolder
     metric: str = "val_loss"
-    mode: Mode = "min"
     epochs: int | None = None
     full: bool = False
     weights: RunFolder | None = None
@@ -82,7 +79,7 @@ def continued(plan: RunPlan) -> RunPlan:
             f"{plan.folder.path}: begun for {info.epochs} epochs (full: {info.full}), "
             f"now asked for {plan.epochs} (full: {plan.full}); legal: the former"
         )
-    return dataclasses.replace(plan, experiment=now, metric=info.metric, mode=info.mode, storage=info.storage)
+    return dataclasses.replace(plan, experiment=now, metric=info.metric, storage=info.storage)
 
 
 def _epochs_to_go(before: Experiment, now: Experiment) -> tuple[bool, str]:

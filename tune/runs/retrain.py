@@ -102,7 +102,6 @@ def plans(
             experiment=_experiment(found, trial, {**changes, "seed": seed}),
             folder=RunFolder(found.folder.winners / name),
             metric=found.objective.metric.name,
-            mode=found.objective.metric.goal,
             epochs=epochs,
             full=full,
             threads=max(1, int(found.spec.search.resources.cpu)),

@@ -18,6 +18,7 @@ from tune.runs.plan import RunPlan, continued, resolved
 from tune.runs.versions import commit, hardware, today, versions
 from tune.runs.weights import start_from
 from tune.spec.experiment import Normalization
+from tune.spec.metric import METRICS, Objective
 from tune.training import (
     End,
     EpochMetrics,
@@ -115,7 +116,9 @@ def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
     device = best_device()
     splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
     splits = stored_as(splits, getattr(torch, plan.storage))
-    training = Training(plan.experiment, splits, device=device, metric=plan.metric, mode=plan.mode, epochs=plan.epochs)
+    training = Training(
+        plan.experiment, splits, device=device, objective=Objective(METRICS[plan.metric]), epochs=plan.epochs
+    )
     if plan.weights is not None:
         start_from(training, plan.weights)
     return training
@@ -174,7 +177,7 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
     device = splits.train.device
     return RunInfo(
         metric=plan.metric,
-        mode=plan.mode,
+        mode=METRICS[plan.metric].goal,
         epochs=plan.epochs,
         full=plan.full,
         storage=plan.storage,

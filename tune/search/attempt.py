@@ -19,11 +19,11 @@ from tune.record.disk import PAUSE, is_full
 from tune.search.devices import trial_device
 from tune.spec.dotted import with_values
 from tune.spec.experiment import DataSpec, Experiment
+from tune.spec.metric import METRICS, Objective
 from tune.training import (
     CheckpointError,
     EpochMetrics,
     InfeasibleError,
-    Mode,
     OtherVersionError,
     Splits,
     Training,
@@ -56,7 +56,6 @@ class Job:
     folder: str
     root: str
     metric: str
-    mode: Mode
     epochs: int | None
     gpu: float
 
@@ -150,7 +149,6 @@ class Attempt:
         except OtherVersionError:
             self._last.unlink()
             self._saved = False
-            return self._begin()
         return training
 
     def _begin(self) -> Training:
@@ -161,8 +159,7 @@ class Attempt:
             experiment,
             _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device)),
             device=device,
-            metric=job.metric,
-            mode=job.mode,
+            objective=Objective(METRICS[job.metric]),
             epochs=job.epochs,
         )
 

@@ -1,12 +1,13 @@
 """Train one experiment: images in, epochs of metrics, weights and an exact state out. No Ray, no search, no Optuna."""
 
-from tune.training.checkpoint import PARTIAL, CheckpointError, OtherVersionError, load, load_weights, save, save_weights
+from tune.files import PARTIAL
+from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.console import RunLog, epoch_line
 from tune.training.failures import last_lines, out_of_memory, process_broken
 from tune.training.first_step import InfeasibleError
 from tune.training.loop import End, Training, train
 from tune.training.malloc import MALLOC_ENVIRONMENT, keep_freed_memory
-from tune.training.metrics import EpochMetrics, Mode, best_of
+from tune.training.metrics import EpochMetrics, best_of
 from tune.training.optimizer import autocast
 from tune.training.seeding import cpu_threads, seeded, stream_seed
 from tune.training.splits import Splits, open_splits, stored_as
@@ -20,7 +21,6 @@ __all__ = [
     "End",
     "EpochMetrics",
     "InfeasibleError",
-    "Mode",
     "OtherVersionError",
     "RunLog",
     "Splits",

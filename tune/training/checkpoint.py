@@ -1,13 +1,12 @@
-"""Checkpoints on disk: they hold tensors and plain values only, and appear whole or not at all."""
+"""Checkpoints: files of tensors and plain values, written atomically and verified when read."""
 
 from __future__ import annotations
 
-import os
-import uuid
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -15,13 +14,11 @@ import torch
 from torch import Tensor
 
 from tune.errors import WorkError
-
-PARTIAL = "*.partial"
-"""What an interrupted save may leave in the folder of its file, as a glob pattern: safe to delete when nobody saves."""
+from tune.files import atomic_file
 
 
 class CheckpointError(WorkError):
-    """A checkpoint is missing, damaged, or of another experiment. The text names the file or the difference."""
+    """A checkpoint cannot be used: it is missing, damaged, or belongs to another training. The text says which."""
 
 
 class OtherVersionError(CheckpointError):
@@ -29,89 +26,65 @@ class OtherVersionError(CheckpointError):
 
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write a training's state; a reader sees the old file or the new one, also after a power cut.
+    """Write a training's state atomically.
 
     Raises:
-        OSError: The disk is full or not writable; the old file, if any, is untouched.
+        OSError: The disk is full or not writable; the old file, if any, is unchanged.
     """
-    with _whole(path) as file:
+    with atomic_file(path) as file:
         torch.save(dict(state), file)
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Read a state back, tensors on the CPU. Nothing is executed: only tensors and plain values are accepted.
+    """Read a state, with its tensors on the CPU. Only tensors and plain values are accepted; no code is executed.
 
     Raises:
-        CheckpointError: The file is missing, cut off, or no checkpoint.
+        CheckpointError: The file is missing, damaged, or not a checkpoint.
     """
     with _explained(path):
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
-            raise TypeError(f"holds a {type(state).__name__}, not a state")
+            raise TypeError(f"it contains a {type(state).__name__}, not a state")
+        with zipfile.ZipFile(path) as archive:  # torch does not compare checksums
+            if (damaged := archive.testzip()) is not None:
+                raise ValueError(f"wrong checksum of {damaged}")
     return state
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a model's weights as safetensors, with texts beside them; as whole as `save`.
+    """Write a model's weights and some text atomically, in the safetensors format.
 
     Raises:
-        OSError: The disk is full or not writable; the old file, if any, is untouched.
+        OSError: The disk is full or not writable; the old file, if any, is unchanged.
     """
-    # Copies: the format knows neither strides nor two names for one storage.
+    # Copies: the format has neither strides nor tensors that share memory.
     copies = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in weights.items()
     }
-    with _whole(path) as file:
+    with atomic_file(path) as file:
         file.write(safetensors.torch.save(copies, dict(metadata)))
 
 
 def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read weights (on the CPU) and metadata back.
+    """Read weights (on the CPU) and metadata.
 
     Raises:
-        CheckpointError: The file is missing, cut off, or no safetensors file.
+        CheckpointError: The file is missing, damaged, or not a safetensors file.
     """
     with _explained(path), safetensors.safe_open(path, framework="pt", device="cpu") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its name only once all of it is on the disk."""
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL[1:]}")
-    try:
-        with partial.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put the new name itself on the disk; where folders cannot be opened for that (Windows), the system does it."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever reading a damaged file raises (the formats raise many kinds) into one error that names the file."""
+    """Turn the many kinds of errors that damaged files raise into one that names the file."""
     try:
         yield
     except FileNotFoundError:
         raise CheckpointError(f"{path}: there is no such checkpoint") from None
     except (MemoryError, PermissionError):
-        raise  # says nothing about the file's content
+        raise  # says nothing about the content
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         reason = f"{type(error).__name__}: {first[:200]}"
-        raise CheckpointError(f"{path}: the checkpoint is damaged or none at all ({reason})") from error
+        raise CheckpointError(f"{path}: the checkpoint is damaged or not a checkpoint ({reason})") from error

@@ -9,7 +9,7 @@ from torch import nn
 
 from tune.errors import UserError
 from tune.spec.experiment import Experiment
-from tune.training.failures import out_of_memory
+from tune.training.failures import process_broken
 from tune.training.optimizer import autocast
 from tune.training.optimizer_step import OptimizerStep
 from tune.training.seeding import cpu_threads, seeded, stream_seed
@@ -36,7 +36,7 @@ def check_first_step(experiment: Experiment, splits: Splits, model: nn.Module, t
         threads: CPU threads to use.
 
     Raises:
-        InfeasibleError: The step fails, and not for want of memory.
+        InfeasibleError: The step fails for other reasons than lack of memory or a CUDA error.
     """
     spec, device = experiment.training, torch.device("cpu")
     size = min(spec.batch_size, len(splits.train), 2)
@@ -52,7 +52,7 @@ def check_first_step(experiment: Experiment, splits: Splits, model: nn.Module, t
             with autocast(spec, device), torch.no_grad():
                 task.outputs(trial.eval(), images[:1])
     except (ValueError, RuntimeError) as error:
-        if out_of_memory(error):
+        if process_broken(error):
             raise
         height, width = splits.input_shape[1:]
         first, _, _ = str(error).partition("\n")

@@ -1,16 +1,16 @@
-"""What an epoch gave: its metrics as a value, and the sums they are made from."""
+"""The metrics of an epoch, and the sums they are computed from."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-Mode = Literal["min", "max"]
+from tune.spec.metric import METRICS, Objective
 
 _COLUMNS = ("epoch", "lr", "seconds")
 
@@ -21,11 +21,11 @@ class EpochMetrics:
 
     Attributes:
         epoch: Counted from 1.
-        values: train_loss, train_accuracy, val_loss, val_accuracy by name (those of the task; val_* only where there
-            are validation images). Accuracies are fractions 0-1. train_* are means over the epoch while the weights
-            moved, with the loss as it was minimised (label smoothing or beta included); val_loss is plain cross entropy
-            or the negative evidence lower bound, so that it compares across experiments. Of an epoch that
-            diverged, what was not measured is NaN.
+        values: The task's metrics by name, such as train_loss and val_accuracy; val_* only if there are validation
+            images. Accuracies are fractions 0-1. train_* are means over the epoch's batches while the weights
+            changed, and train_loss is what was minimized (label smoothing or beta included); val_loss is plain cross
+            entropy or the negative evidence lower bound, which can be compared across experiments. If the epoch
+            diverged, values that were not measured are NaN.
         lr: Learning rate of the epoch's last step.
         seconds: Wall time of training and validation.
     """
@@ -37,11 +37,12 @@ class EpochMetrics:
 
     @property
     def finite(self) -> bool:
-        """Whether every loss is a finite number; where one is not, the training has diverged."""
-        return all(math.isfinite(value) for name, value in self.values.items() if name.endswith("loss"))
+        """Whether every loss is finite; if not, the training has diverged."""
+        losses = (name for name, metric in METRICS.items() if metric.kind == "loss" and name in self.values)
+        return all(math.isfinite(self.values[name]) for name in losses)
 
     def to_dict(self) -> dict[str, float]:
-        """Flat, of plain numbers: epoch, the values by name, lr, seconds."""
+        """A flat dictionary of epoch, the values by name, lr and seconds."""
         return {"epoch": self.epoch, **self.values, "lr": self.lr, "seconds": self.seconds}
 
     @classmethod
@@ -51,30 +52,22 @@ class EpochMetrics:
         return cls(int(flat["epoch"]), values, float(flat["lr"]), float(flat["seconds"]))
 
 
-def best_of(history: Iterable[EpochMetrics], metric: str, mode: Mode) -> EpochMetrics | None:
-    """The best epoch by a metric: never one where it is NaN, and the earlier of two equals; None if there is none.
+def best_of(history: Sequence[EpochMetrics], objective: Objective) -> EpochMetrics | None:
+    """The best epoch; None if there is none.
 
-    Epochs without the metric (val_* where nothing validates) leave nothing to choose by: the latest is then the best.
+    Without validation images no epoch has a `val_*` metric to choose by: the best is then the latest that has not
+    diverged.
     """
-    best = None
-    for metrics in history:
-        value = metrics.values.get(metric)
-        if value is None:
-            best = metrics if metrics.finite else best
-        elif not math.isnan(value) and (best is None or _better(value, best.values[metric], mode)):
-            best = metrics
-    return best
+    if any(objective.metric.name in metrics.values for metrics in history):
+        return objective.best(history)
+    return next((metrics for metrics in reversed(history) if metrics.finite), None)
 
 
-def _better(value: float, than: float, mode: Mode) -> bool:
-    return value < than if mode == "min" else value > than
-
-
-def patience_spent(losses: Iterable[float], patience: int, min_delta: float) -> bool:
+def out_of_patience(losses: Iterable[float], patience: int, min_delta: float) -> bool:
     """Whether early stopping ends a training with these validation losses, one per epoch.
 
-    An epoch improves if its loss is below the loss of the last improvement by more than `min_delta`; after `patience`
-    epochs in a row that do not, it is time. A function of the losses alone: there are no counters to save or to lose.
+    An epoch improves if its loss is more than `min_delta` below that of the last epoch that improved; after `patience`
+    epochs in a row without improvement the training ends. Depends on the losses alone: there is no counter to save.
     """
     reference, waited = math.inf, 0
     for loss in losses:
@@ -88,9 +81,11 @@ def patience_spent(losses: Iterable[float], patience: int, min_delta: float) -> 
 
 
 class Sums:
-    """Running sums of a task's metrics on the device, in float64; read once, at the end.
+    """Running sums of metrics on the device, in float64. Only `finite` and `means` wait for the device.
 
-    Nothing here waits for the device but `finite` and `means`.
+    Args:
+        names: Of the metrics; the first is the loss.
+        device: Where their values are computed.
     """
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
@@ -100,7 +95,7 @@ class Sums:
         self._images = 0
 
     def add(self, loss: Tensor, others: Sequence[Tensor], images: int) -> None:
-        """Count one batch in: its mean loss, the sums of the other metrics, and its number of images."""
+        """Add a batch: its mean loss, the sums of the other metrics, and its number of images."""
         with torch.no_grad():
             self._parts[0].add_(loss, alpha=images)
             for part, value in zip(self._parts[1:], others, strict=True):
@@ -108,10 +103,10 @@ class Sums:
         self._images += images
 
     def finite(self) -> bool:
-        """Whether every loss so far was a finite number. Waits for the device."""
+        """Whether every loss so far was finite. Waits for the device."""
         return math.isfinite(self._parts[0].item())
 
-    def means(self, prefix: str) -> dict[str, float]:
-        """Means per image, by name behind the prefix. Waits for the device."""
+    def means(self) -> dict[str, float]:
+        """Means per image by name. Waits for the device."""
         totals = self._totals.tolist()
-        return {prefix + name: total / self._images for name, total in zip(self._names, totals, strict=True)}
+        return {name: total / self._images for name, total in zip(self._names, totals, strict=True)}

@@ -22,9 +22,10 @@ class Splits:
         validation: Images to judge by, apart from the former; None where all are trained on.
         classes: Class names in the order of the labels.
         input_shape: (C, H, W), in pixels.
-        split_hash: Equal if and only if the same images are used the same way.
+        split_hash: Equal for the same split of the same labels; `identity` says whether the images are the same.
         normalization: Mean and standard deviation per channel that batches of both parts are normalized with; whoever
             uses the model later needs the same.
+        identity: What the images are, by content.
         skipped: Unreadable images that were left out.
     """
 
@@ -34,6 +35,7 @@ class Splits:
     input_shape: tuple[int, int, int]
     split_hash: str
     normalization: data.Normalization
+    identity: data.DataIdentity
     skipped: int = 0
 
 
@@ -80,6 +82,7 @@ def open_splits(
         input_shape=(channels, height, width),
         split_hash=f"{parts.hash}-full" if full else parts.hash,
         normalization=normalization,
+        identity=data.identify(spec.source, root, say),
         skipped=images.skipped,
     )
 

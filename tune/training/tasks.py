@@ -12,7 +12,6 @@ from torch import Tensor, nn
 import models
 from models.vae import VAE
 from tune.spec.experiment import TrainingSpec
-from tune.spec.tasks import METRICS, metrics_of
 
 
 class Task(Protocol):
@@ -24,9 +23,6 @@ class Task(Protocol):
     before it sums.
     """
 
-    names: tuple[str, ...]
-    """Metrics without the prefixes `train_` and `val_`; the first is `loss`."""
-
     def outputs(self, model: nn.Module, images: Tensor) -> Any:
         """What the model, in training or evaluation mode, makes of images, to be judged by the other two."""
 
@@ -34,13 +30,11 @@ class Task(Protocol):
         """The mean loss of the batch, a scalar: what is minimised, or what is reported of validation images."""
 
     def others(self, outputs: Any, images: Tensor, labels: Tensor) -> Sequence[Tensor]:
-        """The sums over the batch of the other metrics, scalars in the order of `names`."""
+        """The sums over the batch of the other metrics, scalars in the order of `tune.spec.metric.metrics_of`."""
 
 
 class Classification:
     """One class per image: (B, classes) logits, cross entropy and accuracy."""
-
-    names: tuple[str, ...] = METRICS["classification"]
 
     def __init__(self, spec: TrainingSpec) -> None:
         self._label_smoothing = spec.label_smoothing
@@ -77,8 +71,6 @@ class Reconstruction:
     The expectation over the posterior is estimated by one draw per image, in training and validation alike. With the
     posterior's mean in place of the draw it would be no bound: noise that nobody pays for makes the KL small.
     """
-
-    names: tuple[str, ...] = METRICS["reconstruction"]
 
     def __init__(self, spec: TrainingSpec) -> None:
         self._beta = spec.beta
@@ -129,16 +121,6 @@ def negative_bound(reconstruction: Tensor, kl: Tensor, beta: float, numbers: int
         In nats per image, in the shape of the terms.
     """
     return reconstruction / beta + kl + numbers * math.log(beta) / 2
-
-
-def check_metric(metric: str, task: str) -> None:
-    """Refuse a metric that no epoch of this task will have.
-
-    Raises:
-        ValueError: Lists the legal ones.
-    """
-    if metric not in (legal := metrics_of(task)):
-        raise ValueError(f"the metric is {metric!r}; legal: {', '.join(legal)}")
 
 
 _TASKS: dict[str, Callable[[TrainingSpec], Task]] = {

@@ -21,7 +21,7 @@ def main() -> None:
     folder, token = SearchFolder(Path(sys.argv[1])), sys.argv[2]
     spec = read_search(folder)
     config = Record.open(folder.journal, folder.name, spec.search.objective).trial(0).config
-    job = Job(spec.base, str(folder.path), "", spec.search.metric, spec.search.objective.metric.goal, spec.epochs, 0.0)
+    job = Job(spec.base, str(folder.path), "", spec.search.metric, spec.epochs, 0.0)
     attempt = Attempt(job, Assignment(0, token, config))
     attempt.step()  # as it stood when its driver died
     claimed = folder.trial(0) / f"last-{token}.pt"

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tune.training import CheckpointError, End, Training, load, save, train
+from tune.training import End, Training, load, save, train
 
 from .conftest import Start
 
@@ -184,35 +184,6 @@ def test_the_thread_count_is_restored_when_an_epoch_fails(start: Start) -> None:
     with pytest.raises(ZeroDivisionError):
         training.run_epoch()
     assert torch.get_num_threads() == 1
-
-
-@pytest.mark.parametrize(
-    ("other", "words"),
-    [
-        ({"seed": 1}, "another experiment"),
-        ({"optimizer": {"lr": 0.5}}, "another experiment"),
-        ({"options": {"metric": "val_accuracy", "mode": "max"}}, "judged by another metric"),
-    ],
-)
-def test_a_state_of_another_training_is_refused(start: Start, other: dict[str, Any], words: str) -> None:
-    with pytest.raises(CheckpointError, match=words):
-        start(**other).load(start().state())
-
-
-def test_a_state_of_other_images_or_another_format_is_refused(start: Start) -> None:
-    training = start()
-    with pytest.raises(CheckpointError, match="other images or another split: split 'x'"):
-        training.load({**training.state(), "split": "x"})
-    with pytest.raises(CheckpointError, match="another version of imagetune: format 0, here 2"):
-        training.load({**training.state(), "format": 0})
-
-
-def test_a_state_that_does_not_fit_the_model_is_refused(start: Start) -> None:
-    training = start()
-    state = training.state()
-    for damaged in ({**state, "model": {}}, {key: value for key, value in state.items() if key != "history"}):
-        with pytest.raises(CheckpointError, match="the checkpoint does not fit mnist_mlr as it is"):
-            training.load(damaged)
 
 
 def test_a_state_may_be_continued_for_more_epochs_than_it_was_made_for(start: Start) -> None:

@@ -10,6 +10,7 @@ import torch
 
 import data
 import models
+from data import augmentation as augmentations
 from tune.errors import UserError
 from tune.spec.experiment import Experiment
 from tune.training import InfeasibleError, Splits, Training, train
@@ -74,7 +75,7 @@ def test_a_training_is_refused_exactly_where_its_first_epoch_would_fail(make: Ma
 
 
 def test_augmentations_and_precisions_are_tried_too(make: Make, noise: Any) -> None:
-    for augment in data.augment.names():
+    for augment in augmentations.names():
         for side in (1, 2, 8):
             for precision in ("float32", "bfloat16", "float16"):
                 experiment = make(data={"augment": [augment]}, batch_size=1, epochs=1, precision=precision)

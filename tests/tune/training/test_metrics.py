@@ -1,4 +1,4 @@
-"""Which epoch is the best, and when patience is spent."""
+"""Which epoch is the best, and when early stopping is out of patience."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, best_of
-from tune.training.metrics import patience_spent
+from tune.training.metrics import out_of_patience
+
+LOSS, ACCURACY = Objective(METRICS["val_loss"]), Objective(METRICS["val_accuracy"])
 
 
 def history(*losses: float, metric: str = "val_loss") -> list[EpochMetrics]:
@@ -18,31 +21,33 @@ def history(*losses: float, metric: str = "val_loss") -> list[EpochMetrics]:
 
 
 @pytest.mark.parametrize(
-    ("losses", "mode", "epoch"),
+    ("values", "objective", "epoch"),
     [
-        ((3.0, 1.0, 2.0), "min", 2),
-        ((3.0, 1.0, 2.0), "max", 1),
-        ((2.0, 1.0, 1.0), "min", 2),  # ties keep the earlier
-        ((math.nan, 5.0, math.nan), "min", 2),
-        ((math.nan, 5.0, math.nan), "max", 2),
-        ((math.inf, 5.0), "min", 2),
+        ((3.0, 1.0, 2.0), LOSS, 2),
+        ((3.0, 1.0, 2.0), ACCURACY, 1),
+        ((2.0, 1.0, 1.0), LOSS, 2),  # the earlier of two equals
+        ((math.nan, 5.0, math.nan), LOSS, 2),
+        ((math.nan, 5.0, math.nan), ACCURACY, 2),
+        ((math.inf, 5.0), LOSS, 2),
+        ((-math.inf, 5.0), LOSS, 2),
+        ((math.inf, 5.0), ACCURACY, 2),
     ],
 )
-def test_the_best_epoch(losses: tuple[float, ...], mode: str, epoch: int) -> None:
-    best = best_of(history(*losses), "val_loss", mode)  # type: ignore[arg-type]
-    assert best is not None
-    assert best.epoch == epoch
+def test_the_best_epoch(values: tuple[float, ...], objective: Objective, epoch: int) -> None:
+    epochs = history(*values, metric=objective.metric.name)
+    assert best_of(epochs, objective) is objective.best(epochs) is epochs[epoch - 1]
 
 
 def test_there_is_no_best_of_nothing_or_of_nans() -> None:
-    assert best_of([], "val_loss", "min") is None
-    assert best_of(history(math.nan, math.nan), "val_loss", "min") is None
+    assert best_of([], LOSS) is None
+    assert best_of(history(math.nan, math.nan), LOSS) is None
+    assert best_of(history(math.inf), LOSS) is None
 
 
-def test_without_the_metric_the_latest_is_the_best() -> None:
-    best = best_of(history(1.0, 2.0, metric="x"), "val_loss", "min")
-    assert best is not None
-    assert best.epoch == 2
+def test_without_validation_images_the_latest_epoch_that_did_not_diverge_is_the_best() -> None:
+    epochs = history(1.0, 2.0, math.nan, metric="train_loss")
+    assert best_of(epochs, LOSS) is best_of(epochs[:2], LOSS) is epochs[1]
+    assert best_of(epochs[2:], LOSS) is None
 
 
 @pytest.mark.parametrize(
@@ -58,7 +63,7 @@ def test_without_the_metric_the_latest_is_the_best() -> None:
     ],
 )  # fmt: skip
 def test_patience(losses: list[float], patience: int, min_delta: float, spent_after: int | None) -> None:
-    spent = [n for n in range(len(losses) + 1) if patience_spent(losses[:n], patience, min_delta)]
+    spent = [n for n in range(len(losses) + 1) if out_of_patience(losses[:n], patience, min_delta)]
     assert spent == ([] if spent_after is None else [spent_after])
 
 

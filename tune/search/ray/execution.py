@@ -23,7 +23,6 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
         folder=str(driver.ledger.folder.path.absolute()),
         root=str(root.absolute()),
         metric=spec.search.metric,
-        mode=spec.search.objective.metric.goal,
         epochs=spec.epochs,
         gpu=resources.gpu,
     )
