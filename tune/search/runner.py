@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable
 from contextlib import closing
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -14,7 +14,7 @@ from tune.errors import UserError, WorkError
 from tune.record.folder import SearchFolder, locate_search, write_whole
 from tune.record.lease import leading, refuse_driven
 from tune.record.lock import driving
-from tune.record.search_yaml import read_search, write_search
+from tune.record.search_yaml import made_with, read_search, write_search
 from tune.record.storage import begin_record, has_record, lying_in, open_record, place_of
 from tune.record.study import Record, quiet_optuna, repair
 from tune.record.url import study_url
@@ -27,7 +27,7 @@ from tune.search.request import Request, resolve
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers.asha import Asha
 from tune.search.shutdown import Outcome, ending_in_order, finish
-from tune.search.warm_start import WARM, warm_trials
+from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
 from tune.training import last_lines, open_splits
 
@@ -43,7 +43,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         WorkError: the record is damaged beyond repair, or Ray broke down.
     """
     spec, folder = resolve(request)
-    warm = _warm(spec, request, observer)
+    other = _other_search(spec, request)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)
     with connected(request.address), quiet_optuna():
         resources = trial_resources(spec.search.resources)
@@ -52,21 +52,26 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         with driving(folder):
             record = _open(spec, folder, splits.split_hash, observer.say)
             with closing(record), leading(folder, record) as lease:
-                if warm:
-                    record.note(WARM, [*record.facts.get(WARM, []), *warm])
+                if other is not None:
+                    learned = warm_start(spec, other, made_with(folder), record)
+                    observer.say(str(learned))
+                    record.note(WARM, [*record.facts.get(WARM, []), *learned.rows])
                 driver = _driver(spec, folder, record, request, observer)
                 lease.lost = driver.stop
                 return _drive(driver, resources, request, worker)
 
 
-def _warm(spec: SearchSpec, request: Request, observer: Observer) -> list[dict[str, Any]]:
-    """The trials of another search that fit this space."""
+def _other_search(spec: SearchSpec, request: Request) -> SearchFolder | None:
+    """The search to learn from, if there is one.
+
+    Raises:
+        UserError: It does not exist, or has another metric.
+    """
     if request.warm_start is None:
-        return []
+        return None
     other = lying_in(locate_search(request.warm_start, request.out), study_url(request.study))
-    rows = warm_trials(spec, other)
-    observer.say(f"warm start: {len(rows)} trials of {other.name} fit this space and are used")
-    return rows
+    check_metric(spec, other)
+    return other
 
 
 def _drive(driver: Driver, resources: TrialResources, request: Request, worker: type[TrialWorker] | None) -> Outcome:

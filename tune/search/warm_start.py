@@ -1,63 +1,153 @@
-"""Warm starts: another search's trials, as far as they fit, for the sampler to learn from.
+"""Warm starts: trials of another search, as far as they mean the same here, for the sampler to learn from.
 
-They make no rows and stand at no rung here, but no configuration of theirs is tried again. They are copied into the
-record when the search begins, so that a resume needs the other search no more.
+They are no trials of this search and the scheduler does not compare with them, but their configurations are not tried
+again. They are copied into the record, so that a resumed search does not need the other one.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
-from search_spaces import Config
+from pydantic import ValidationError
+
+from search_spaces import Config, config_key
 from tune.record.folder import SearchFolder
-from tune.record.search_yaml import read_search
+from tune.record.search_yaml import made_with, read_search
 from tune.record.status import Status
 from tune.record.storage import open_record
-from tune.record.study import TrialRecord
-from tune.spec.dotted import flatten, get_dotted
+from tune.record.study import Record, TrialRecord
+from tune.spec.dotted import flatten, get_dotted, with_values, within
 from tune.spec.errors import Problem, SpecError
+from tune.spec.experiment import Experiment
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
 
-WARM = "warm"  # the note in the record
+WARM = "warm"  # the key of the rows in the record
 
-USED = (Status.COMPLETED, Status.STOPPED, Status.DIVERGED, Status.OUT_OF_MEMORY)
+# Other ends say nothing about the configuration, or as out_of_memory nothing about it on this machine.
+USED = (Status.COMPLETED, Status.STOPPED, Status.DIVERGED)
+
+# Fields that may differ: where the images are, and what changes a result only by chance or rounding.
+IGNORED = ("data.path", "seed", "training.threads")
+MOST_NAMED = 3  # fields that a reason names
 
 
-def warm_trials(spec: SearchSpec, other: SearchFolder) -> list[dict[str, Any]]:
-    """The other search's trials that fit, as plain values for the record.
+@dataclass
+class WarmStart:
+    """What another search has to offer.
+
+    Attributes:
+        name: The other search.
+        trials: How many it has.
+        rows: Those that can be used, as JSON values for the record.
+        left_out: Why others cannot, and how many trials each reason holds for.
+    """
+
+    name: str
+    trials: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """As told to the user."""
+        reasons = "; ".join(f"{count} {reason}" for reason, count in self.left_out.most_common())
+        used = f"using {len(self.rows)} of the {self.trials} trials of {self.name}"
+        return f"warm start: {used}{f'; left out: {reasons}' if reasons else ''}"
+
+
+def check_metric(spec: SearchSpec, other: SearchFolder) -> None:
+    """Refuse to learn from a search by another metric.
 
     Raises:
-        SpecError: the other search was judged by another metric.
+        SpecError: The metrics differ.
+    """
+    theirs = read_search(other).search.metric
+    if theirs != spec.search.metric:
+        message = f"{other.name} has search.metric={theirs}, this search {spec.search.metric}"
+        raise SpecError([Problem("--warm-start", f"{message}; name a search with the same metric")])
+
+
+def warm_start(spec: SearchSpec, other: SearchFolder, made: Mapping[str, Any], record: Record) -> WarmStart:
+    """The trials of another search whose values mean the same in this one and that it does not have yet.
+
+    Args:
+        spec: This search.
+        other: The other search, by the same metric.
+        made: What this search is made with, as in `made_with` of its `search.yaml`: `data` and `split` are compared.
+        record: This search's.
     """
     theirs = read_search(other)
-    if theirs.search.metric != spec.search.metric:
-        message = f"{other.name} was judged by {theirs.search.metric}, this search by {spec.search.metric}"
-        raise SpecError([Problem("--warm-start", f"{message}; legal: a search by the same metric")])
-    with closing(open_record(other, theirs.search.objective)) as record:
-        trials = record.trials()
-    rows = []
+    with closing(open_record(other, theirs.search.objective)) as opened:
+        trials = opened.trials()
+    same_data = _same_data(spec, theirs, made, made_with(other))
+    known = [*record.facts.get(WARM, ()), *({"config": trial.config} for trial in record.trials())]
+    had = {config_key(one["config"]) for one in known}
+    found = WarmStart(other.name, len(trials))
     for trial in trials:
-        config = fitting(spec, theirs, trial.config) if trial.status in USED else None
-        if config is not None:
-            rows.append(_row(trial, config, spec.search.metric))
-    return rows
+        config = _fitting(spec, theirs, trial) if same_data else "with other images"
+        if isinstance(config, str):
+            found.left_out[config] += 1
+        elif config_key(config) in had:
+            found.left_out["already known here"] += 1
+        else:
+            had.add(config_key(config))
+            found.rows.append(_row(trial, config, spec.search.metric))
+    return found
 
 
-def fitting(spec: SearchSpec, theirs: SearchSpec, config: Config) -> Config | None:
-    """A configuration of another search as one of this space, or None.
+def _same_data(spec: SearchSpec, theirs: SearchSpec, ours: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
+    """Whether both searches use the same images in the same way, by what they recorded when they were begun."""
+    if "split" in made and made["split"] != ours.get("split"):
+        return False
+    if "data" in made and "data" in ours:
+        return bool(made["data"] == ours["data"])
+    return theirs.sample.data.path == spec.sample.data.path  # begun before images were recorded
 
-    A field that was fixed there counts with its value; one that is fixed here must have had the same value there.
+
+def _fitting(spec: SearchSpec, theirs: SearchSpec, trial: TrialRecord) -> Config | str:
+    """Their trial's configuration as one of this space, or why it cannot be used.
+
+    All that is not searched here must have been the same there, whether it was fixed or searched.
     """
-    full = {**flatten(theirs.base), **config}
-    candidate = {field: full[field] for field in spec.space.domains if full.get(field) is not None}
-    candidate = spec.space.canonical(candidate)
-    if spec.space.problems(candidate):
-        return None
-    elsewhere = [field for field in config if field not in spec.space.domains]
-    return candidate if all(get_dotted(spec.base, field) == full[field] for field in elsewhere) else None
+    if trial.status not in USED:
+        return f"{trial.status}".replace("_", " ")
+    tree = with_values(theirs.base, trial.config)
+    config: Config = {}
+    for name, domain in spec.space.domains.items():
+        if spec.space.in_play(name, config):
+            value = get_dotted(tree, name)
+            if not domain.contains(value):
+                return f"outside this space ({name})"
+            config[name] = domain.canonical(value)
+    try:
+        there, here = theirs.experiment(trial.config), spec.experiment(config)
+    except ValidationError:
+        return "with an experiment that is no longer possible"
+    skipped = (*IGNORED, *spec.space.domains)
+    before, now = _meaning(there, theirs.epochs), _meaning(here, spec.epochs)
+    differing = [name for name in {**before, **now} if before.get(name) != now.get(name) and not within(name, skipped)]
+    if differing:
+        more = len(differing) - MOST_NAMED
+        return f"that differ in {', '.join(differing[:MOST_NAMED])}{f' and {more} other fields' if more > 0 else ''}"
+    return config
+
+
+def _meaning(experiment: Experiment, limit: int | None) -> dict[str, Any]:
+    """All that decides what a trial's values mean, by dotted name.
+
+    `training.epochs` counts as it stands where the learning rate or the average is laid over all epochs, and otherwise
+    as the epochs that the trial may run; `limit` is that of the scheduler.
+    """
+    fields = flatten(experiment.to_tree())
+    epochs = experiment.training.epochs
+    fields["epochs per trial"] = min(epochs, limit or epochs)
+    if not experiment.training.spanning:
+        fields.pop("training.epochs")
+    return fields
 
 
 def _row(trial: TrialRecord, config: Config, metric: str) -> dict[str, Any]:
@@ -66,7 +156,7 @@ def _row(trial: TrialRecord, config: Config, metric: str) -> dict[str, Any]:
 
 
 def records(rows: Iterable[Mapping[str, Any]], metric: str) -> list[TrialRecord]:
-    """Rows of the record's note as trials with negative numbers, for the sampler's view alone."""
+    """Rows of the record as trials with negative numbers, for the sampler alone."""
     return [
         TrialRecord(
             number=-1 - index,

@@ -124,8 +124,8 @@ class Simulation:
             asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
         proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, lambda config: known)
-        ledger = Ledger(spec, self.folder, self.record, proposer, asha, trials=trials or settings.trials)
-        self.driver = Driver(ledger, observer)
+        self.ledger = Ledger(spec, self.folder, self.record, proposer, asha, trials=trials or settings.trials)
+        self.driver = Driver(self.ledger, observer)
 
     def _in_database(self, spec: SearchSpec) -> Record:
         if not self.folder.spec.is_file():
