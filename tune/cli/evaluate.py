@@ -33,27 +33,50 @@ class Split(StrEnum):
 
 def evaluate(
     run: Run,
-    split: Annotated[Split, typer.Option("--split", help="Which images.")] = Split.test,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FIELD=VALUE", help="data.path=FOLDER where the images were moved to."),
+    ] = None,
+    split: Annotated[Split, typer.Option("--split", help="Which images to evaluate on.")] = Split.test,
     predictions: Annotated[
         str | None,
-        typer.Option("--predictions", metavar="ROWSxCOLS", help="Also a picture of so many images and predictions."),
+        typer.Option("--predictions", metavar="ROWSxCOLS", help="Also draw ROWSxCOLS images with their predictions."),
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Evaluate a run on a split: accuracy, F1, calibration, scores per class, a confusion matrix; with figures."""
+    """Evaluate a run on a split: accuracy, F1, calibration, scores per class, confusion matrix; with figures."""
     grid = None if predictions is None else parse_grid("--predictions", predictions)
 
     from tune.evaluation import evaluate as results
     from tune.record.folder import locate_run
     from tune.spec import data_root
 
-    found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, grid)
+    path = _path(overrides or [])
+    found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, grid, path)
     if json:
         print_json(found.scores)
     else:
         _show(found)
+
+
+def _path(overrides: list[str]) -> str | None:
+    """The new location of the images, if it is given.
+
+    Raises:
+        SpecError: Something else is to be changed.
+    """
+    from tune.spec import Problem, SpecError
+    from tune.spec.errors import OVERRIDE
+    from tune.spec.overrides import parse_overrides
+
+    values, problems = parse_overrides(overrides)
+    message = "cannot be changed here: a run is evaluated as it was trained; only data.path can"
+    problems += [Problem(name, message, OVERRIDE) for name in values if name != "data.path"]
+    if problems:
+        raise SpecError(problems)
+    return values.get("data.path")
 
 
 def _show(found: Evaluation) -> None:

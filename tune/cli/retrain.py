@@ -57,14 +57,14 @@ def retrain(
     from tune.record.ranking import read_ranking
     from tune.runs import retrain as winners
     from tune.runs.run import Interrupted
-    from tune.spec import SpecError, data_root
+    from tune.spec import SpecError, data_root, split_problems
     from tune.spec.overrides import parse_overrides
     from tune.training import keep_freed_memory
 
     keep_freed_memory()
     found = read_ranking(locate_search(search, out, study))
     changes, problems = parse_overrides(overrides or [])
-    if problems:
+    if problems := [*problems, *split_problems(changes)]:
         raise SpecError(problems)
     trials = winners.chosen(found, top or 1, trial)
     try:

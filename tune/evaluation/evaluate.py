@@ -16,10 +16,10 @@ from tune.evaluation import classification, reconstruction
 from tune.evaluation.result import EvaluationResult, Evaluator, Grid
 from tune.json_output import json_text
 from tune.record.folder import RunFolder, write_whole
+from tune.record.same_data import UNRECORDED, check_same_data
 from tune.record.tables import to_parquet
 from tune.runs.run import best_device
 from tune.runs.weights import TrainedRun, open_run
-from tune.spec.experiment import DataSpec
 from tune.training import open_splits
 
 SplitName = Literal["test", "validation", "train"]
@@ -44,24 +44,27 @@ class Evaluation:
     files: tuple[Path, ...]
 
 
-def evaluate(folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Grid | None = None) -> Evaluation:
-    """Evaluator the best weights of a run, and write scores, predictions and figures into its folder.
+def evaluate(
+    folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Grid | None = None, path: str | None = None
+) -> Evaluation:
+    """Evaluate the best weights of a run, and write scores, predictions and figures into its folder.
 
-    The files of the test split have the plain names; those of the others carry the split's.
+    The files of the test split have the plain names; those of other splits end in the split's name.
 
     Args:
-        folder: Of the run.
+        folder: The run's.
         split: Which images.
         root: The data directory, as torchvision's `root`.
         say: Told of everything slow or unexpected.
-        grid: Rows and columns of a picture of images and what the model makes of them; None leaves it to the task.
+        grid: Rows and columns of a picture of images with their predictions; None leaves it to the task.
+        path: Where the images are now, if they were moved since the training.
 
     Raises:
         UserError: The run has no weights or no such split, or the images are not those it was trained on.
         CheckpointError: The weights are damaged.
         data.DataError: The images cannot be had.
     """
-    run = open_run(folder, best_device())
+    run = open_run(folder, best_device(), path)
     images = images_of(run, split, root, say)
     if grid is not None and grid[0] * grid[1] > len(images):
         raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {len(images):,} images of the {split} split")
@@ -83,39 +86,31 @@ def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.R
     """The images of a split on the CPU, normalized as in training.
 
     Raises:
-        UserError: the run has no such split, or the images are not those it was trained on.
+        UserError: The run has no such split, or the images are not the ones it was trained on.
     """
     spec, info = run.experiment.data, run.info
     normalization = data.Normalization(info.normalization.mean, info.normalization.std)
-    if split != "test" or _test_is_carved(spec):
+    check_same_data(run.folder.path, info.data, data.identify(spec.source, root, say), spec.path, say)
+    if split != "test" or info.data == UNRECORDED:
         splits = open_splits(spec, root, torch.device("cpu"), full=info.full, say=say)
         _require_same("classes", info.classes, splits.classes, run)
+        _require_same("image size", info.input_shape, splits.input_shape, run)
         _require_same("split", info.split_hash, splits.split_hash, run)
     if split == "test":
         test = data.load_test(spec.source, root, say=say)
-        _require_same("classes", info.classes, test.classes, run)
-        _require_same("image size", info.input_shape, tuple(test.images.shape[1:]), run)
         return data.Resident(test.images, test.labels, normalization=normalization)
     part = splits.train if split == "train" else splits.validation
     if part is None:
         why = "it was trained on them" if info.full else "data.validation_fraction was 0"
-        raise UserError(f"{run.folder.path} has no validation images: {why}; legal: --split test, --split train")
+        raise UserError(f"{run.folder.path} has no validation images: {why}; use --split test or --split train")
     return data.Resident(part.images, part.labels, part.index, normalization=normalization)
-
-
-def _test_is_carved(spec: DataSpec) -> bool:
-    """Whether the test part is drawn from the same images as the train part.
-
-    After a change of those, an image that was trained on may be in the test part.
-    """
-    return spec.path is not None and not all((Path(spec.path) / part).is_dir() for part in ("train", "test"))
 
 
 def _require_same(what: str, then: object, now: object, run: TrainedRun) -> None:
     if then != now:
         raise UserError(
             f"{run.folder.path}: the {what} of {run.experiment.data.name} changed since the training: "
-            f"{_short(then)} then, {_short(now)} now; legal: the images it was trained on"
+            f"{_short(then)} then, {_short(now)} now; restore the images, or use data.path=FOLDER"
         )
 
 

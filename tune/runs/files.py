@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from tune.errors import UserError
+from tune.record import same_data
 from tune.record.disk import FULL, retry_while_disk_full
 from tune.record.folder import RunFolder, write_whole
 from tune.record.status import Status
@@ -40,7 +41,11 @@ def refuse_taken(folder: RunFolder) -> None:
 
 
 def _is_left_over(path: Path, folder: RunFolder) -> bool:
-    return path in (folder.last, folder.log) or path.match(PARTIAL) or path.name.startswith(".")
+    return (
+        path in (folder.last, folder.log, folder.path / same_data.FILE)
+        or path.match(PARTIAL)
+        or path.name.startswith(".")
+    )
 
 
 @contextmanager

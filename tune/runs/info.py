@@ -8,8 +8,11 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tune.record.folder import RunFolder, write_whole
+from tune.record.same_data import UNRECORDED
 from tune.runs.versions import UNKNOWN
 from tune.spec import Experiment, SpecError, dump_yaml
+from tune.spec.dotted import with_values
+from tune.spec.errors import OVERRIDE
 from tune.spec.experiment import Frozen, Normalization
 from tune.spec.files import read_tree
 from tune.spec.pydantic_errors import translate
@@ -36,6 +39,7 @@ class RunInfo(Frozen):
         hardware: The machine it was begun on, in words.
         commit: Of the checkout it was begun with.
         date: When it was begun, in UTC.
+        data: Digest of the images (`tune.record.same_data`).
         storage: How the images were kept in memory.
     """
 
@@ -55,6 +59,7 @@ class RunInfo(Frozen):
     hardware: str = UNKNOWN
     commit: str = UNKNOWN
     date: str = UNKNOWN
+    data: str = UNRECORDED
     storage: Literal["uint8", "float16", "float32"] = "uint8"
 
 
@@ -78,6 +83,18 @@ def read_run(folder: RunFolder) -> tuple[Experiment, RunInfo]:
     file = str(folder.experiment)
     experiment = _section(Experiment, tree, "experiment", "", file)
     return experiment, _section(RunInfo, tree, "made_with", "made_with", file)
+
+
+def with_path(experiment: Experiment, path: str) -> Experiment:
+    """The experiment with its images elsewhere.
+
+    Raises:
+        SpecError: Its images are not in a folder of the user's.
+    """
+    try:
+        return Experiment.model_validate(with_values(experiment.to_tree(), {"data.path": path}))
+    except ValidationError as error:
+        raise SpecError(translate(error, Experiment, file=OVERRIDE)) from None
 
 
 def _section(kind: type[M], tree: dict[str, Any], name: str, prefix: str, file: str) -> M:

@@ -71,7 +71,7 @@ def continued(plan: RunPlan) -> RunPlan:
     # Threads that nobody asks for stay those of the beginning.
     now = resolved(plan.experiment, before.training.threads or plan.threads)
     may_grow, legal = _epochs_to_go(before, now)
-    free = ("training.epochs",) if may_grow else ()
+    free = ("data.path", "training.epochs") if may_grow else ("data.path",)  # `run` compares the images themselves
     file = str(plan.folder.experiment)
     refuse_changes("run", before.to_tree(), now.to_tree(), file, free, {"training.epochs": legal})
     if (info.epochs, info.full) != (plan.epochs, plan.full):

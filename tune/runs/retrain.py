@@ -13,11 +13,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+import data
 from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.record.ranking import Ranking
+from tune.record.same_data import check_same_data, recorded_data
 from tune.record.status import Status
 from tune.record.study import TrialRecord
+from tune.runs.info import with_path
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, Screen, run
 from tune.spec import Experiment, SpecError
@@ -123,8 +126,11 @@ def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
 
 def _mark(changes: Mapping[str, Any]) -> str:
     """What sets the folder of a changed experiment apart from the trial's own; `experiment.yaml` tells the changes."""
-    text = json.dumps(dict(changes), sort_keys=True, default=str)
-    return f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if changes else ""
+    other = {
+        name: value for name, value in changes.items() if name != "data.path"
+    }  # which is the same images elsewhere
+    text = json.dumps(other, sort_keys=True, default=str)
+    return f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if other else ""
 
 
 def _experiment(found: Ranking, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
@@ -158,6 +164,10 @@ def retrain(
     Raises:
         UserError, WorkError, data.DataError, Interrupted: as `run` does.
     """
+    path = (changes or {}).get("data.path")
+    base = found.spec.sample if path is None else with_path(found.spec.sample, path)
+    now = data.identify(base.data.source, root, screen.say)
+    check_same_data(found.folder.path, recorded_data(found.folder), now, base.data.path, screen.say)
     todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
     return [Winner(number, tuple(run_or_take(plan, root, screen) for plan in own)) for number, own in todo]
 

@@ -10,8 +10,10 @@ from typing import Protocol
 
 import torch
 
+import data
 from tune.errors import WorkError
 from tune.record.folder import RunFolder
+from tune.record.same_data import check_same_data, record_data
 from tune.runs.files import held, is_level, keep, refuse_taken
 from tune.runs.info import RunInfo, read_run, write_run
 from tune.runs.plan import RunPlan, continued, resolved
@@ -91,16 +93,22 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
     else:
         refuse_taken(plan.folder)
         plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
+    identity = data.identify(plan.experiment.data.source, root, screen.say)
+    if resume:
+        check_same_data(
+            plan.folder.path, read_run(plan.folder)[1].data, identity, plan.experiment.data.path, screen.say
+        )
     training = _training(plan, root, screen)
     with held(plan.folder):
         if resume:
             training.load(load(plan.folder.last))
-            _note_more_epochs(plan)
+            _note_changes(plan, identity)
         before = len(training.history)
         if not resume or not is_level(plan.folder, training):
             keep(plan.folder, training, screen.say)
         if not resume:
-            write_run(plan.folder, plan.experiment, _info(plan, training))
+            digest = record_data(plan.folder.path, identity)
+            write_run(plan.folder, plan.experiment, _info(plan, training, digest))
         end = training.end or _train(plan, training, screen)
     trained = len(training.history) - before
     return RunResult(plan.folder, end, tuple(training.history), training.best, _parameters(training), trained)
@@ -124,11 +132,12 @@ def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
     return training
 
 
-def _note_more_epochs(plan: RunPlan) -> None:
-    """Have the folder tell of the epochs that a run is continued for: from now on it is a run of so many."""
+def _note_changes(plan: RunPlan, identity: data.DataIdentity) -> None:
+    """Write what is different from now on: more epochs, another `data.path`, or images recorded for the first time."""
     before, info = read_run(plan.folder)
-    if plan.experiment != before:
-        write_run(plan.folder, plan.experiment, info)
+    if plan.experiment != before or info.data != identity.digest:
+        digest = record_data(plan.folder.path, identity)
+        write_run(plan.folder, plan.experiment, info.model_copy(update={"data": digest}))
 
 
 def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
@@ -172,7 +181,7 @@ def _parameters(training: Training) -> int:
     return sum(parameter.numel() for parameter in training.model.parameters())
 
 
-def _info(plan: RunPlan, training: Training) -> RunInfo:
+def _info(plan: RunPlan, training: Training, digest: str) -> RunInfo:
     splits = training.splits
     device = splits.train.device
     return RunInfo(
@@ -192,4 +201,5 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
         hardware=hardware(torch.cuda.get_device_name(device) if device.type == "cuda" else None),
         commit=commit(),
         date=today(),
+        data=digest,
     )

@@ -12,12 +12,11 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from tests.tune.runs.folders import Quiet, image_folder, plan, trained
-from tune.errors import UserError
+from tests.tune.runs.folders import trained
 from tune.evaluation import figures
 from tune.evaluation.evaluate import evaluate
 from tune.record import RunFolder
-from tune.runs.run import RunResult, run
+from tune.runs.run import RunResult
 from tune.spec import SpecError
 
 
@@ -93,29 +92,6 @@ def test_predictions_point_at_the_images(done: RunResult, tmp_path: Path) -> Non
     table = pd.read_parquet(done.folder.path / "predictions-validation.parquet")
     images = data.load_train(data.Source("digits"), tmp_path)
     assert torch.equal(images.labels[table["index"].tolist()], torch.tensor(table["label"].tolist()))
-
-
-def test_images_that_changed_are_refused(tmp_path: Path) -> None:
-    images = image_folder(tmp_path / "images")
-    source = f"data={{name: folder, path: '{images}', image_size: 8, validation_fraction: 0.2}}"
-    result = run(plan(tmp_path, source, "training.batch_size=8", "training.epochs=1"), tmp_path, Quiet())
-    assert evaluate(result.folder, "validation", tmp_path, say).scores["n"] == 6
-    (images / "red" / "0.png").unlink()
-    for split in ("validation", "test"):  # by another draw the test part may hold images that were trained on
-        with pytest.raises(UserError, match="the split of folder changed since the training"):
-            evaluate(result.folder, split, tmp_path, say)
-    shutil.copytree(images / "red", images / "violet")
-    with pytest.raises(UserError, match=r"the classes of folder changed since the training: .*violet"):
-        evaluate(result.folder, "test", tmp_path, say)
-
-
-def test_a_test_folder_of_its_own_may_change(tmp_path: Path) -> None:
-    images = image_folder(tmp_path / "images" / "train").parent
-    shutil.copytree(images / "train", images / "test")
-    source = f"data={{name: folder, path: '{images}', image_size: 8, validation_fraction: 0.2}}"
-    result = run(plan(tmp_path, source, "training.batch_size=8", "training.epochs=1"), tmp_path, Quiet())
-    (images / "test" / "red" / "0.png").unlink()
-    assert evaluate(result.folder, "test", tmp_path, say).scores["n"] == 35
 
 
 def test_a_damaged_description_is_named(done: RunResult, tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+import data
 from search_spaces import Config
 from tune.record import Record, RunFolder, SearchFolder, Status
+from tune.record.same_data import record_data
 from tune.record.search_yaml import write_search
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
@@ -77,11 +79,12 @@ def curve(losses: Sequence[float]) -> Iterator[EpochMetrics]:
         yield EpochMetrics(epoch, values, 0.01, 0.5)
 
 
-def search_folder(path: Path, text: str = SPACE) -> SearchFolder:
+def search_folder(path: Path, text: str = SPACE, root: Path | None = None) -> SearchFolder:
     """A search of five trials, as a driver leaves it: completed, stopped, best, diverged, still waiting."""
     folder = SearchFolder(path)
     spec = load_search(str(written(path.parent / "spaces", text, "space.yaml")))
-    write_search(folder, spec, {})
+    identity = data.identify(spec.sample.data.source, root or path)
+    write_search(folder, spec, {"data": record_data(folder.path, identity)})
     record = Record.create(folder.journal, folder.name, spec.search.objective)
 
     def trial(config: Config, losses: Sequence[float], status: Status | None, reason: str = "") -> None:
