@@ -90,25 +90,23 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
     """
     if resume:
         plan = continued(plan)
+        # Before the images are split, which changed ones may not allow.
+        spec, recorded = plan.experiment.data, read_run(plan.folder)[1].data
+        check_same_data(plan.folder.path, recorded, data.identify(spec.source, root, screen.say), spec.path, screen.say)
     else:
         refuse_taken(plan.folder)
         plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
-    identity = data.identify(plan.experiment.data.source, root, screen.say)
-    if resume:
-        check_same_data(
-            plan.folder.path, read_run(plan.folder)[1].data, identity, plan.experiment.data.path, screen.say
-        )
     training = _training(plan, root, screen)
     with held(plan.folder):
         if resume:
             training.load(load(plan.folder.last))
-            _note_changes(plan, identity)
+            _note_changes(plan, training.splits.identity)
         before = len(training.history)
         if not resume or not is_level(plan.folder, training):
             keep(plan.folder, training, screen.say)
         if not resume:
-            digest = record_data(plan.folder.path, identity)
-            write_run(plan.folder, plan.experiment, _info(plan, training, digest))
+            record_data(plan.folder.path, training.splits.identity)
+            write_run(plan.folder, plan.experiment, _info(plan, training))
         end = training.end or _train(plan, training, screen)
     trained = len(training.history) - before
     return RunResult(plan.folder, end, tuple(training.history), training.best, _parameters(training), trained)
@@ -181,7 +179,7 @@ def _parameters(training: Training) -> int:
     return sum(parameter.numel() for parameter in training.model.parameters())
 
 
-def _info(plan: RunPlan, training: Training, digest: str) -> RunInfo:
+def _info(plan: RunPlan, training: Training) -> RunInfo:
     splits = training.splits
     device = splits.train.device
     return RunInfo(
@@ -201,5 +199,5 @@ def _info(plan: RunPlan, training: Training, digest: str) -> RunInfo:
         hardware=hardware(torch.cuda.get_device_name(device) if device.type == "cuda" else None),
         commit=commit(),
         date=today(),
-        data=digest,
+        data=splits.identity.digest,
     )

@@ -49,7 +49,9 @@ def replace_pixels(images: Path) -> None:
 
 
 def add_class(images: Path) -> None:
-    shutil.copytree(images / "red", images / "violet")
+    (images / "violet").mkdir()
+    for place in range(12):
+        Image.new("RGB", (16, 16), (place, 0, 200)).save(images / "violet" / f"{place}.png")
 
 
 def add_image(images: Path) -> None:
@@ -70,8 +72,8 @@ def rename_class(images: Path) -> None:
     (images / "red").rename(images / "a new name")
 
 
-CHANGES = {
-    rename_images: "other file names",
+CHANGES: dict[Callable[[Path], None], str] = {
+    rename_images: "the same images",
     replace_pixels: "class 'red': 1 image replaced",
     add_class: "class 'violet' was added (12 images)",
     add_image: "class 'red': 1 image added",
@@ -139,7 +141,7 @@ def test_quantize_calibrates_on_no_other_images(images: Path, tmp_path: Path) ->
     pytest.importorskip("onnxruntime")
     run = open_run(RunFolder(tmp_path / "checkpoints" / "run"), torch.device("cpu"))
     rename_images(images)
-    with pytest.raises(UserError, match="other file names"):
+    with pytest.raises(UserError, match="the same images"):
         quantize(run, tmp_path, lambda text: None)
 
 

@@ -28,7 +28,7 @@ ARGUMENTS = {
     "status": ["SEARCH"],
     "results": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
-    "evaluate": ["RUN"],
+    "evaluate": ["RUN", "FIELD=VALUE"],
     "predict": ["RUN", "IMAGE"],
     "reproduce": ["ROW"],
 }

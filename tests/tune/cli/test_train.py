@@ -104,7 +104,7 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "nothing to resume": ([tiny, "--resume"], "'tiny' is not a run"),
         "no such weights": ([tiny, "--weights", "none"], "'none' is not a run"),
         "two sources": ([tiny, "--weights", "none", "--resume"], "legal: --resume or --weights"),
-        "a URL": ([tiny, "--out", "s3://bucket/x"], "legal: a folder"),
+        "a URL": ([tiny, "--out", "s3://bucket/x"], "s3://bucket/x"),
     }
 
 
