@@ -1,9 +1,9 @@
-"""Images to outputs: the models, their options and what they cost. Knows tensors, and no other room of the house.
+"""The models, their options and their costs. Imports no other package of this repository.
 
-The function `models.cost.cost` is not lifted up here, where it would hide the module of that name.
+The function `models.cost.cost` is not exported here, where it would hide the module of the same name.
 """
 
-from models.classifier_plan import ClassifierPlan, StagePlan, legal_cnn_layers, plan
+from models.classifier_plan import ClassifierPlan, StagePlan, plan
 from models.cost import Cost, build_meta, cost_of, layer_counts, summary
 from models.errors import ModelError
 from models.registry import ModelEntry, Option, build, check, get, names, options
@@ -23,7 +23,6 @@ __all__ = [
     "cost_of",
     "get",
     "layer_counts",
-    "legal_cnn_layers",
     "names",
     "options",
     "plan",

@@ -1,6 +1,6 @@
-"""The parametric classifier: the network that a plan describes.
+"""The parametric classifier, built from a plan.
 
-The published CIFAR-10 search varies the plan's four numbers; the other options are ours.
+The published CIFAR-10 search varies the four numbers of the plan; the other options were added here.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ LogitScale = Annotated[float, Gt(0), Le(1_000)]
 
 
 class Classifier(nn.Module):
-    """Convolution stages that shrink the image and widen the channels, then linear layers.
+    """Convolution stages that shrink the image and change the channels, then linear layers.
 
-    A stage is a 3 x 3 convolution, norm, activation and pooling, and on request a residual connection after it.
+    A stage is a 3 x 3 convolution, norm, activation and pooling, and optionally a residual block.
 
     Args:
         channels: of the image, then after each stage.
         sizes: side of the image, then of the feature map after each stage, in pixels; as many as `channels`.
         widths: features entering the head, then after each linear layer.
-        activation: name of the activation, the same throughout.
-        pooling: name of the pooling; "max" and "average" are adaptive, so that the sizes are the same with all three.
-        residual_layers: at the end of each stage add `x + body(x)`, the body being so many times
-            `activation(norm(conv3x3(.)))`; 0 adds nothing.
+        activation: name of the activation.
+        pooling: name of the pooling; "max" and "average" are adaptive, so that the sizes are the same for all three.
+        residual_layers: each stage ends with `x + body(x)`, where the body is this number of layers
+            `activation(norm(conv3x3(.)))`; 0 for none.
         norm: name of the norm after each convolution.
         dropout: probability of zeroing a feature before each linear layer.
-        logit_scale: by which the last linear layer's outputs are multiplied.
+        logit_scale: factor on the outputs of the last linear layer.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Classifier(nn.Module):
 
 
 def residual_body(channels: int, layers: int, norm: Norm, activation: Activation) -> nn.Sequential:
-    """Return `layers` convolutions that keep the shape of (B, channels, H, W), each with its norm and activation."""
+    """Return `layers` convolutions that keep the shape (B, channels, H, W), each with its norm and activation."""
     named = (
         (name if layer == 0 else f"{name}{layer + 1}", module)
         for layer in range(layers)
@@ -110,11 +110,11 @@ def check_classifier(
     residual_layers: int,
     **_others: object,
 ) -> ClassifierPlan:
-    """Return the plan of these options; raise `ModelError` if there is none, or if one would be ignored in silence."""
+    """Return the plan of these options; raise `ModelError` if there is none, or if an option would be ignored."""
     if residual_layers > 1 and not residual:
         raise ModelError(
-            f"classifier: residual_layers={residual_layers} without residual connections, residual=false; "
-            "legal: residual=true, or residual_layers=1"
+            f"classifier: residual_layers={residual_layers} has no effect without residual=true; set that, or leave "
+            "residual_layers out"
         )
     return plan(
         input_shape,
@@ -144,8 +144,9 @@ def classifier(
 ) -> Classifier:
     """Build the classifier; the defaults are the best of the published CIFAR-10 search (875,592 parameters there).
 
-    With `residual`, two `residual_layers` are a block of ResNet-9 (Page 2018, "How to train your ResNet"), which also
-    scales its logits, by 1/8: large learning rates then start from an even guess.
+    With `residual` and two `residual_layers`, a stage is like a block of ResNet-9 (Page 2018, "How to train your
+    ResNet"). That network also scales its logits by 1/8, so that training with a large learning rate starts from nearly
+    equal probabilities.
     """
     numbers = plan(
         input_shape,

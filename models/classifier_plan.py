@@ -1,7 +1,7 @@
-"""The plan of the parametric models: a few numbers and an image give every channel count, size and width.
+"""The plan of the parametric models: all channel counts, sizes and widths, computed from a few numbers.
 
-A value of its own, in plain Python, so that a search can refuse an impossible configuration, and a listing can show a
-possible one, without a weight being allocated.
+Plain arithmetic, apart from the networks, so that a search can refuse an impossible configuration, and a listing can
+show the numbers of a model, without allocating weights.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class StagePlan:
     Attributes:
         channels: of the image, then after each of the L stages; L + 1 numbers.
         sizes: side of the feature map after each stage, in pixels; L numbers, the last is 2.
-        channel_ratio: by which the channels grow from stage to stage before rounding.
+        channel_ratio: factor from each stage's channels to the next, before rounding.
     """
 
     channels: tuple[int, ...]
@@ -39,10 +39,11 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class ClassifierPlan(StagePlan):
-    """The numbers of one classifier: those of its stages, and of its head.
+    """The numbers of a classifier: of its stages and of its head.
 
     Attributes:
-        widths: features entering the head, then after each of its F linear layers; F + 1 numbers, the last the classes.
+        widths: features entering the head, then after each of its F linear layers; F + 1 numbers, the last is the
+            number of classes.
     """
 
     widths: tuple[int, ...]
@@ -57,21 +58,21 @@ def plan(
     cnn_layers: int,
     fcn_layers: int,
 ) -> ClassifierPlan:
-    """Return the plan: channels, sizes and widths run geometrically from their first value to their last.
+    """Return the plan: channels, sizes and widths are spaced geometrically between their first and last values.
 
-    Rounding is Python's, half to even. One stage has a single channel count, so that the ratio 1/(L-1) is undefined; it
-    is taken as 1, and `starting_channels` must equal `final_channels`, lest one of the two be ignored in silence.
+    Halves are rounded to even, as Python does. With a single stage there is only one channel count, and
+    `starting_channels` must equal `final_channels`.
 
     Args:
         input_shape: (C, H, W) with H = W, in pixels.
         classes: number of outputs.
         starting_channels: after the first stage.
-        final_channels: after the last stage; may be the smaller.
-        cnn_layers: number of convolution stages; 1 is one convolution.
-        fcn_layers: number of linear layers; 1 is a single one, from the features straight to the classes.
+        final_channels: after the last stage; may be smaller than `starting_channels`.
+        cnn_layers: number of convolution stages.
+        fcn_layers: number of linear layers; with 1, a single layer maps the features to the classes.
 
     Raises:
-        ModelError: no such network exists; says which stage fails, by which condition, and what is legal.
+        ModelError: there is no such network; the message names the stage that fails and the values that work.
     """
     _require_positive("classifier", fcn_layers=fcn_layers, classes=classes)
     stages = stage_plan("classifier", input_shape, starting_channels, final_channels, cnn_layers)
@@ -84,17 +85,17 @@ def plan(
 def stage_plan(
     model: str, input_shape: Sequence[int], starting_channels: int, final_channels: int, cnn_layers: int
 ) -> StagePlan:
-    """Return the part of the plan that is about the convolution stages; `plan` says what the numbers are.
+    """Return the plan of the convolution stages; see `plan`.
 
     Args:
-        model: whose plan it is, for the messages.
+        model: name of the model, for error messages.
         input_shape: (C, H, W) with H = W, in pixels.
         starting_channels: after the first stage.
         final_channels: after the last stage.
         cnn_layers: number of convolution stages.
 
     Raises:
-        ModelError: as `plan` does.
+        ModelError: see `plan`.
     """
     in_channels, side = input_shape[0], _side(model, input_shape)
     _require_positive(
@@ -117,14 +118,14 @@ def stage_plan(
 def _side(model: str, input_shape: Sequence[int]) -> int:
     _, height, width = input_shape
     if height != width:
-        raise ModelError(f"{model}: images must be square (H = W), got {height} x {width} pixels")
+        raise ModelError(f"{model}: images must be square (got {height} x {width} pixels)")
     return height
 
 
 def _require_positive(model: str, **numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
-            raise ModelError(f"{model}: {name} must be at least 1, got {number}")
+            raise ModelError(f"{model}: {name} must be at least 1 (got {number})")
 
 
 def _channel_ratio(model: str, starting_channels: int, final_channels: int, cnn_layers: int) -> float:
@@ -133,8 +134,8 @@ def _channel_ratio(model: str, starting_channels: int, final_channels: int, cnn_
         return ratio
     if starting_channels != final_channels:
         raise ModelError(
-            f"{model}: cnn_layers=1 has one channel count, so starting_channels={starting_channels} must equal "
-            f"final_channels={final_channels}; legal: the same number for both, or cnn_layers of 2 and more"
+            f"{model}: with cnn_layers=1, starting_channels and final_channels must be equal "
+            f"(got {starting_channels} and {final_channels})"
         )
     return 1.0
 
@@ -145,7 +146,7 @@ def _stage_sizes(side: int, cnn_layers: int) -> Iterator[int]:
 
 
 def _failing_stage(side: int, cnn_layers: int) -> tuple[int, int, int] | None:
-    """Return the first stage that cannot pool, as (its number from 1, side before, side after); None if all can."""
+    """Return the first stage that does not shrink the feature map: its number (from 1), the side before and after."""
     before = side
     for stage, after in enumerate(_stage_sizes(side, cnn_layers), start=1):
         if after + 1 > before:
@@ -160,22 +161,22 @@ def _require_poolable(model: str, side: int, cnn_layers: int) -> None:
         return
     if side <= FINAL_SIZE:
         raise ModelError(
-            f"{model}: image side {side} cannot be pooled to the final side {FINAL_SIZE}, which needs out + 1 <= in;"
-            f" legal: a side of {FINAL_SIZE + 1} pixels and more"
+            f"{model}: images must be at least {FINAL_SIZE + 1} x {FINAL_SIZE + 1} pixels (got {side} x {side}), "
+            f"since the last feature map has {FINAL_SIZE} x {FINAL_SIZE}"
         )
     stage, before, after = failure
-    legal = legal_cnn_layers(side)
     raise ModelError(
-        f"{model}: cnn_layers={cnn_layers} cannot pool an image of side {side}: stage {stage} would go from "
-        f"{before} to {after} pixels, but needs out + 1 <= in; legal cnn_layers for this side: {_in_words(legal)}"
+        f"{model}: cnn_layers must be {_in_words(possible_cnn_layers(side))} for images of {side} x {side} pixels "
+        f"(got {cnn_layers}): every stage must shrink the feature map, and stage {stage} would go from {before} to "
+        f"{after} pixels"
     )
 
 
-def legal_cnn_layers(side: int) -> tuple[int, ...]:
-    """Return every `cnn_layers` with which an image of `side` x `side` pixels can be pooled, in ascending order."""
+def possible_cnn_layers(side: int) -> tuple[int, ...]:
+    """Return every `cnn_layers` that is possible for images of `side` x `side` pixels, in ascending order."""
     if side <= FINAL_SIZE:
         return ()
-    # The last stage pools at least FINAL_SIZE + 1/2 (which rounds up to one more) to FINAL_SIZE: that bounds the ratio.
+    # The last stage shrinks at least FINAL_SIZE + 1/2 (before rounding) to FINAL_SIZE, which bounds the ratio.
     most = math.log(side / FINAL_SIZE) / math.log((FINAL_SIZE + 0.5) / FINAL_SIZE)
     return tuple(layers for layers in range(1, math.floor(most) + 2) if _failing_stage(side, layers) is None)
 

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, multiply-adds and memory, by torchinfo on the meta device, where nothing is run."""
+"""The cost of a model: parameters, multiply-adds and memory, by torchinfo on the meta device (nothing is computed)."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from models import registry
 
 @dataclass(frozen=True)
 class Cost:
-    """What one forward and backward pass over a batch takes; torchinfo's numbers, in its way of counting.
+    """The cost of one forward and backward pass over a batch, as torchinfo counts it.
 
     Attributes:
-        parameters: trainable or not.
-        mult_adds: multiply-adds of the forward pass for the whole batch; layers with parameters count, biases included.
-        forward_backward_bytes: outputs of the layers with parameters, twice (for the gradients), for the whole batch.
-        params_bytes: the parameters.
-        input_bytes: the batch of images as float32, and the some 64 bytes of the Python object around them.
+        parameters: number of parameters, trainable or not.
+        mult_adds: multiply-adds of the forward pass, of layers with parameters, including biases.
+        forward_backward_bytes: outputs of layers with parameters, counted twice for the gradients.
+        params_bytes: bytes of the parameters.
+        input_bytes: bytes of the images as float32, plus about 64 for the Python object.
     """
 
     parameters: int
@@ -37,15 +37,15 @@ class Cost:
 
 
 def cost(model: nn.Module, input_shape: Sequence[int], batch: int = 1) -> Cost:
-    """Return the cost of a model on whatever device, for a batch of images (C, H, W); the model is left as it is."""
+    """Return the cost of a model on any device, for a batch of images (C, H, W); the model is not changed."""
     return _count(_without_storage(model), input_shape, batch)
 
 
 def cost_of(name: str, input_shape: Sequence[int], classes: int, batch: int = 1, **options: Any) -> Cost:
-    """Return the cost of a model of the registry, without allocating its weights or touching any random state.
+    """Return the cost of a model of the registry, without allocating weights or using random numbers.
 
     Raises:
-        ModelError: it cannot be built, as `registry.check` says.
+        ModelError: it cannot be built; see `registry.check`.
     """
     return _count(build_meta(name, input_shape, classes, **options), input_shape, batch)
 
@@ -54,7 +54,7 @@ def build_meta(name: str, input_shape: Sequence[int], classes: int, **options: A
     """Build a model of the registry on the meta device: shapes without weights.
 
     Raises:
-        ModelError: it cannot be built, as `registry.check` says.
+        ModelError: it cannot be built; see `registry.check`.
     """
     with torch.device("meta"):
         return registry.build(name, input_shape, classes, **options)
@@ -89,13 +89,13 @@ def _count(model: nn.Module, input_shape: Sequence[int], batch: int) -> Cost:
 
 
 def _statistics(model: nn.Module, input_shape: Sequence[int], batch: int, **settings: Any) -> torchinfo.ModelStatistics:
-    # Not `input_size=`: for that torchinfo draws real random images, and moves the model to a GPU if there is one.
+    # With `input_size=`, torchinfo would draw random images, and move the model to a GPU if there is one.
     images = torch.empty(batch, *input_shape, device="meta")
     return torchinfo.summary(model, input_data=images, mode="eval", verbose=0, **settings)
 
 
 def _without_storage(model: nn.Module) -> nn.Module:
-    """Return a copy of the model on the meta device, the weights never being copied on the way."""
+    """Return a copy of the model on the meta device, without copying its weights."""
     memo: dict[int, Tensor] = {}
     for tensor in chain(model.parameters(), model.buffers()):
         empty = torch.empty_like(tensor, device="meta")

@@ -1,4 +1,4 @@
-"""A deeper network below 5,000 parameters: separable convolutions with residual connections at 28, 14 and 7 pixels."""
+"""A deeper network with fewer than 5,000 parameters: separable convolutions with residual connections."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ def mnist_residual(
     activation: Activation = "silu",
     dropout: Probability = 0.0,
 ) -> nn.Sequential:
-    """Build a 3 x 3 convolution, three stages of separable ones with a pooling after each, and one over the whole map.
+    """Build a 3 x 3 convolution, three stages of separable convolutions with pooling, and one over the whole map.
 
-    The first convolution of a stage changes the channels; each further one is added to its input (He et al. 2016,
-    arXiv 1512.03385). Separable (a depthwise and a 1 x 1 convolution: Howard et al. 2017, arXiv 1704.04861), one costs
-    9 C + C^2 + 2 C parameters for C channels, so that few parameters make many layers. The last convolution, depthwise
-    over all that is left of the map (Chen et al. 2018, arXiv 1804.07573), weighs a feature by where it is, which an
-    average forgets; larger images make it larger. 4,818 parameters on MNIST.
+    The first convolution of a stage changes the channels; the others have residual connections (He et al. 2016, arXiv
+    1512.03385). A separable convolution (depthwise, then 1 x 1: Howard et al. 2017, arXiv 1704.04861) has only
+    9 C + C^2 + 2 C parameters for C channels. The last convolution is depthwise over the whole feature map (Chen et al.
+    2018, arXiv 1804.07573): unlike an average, it weighs features by position. It grows with the image size. 4,818
+    parameters on MNIST.
 
     Args:
         input_shape: (C, H, W) in pixels, both sides at least 8.
         classes: number of outputs.
         starting_channels: after the first convolution.
-        first_channels: of the first stage, before the first pooling.
-        middle_channels: of the second stage, before the second.
-        final_channels: of the third stage, before the third.
-        first_layers: separable convolutions of the first stage.
-        middle_layers: those of the second.
-        final_layers: those of the third.
-        activation: its name, the same throughout.
+        first_channels: in the first stage.
+        middle_channels: in the second stage.
+        final_channels: in the third stage.
+        first_layers: separable convolutions in the first stage.
+        middle_layers: separable convolutions in the second stage.
+        final_layers: separable convolutions in the third stage.
+        activation: name of the activation.
         dropout: probability of dropping a feature before the linear layer.
     """
     _, height, width = input_shape

@@ -1,7 +1,7 @@
 """The lightweight MNIST networks: a few thousand parameters, convolutions without bias.
 
-All end in log_softmax, as published. Cross entropy of log-probabilities is their negative log likelihood, since
-log_softmax changes nothing of its own output: the networks are trained by the loss of all other classifiers.
+As published, all end in log_softmax. They are trained with cross entropy like all other classifiers: applied to
+log-probabilities, it equals the negative log likelihood, since a second log_softmax changes nothing.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from torch import nn
 
 from models.blocks import ACTIVATIONS, Activation, Probability, Width, channel_dropouts
 
-# The sides, in pixels, with which the published paddings and poolings leave one pixel.
+# The shortest sides, in pixels, for which the published paddings and poolings leave at least one pixel.
 V1_LEAST_SIDE = 28
 SMALL_LEAST_SIDE = 12
 
 
 def mnist_v0(input_shape: Sequence[int], classes: int) -> nn.Sequential:
-    """Build the first of the suite: five padded convolutions, global average pooling, a linear layer (18,214)."""
+    """Build five padded convolutions, global average pooling and a linear layer (18,214 parameters on MNIST)."""
     return nn.Sequential(
         *conv(input_shape[0], 4),
         *conv(4, 8),
@@ -35,9 +35,9 @@ def mnist_v0(input_shape: Sequence[int], classes: int) -> nn.Sequential:
 
 
 def mnist_v1(input_shape: Sequence[int], classes: int, *, dropout: Probability = 0.05) -> nn.Sequential:
-    """Build the network without padding, whose last convolution sees the whole 7 x 7 map (10,970 parameters on MNIST).
+    """Build the network without padding; its last convolution covers the whole 7 x 7 map (10,970 parameters on MNIST).
 
-    Of images above 29 pixels that convolution leaves a map of more than one pixel, whose average is taken.
+    For images above 29 pixels, the output of that convolution has several pixels, which are averaged.
     """
     _, height, width = input_shape
     return nn.Sequential(
@@ -64,7 +64,7 @@ def mnist_v2(input_shape: Sequence[int], classes: int, *, dropout: Probability =
 
 
 def mnist_v3(input_shape: Sequence[int], classes: int) -> nn.Sequential:
-    """Build `mnist_small` as its defaults have it (4,968 parameters on MNIST)."""
+    """Build `mnist_small` with its default options (4,968 parameters on MNIST)."""
     return mnist_small(input_shape, classes)
 
 
@@ -81,19 +81,19 @@ def mnist_small(
     separable: bool = False,
     dropout: Probability = 0.0,
 ) -> nn.Sequential:
-    """Build the parametric small network, of which `mnist_v2` and `mnist_v3` are two cases.
+    """Build the parametric small network; `mnist_v2` and `mnist_v3` are special cases.
 
     Args:
         input_shape: (C, H, W) in pixels, both sides at least 12.
         classes: number of outputs.
-        starting_channels: after the first convolution; twice as many after the second.
-        middle_channels: after the third, which follows the first pooling.
-        final_channels: after the fourth, and after the sixth.
-        squeezed_channels: to which 1 x 1 convolutions squeeze the former before the sixth, after the second pooling.
-        features: to which they squeeze them before the last convolution, whose outputs are averaged to the logits.
-        activation: its name, the same throughout.
-        separable: make each 3 x 3 convolution but the first and the last a depthwise one and a 1 x 1 convolution
-            (Howard et al. 2017, arXiv 1704.04861): about a fifth of its parameters at these widths.
+        starting_channels: after the first convolution; the second has twice as many.
+        middle_channels: after the third convolution, which follows the first pooling.
+        final_channels: after the fourth and the sixth convolution.
+        squeezed_channels: after the fifth convolution (1 x 1), which follows the second pooling.
+        features: after the seventh convolution (1 x 1); the last one maps them to logits, which are averaged.
+        activation: name of the activation.
+        separable: replace each 3 x 3 convolution except the first and the last by a depthwise and a 1 x 1 convolution
+            (Howard et al. 2017, arXiv 1704.04861), with about a fifth of the parameters.
         dropout: probability of dropping a channel after the third convolution.
     """
     _, height, width = input_shape
@@ -125,7 +125,7 @@ def conv(
     activation: Activation = "relu",
     separable: bool = False,
 ) -> Iterator[nn.Module]:
-    """Yield a convolution without bias (padded to keep the size unless told), batch norm and activation."""
+    """Yield a convolution without bias (by default padded to keep the size), batch norm and activation."""
     padding = kernel_size // 2 if padding is None else padding
     if separable:
         yield nn.Conv2d(in_channels, in_channels, kernel_size, padding=padding, groups=in_channels, bias=False)
@@ -136,6 +136,6 @@ def conv(
 
 
 def _average(height: int, width: int) -> Iterator[nn.Module]:
-    """Yield average pooling over the whole map of height x width pixels, or nothing where that is one pixel."""
+    """Yield average pooling over the whole map of height x width pixels, or nothing if that is one pixel."""
     if (height, width) != (1, 1):
         yield nn.AvgPool2d((height, width))

@@ -1,4 +1,4 @@
-"""The table of models: what exists, which options it takes, and how it is built."""
+"""The table of models: their names and options, and how each is built."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ class ModelEntry:
     """One model.
 
     Attributes:
-        name: by which experiments call it.
-        build: `build(input_shape, classes, *, <options with defaults>)` returns a module from images (B, C, H, W) to
-            what its task wants. The keyword-only parameters *are* the options: their annotations say what is legal.
+        name: the value of `model.name` in an experiment.
+        build: `build(input_shape, classes, *, <options with defaults>)` returns a module that maps images (B, C, H, W)
+            to what its task needs. The keyword-only parameters are the model's options, and their annotations define
+            which values are valid.
         summary: one line for listings.
-        task: what its output is for: "classification" wants logits (B, classes), "reconstruction" a
-            `models.vae.Reconstruction` of images and posterior (and has no use for `classes`).
-        native_input: (C, H, W) of the images it was published on, in pixels.
-        native_classes: number of classes it was published on.
-        check: `check(input_shape, classes, **options)`, with every option given, raises `ModelError` where no such
-            network exists, without building it, and returns the plan of a model that has one; None where any options
-            fit any image.
+        task: what the output is: "classification" returns logits (B, classes); "reconstruction" returns a
+            `models.vae.Reconstruction` (and ignores `classes`).
+        native_input: (C, H, W) of the images it was published for, in pixels.
+        native_classes: the number of classes it was published for.
+        check: `check(input_shape, classes, **options)`, called with every option, raises `ModelError` if there is no
+            such network, without building it, and returns the model's plan if it has one. None if every combination of
+            options works for every image size.
     """
 
     name: str
@@ -51,17 +52,17 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a model: its name, the type that says which values are legal, and its default."""
+    """One option of a model: its name, its type with the valid range, and its default."""
 
     name: str
     annotation: Any
     default: Any
 
 
-# What becomes of an image that is too small, as `check_sides` says it.
-HALVED_TWICE = "is halved twice to nothing"
-HALVED_THRICE = "is halved three times to nothing"
-UNPADDED = "is gone before the last convolution, which has no padding"
+# Why an image may be too small, for `check_sides`.
+HALVED_TWICE = "pooling halves them twice"
+HALVED_THRICE = "pooling halves them three times"
+UNPADDED = "each convolution without padding shrinks them"
 
 _MODELS = {
     entry.name: entry
@@ -69,7 +70,7 @@ _MODELS = {
         ModelEntry(
             name="classifier",
             build=classifier,
-            summary="parametric classifier: conv stages and linear layers whose sizes run geometrically",
+            summary="parametric classifier: conv stages and linear layers with geometrically spaced sizes",
             check=check_classifier,
         ),
         ModelEntry(
@@ -81,13 +82,13 @@ _MODELS = {
         ModelEntry(
             name="mnist_cnn",
             build=mnist_cnn,
-            summary="perceptron with hidden layers, ReLU and dropout (no convolution, despite its published name)",
+            summary="multilayer perceptron with ReLU and dropout (no convolutions, despite its published name)",
             native_input=(1, 28, 28),
         ),
         ModelEntry(
             name="simple_cnn",
             build=simple_cnn,
-            summary="conv, ReLU and max pooling in blocks, then one hidden linear layer",
+            summary="blocks of conv, ReLU and max pooling, then one hidden linear layer",
             native_input=(1, 28, 28),
             check=partial(check_halving_blocks, "simple_cnn"),
         ),
@@ -114,35 +115,35 @@ _MODELS = {
         ModelEntry(
             name="mnist_v1",
             build=mnist_v1,
-            summary="lightweight: eight convs without padding, the last over the whole map",
+            summary="lightweight: eight convs without padding, the last one over the whole feature map",
             native_input=(1, 28, 28),
             check=partial(check_sides, "mnist_v1", V1_LEAST_SIDE, UNPADDED),
         ),
         ModelEntry(
             name="mnist_v2",
             build=mnist_v2,
-            summary="mnist_small with 12 final channels and channel dropout: below 5,000 parameters",
+            summary="mnist_small with 12 final channels and channel dropout; fewer than 5,000 parameters",
             native_input=(1, 28, 28),
             check=partial(check_sides, "mnist_v2", SMALL_LEAST_SIDE, UNPADDED),
         ),
         ModelEntry(
             name="mnist_v3",
             build=mnist_v3,
-            summary="mnist_small as its defaults have it: below 5,000 parameters",
+            summary="mnist_small with its default options; fewer than 5,000 parameters",
             native_input=(1, 28, 28),
             check=partial(check_sides, "mnist_v3", SMALL_LEAST_SIDE, UNPADDED),
         ),
         ModelEntry(
             name="mnist_small",
             build=mnist_small,
-            summary="parametric lightweight network: the channels of v2 and v3 as options, separable convs on request",
+            summary="parametric lightweight network: v2 and v3 with their channels as options, and separable convs",
             native_input=(1, 28, 28),
             check=partial(check_sides, "mnist_small", SMALL_LEAST_SIDE, UNPADDED),
         ),
         ModelEntry(
             name="mnist_residual",
             build=mnist_residual,
-            summary="lightweight and deeper: separable convs with residual connections, below 5,000 parameters",
+            summary="lightweight and deeper: separable convs with residual connections; fewer than 5,000 parameters",
             native_input=(1, 28, 28),
             check=partial(check_sides, "mnist_residual", 8, HALVED_THRICE),
         ),
@@ -154,7 +155,7 @@ _MODELS = {
         ModelEntry(
             name="vae",
             build=vae,
-            summary="convolutional variational autoencoder whose channels and sizes run geometrically",
+            summary="convolutional variational autoencoder with geometrically spaced channels and sizes",
             task="reconstruction",
             check=check_vae,
         ),
@@ -168,10 +169,10 @@ def names() -> list[str]:
 
 
 def get(name: str) -> ModelEntry:
-    """Return the entry of one model.
+    """Return the entry of a model.
 
     Raises:
-        ModelError: there is no such model; lists all and names the nearest.
+        ModelError: there is no such model; the message lists all models.
     """
     try:
         return _MODELS[name]
@@ -180,7 +181,7 @@ def get(name: str) -> ModelEntry:
 
 
 def options(name: str) -> dict[str, Option]:
-    """Return the options of one model by name, in the order of its builder's signature.
+    """Return the options of a model by name, in the order of its builder's signature.
 
     Raises:
         ModelError: there is no such model.
@@ -204,25 +205,25 @@ def _adapter(entry: ModelEntry, option: str) -> TypeAdapter[Any]:
 
 
 def check(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> StagePlan | None:
-    """Raise `ModelError` if this model cannot be built so: an unknown option, an illegal value, or an impossible plan.
+    """Raise `ModelError` if this model cannot be built: an unknown option, an invalid value, or an impossible plan.
 
-    Builds nothing, and takes well under a millisecond: a search asks for each configuration that it draws. Returns the
-    numbers of a model whose channels and sizes follow from a plan; None for the others.
+    Nothing is built, and it takes well under a millisecond, since a search checks every configuration it draws.
+    Returns the plan of a model that has one, else None.
     """
     return _checked(get(name), input_shape, classes, options)[1]
 
 
 def build(name: str, input_shape: Sequence[int], classes: int, **options: Any) -> nn.Module:
-    """Build a model that maps images (B, C, H, W) to what its task wants, as `ModelEntry.task` says.
+    """Build a model that maps images (B, C, H, W) to the output described by `ModelEntry.task`.
 
     Args:
         name: of the model.
         input_shape: (C, H, W), in pixels.
         classes: number of classes of the images.
-        options: the model's own; those left out take their defaults.
+        options: options of the model; those left out have their defaults.
 
     Raises:
-        ModelError: as `check` does.
+        ModelError: see `check`.
     """
     entry = get(name)
     values, _ = _checked(entry, input_shape, classes, options)
@@ -232,11 +233,11 @@ def build(name: str, input_shape: Sequence[int], classes: int, **options: Any) -
 def _checked(
     entry: ModelEntry, input_shape: Sequence[int], classes: int, given: dict[str, Any]
 ) -> tuple[dict[str, Any], StagePlan | None]:
-    """Return every option of the model, in its own type, and its plan, once the whole is known to be possible."""
+    """Return all options, converted to their types, and the plan, after checking that the model can be built."""
     if len(input_shape) != 3 or min(input_shape) < 1:
-        raise ModelError(f"{entry.name}: the image must be (C, H, W) with each at least 1, got {tuple(input_shape)}")
+        raise ModelError(f"{entry.name}: images must be (C, H, W), each at least 1 (got {tuple(input_shape)})")
     if classes < 1:
-        raise ModelError(f"{entry.name}: classes must be at least 1, got {classes}")
+        raise ModelError(f"{entry.name}: classes must be at least 1 (got {classes})")
     known = _options(entry)
     values = {option.name: option.default for option in known.values()}
     for option, value in given.items():
@@ -250,5 +251,5 @@ def _value(entry: ModelEntry, option: str, value: object) -> Any:
     try:
         return _adapter(entry, option).validate_python(value)
     except ValidationError as error:
-        # A YAML list becomes a tuple here; what does not fit is worded by pydantic, the first complaint being enough.
-        raise ModelError(f"{entry.name}: {option}={value!r}: {error.errors()[0]['msg']}") from None
+        message = error.errors()[0]["msg"].replace("Input should be", "must be").replace("should have", "must have")
+        raise ModelError(f"{entry.name}: {option}: {message} (got {value!r})") from None

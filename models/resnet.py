@@ -20,11 +20,11 @@ BaseWidth = Annotated[int, Ge(1), Le(4_096)]
 
 
 class PaddedShortcut(nn.Module):
-    """The shortcut without parameters ("option A"): every `stride`-th pixel, and zeros for the channels that are new.
+    """The shortcut without parameters ("option A"): every `stride`-th pixel, and zeros for additional channels.
 
     Args:
-        in_channels: of its input.
-        out_channels: of its output; not fewer.
+        in_channels: of the input.
+        out_channels: of the output; at least `in_channels`.
         stride: in pixels.
     """
 
@@ -39,15 +39,15 @@ class PaddedShortcut(nn.Module):
 
 
 class BasicBlock(nn.Module):
-    """`activation(shortcut(x) + norm(conv(activation(norm(conv(x))))))`, the first convolution with the stride.
+    """`activation(shortcut(x) + norm(conv(activation(norm(conv(x))))))`; the first convolution has the stride.
 
     Args:
-        in_channels: of its input.
+        in_channels: of the input.
         out_channels: of both convolutions.
         stride: in pixels; 1 or 2.
-        shortcut: where the shape changes: "identity" pads with zeros (option A), "projection" learns a 1 x 1
+        shortcut: used if the shape changes: "identity" pads with zeros (option A), "projection" is a 1 x 1
             convolution (option B).
-        activation: its name.
+        activation: name of the activation.
     """
 
     def __init__(
@@ -89,18 +89,18 @@ def mini_resnet(
     activation: Activation = "relu",
     dropout: Probability = 0.0,
 ) -> nn.Sequential:
-    """Build the ResNet of 6n + 2 layers for n blocks in each of three stages: by default ResNet-20, 269,722 parameters.
+    """Build the ResNet with n blocks in each of three stages, 6n + 2 layers: by default ResNet-20, 269,722 parameters.
 
-    Strides round up, so that any image size is possible.
+    Strides round up, so that any image size works.
 
     Args:
         input_shape: (C, H, W), in pixels.
         classes: number of outputs.
         blocks_per_stage: n, blocks of two convolutions each.
         width: channels of the first stage; each further stage doubles them and halves the sides.
-        stages: their number.
-        shortcut: where a stage changes the shape: "identity" (option A, the paper's for CIFAR) or "projection" (B).
-        activation: its name, the same throughout.
+        stages: number of stages.
+        shortcut: used if a block changes the shape: "identity" (option A, the paper's for CIFAR) or "projection" (B).
+        activation: name of the activation.
         dropout: probability of dropping a feature before the linear layer.
     """
     widths = [width * 2**stage for stage in range(stages)]

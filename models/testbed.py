@@ -1,7 +1,4 @@
-"""The fixed models of the two simple suites, each for any image size and number of classes.
-
-They are plain stacks of layers: a function per model returns the stack.
-"""
+"""Simple models, each a plain stack of layers, for any image size and number of classes."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def mnist_cnn(
     hidden_dims: Widths = (256, 128),
     dropout: Probability = 0.4,
 ) -> nn.Sequential:
-    """Build the perceptron that its source calls a CNN: hidden layers with ReLU and dropout (235,146 on MNIST)."""
+    """Build a multilayer perceptron, which its source calls a CNN (235,146 parameters on MNIST)."""
     widths = (math.prod(input_shape), *hidden_dims, classes)
     return nn.Sequential(nn.Flatten(), *dense(widths, activation="relu", dropout=dropout))
 
@@ -44,7 +41,7 @@ def simple_cnn(
     hidden_dim: Width = 128,
     dropout: Probability = 0.5,
 ) -> nn.Sequential:
-    """Build blocks of convolution, ReLU and pooling, then one hidden linear layer (421,642 parameters on MNIST)."""
+    """Build blocks of convolution, ReLU and max pooling, then one hidden layer (421,642 parameters on MNIST)."""
     widths = (_flat_features(input_shape, conv_channels), hidden_dim, classes)
     return nn.Sequential(
         *_halving_blocks((input_shape[0], *conv_channels)),
@@ -63,7 +60,7 @@ def cifar_model(
 ) -> nn.Sequential:
     """Build the deeper network for CIFAR-100 (964,516 parameters there).
 
-    As published, nothing stands between its two linear layers: together they are one of rank `hidden_dim`.
+    As published, there is no activation between its two linear layers: together they are one of rank `hidden_dim`.
     """
     return nn.Sequential(
         *_halving_blocks((input_shape[0], *conv_channels)),
@@ -77,20 +74,20 @@ def cifar_model(
 def check_halving_blocks(
     name: str, input_shape: Sequence[int], classes: int, *, conv_channels: Sequence[int], **_others: object
 ) -> None:
-    """Raise `ModelError` if the image is gone before the last pooling, which halves it and rounds down.
+    """Raise `ModelError` if pooling would shrink the image to nothing: each block halves it and rounds down.
 
     Args:
-        name: of the model, for the message.
+        name: of the model.
         input_shape: (C, H, W), in pixels.
         classes: not used.
-        conv_channels: one number for each block, and so for each pooling.
+        conv_channels: one number per block.
     """
     _, height, width = input_shape
-    most = int(math.log2(min(height, width)))
-    if len(conv_channels) > most:
+    blocks = len(conv_channels)
+    if min(height, width) < 2**blocks:
         raise ModelError(
-            f"{name}: {len(conv_channels)} conv_channels halve an image of {height} x {width} pixels to nothing; "
-            f"legal: at most {most} for this image, or sides of at least {2 ** len(conv_channels)} pixels"
+            f"{name}: images must be at least {2**blocks} x {2**blocks} pixels for {blocks} conv_channels (got "
+            f"{height} x {width}), since each halves them"
         )
 
 

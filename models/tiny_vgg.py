@@ -23,7 +23,7 @@ def tiny_vgg(
         input_shape: (C, H, W) in pixels, both sides at least 4.
         classes: number of outputs.
         hidden_units: channels after every convolution.
-        batch_norm: normalize after every convolution.
+        batch_norm: whether a batch normalization follows every convolution.
         dropout: probability of dropping a channel after each block, and a feature before the linear layer.
     """
     channels, height, width = input_shape

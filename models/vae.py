@@ -1,15 +1,15 @@
 """A convolutional variational autoencoder (Kingma & Welling 2014, https://arxiv.org/abs/1312.6114).
 
-Its model of images: z ~ N(0, I), and x given z ~ N(decode(z), I), x being the image *as the network got it*, that is
-normalized. So the decoder's outputs are means in the space of the normalized images, without a squashing function, and
-need no knowledge of the normalization; a picture is had by undoing it. Per image, the negative evidence lower bound is
+The model is z ~ N(0, I) and x given z ~ N(decode(z), I), where x is the *normalized* image that the network receives.
+So the decoder returns means in the space of normalized images, without a final sigmoid; undoing the normalization gives
+pixels. Per image, the negative evidence lower bound is
 
     reconstruction  ||x - decode(z)||^2 / 2, summed over pixels and channels (+ C H W log(2 pi) / 2, a constant)
     KL              (mu^2 + exp(logvar) - 1 - logvar) / 2, summed over the latent dimensions
 
 and with a weight beta on the KL (Higgins et al. 2017) it is, up to scale and a constant, that of a decoder with
-variance beta instead of 1. Both terms are sums over an image: averaged over pixels, the reconstruction would drown in
-the KL.
+variance beta instead of 1. Both terms are sums over an image; averaging the reconstruction over pixels would make it
+negligible beside the KL.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from models.classifier_plan import Channels, Layers, StagePlan, stage_plan
 
 
 class Reconstruction(NamedTuple):
-    """What a VAE makes of images (B, C, H, W).
+    """The output of a VAE for images (B, C, H, W).
 
     Attributes:
         images: (B, C, H, W), the decoder's means, in the space of the normalized input.
@@ -43,20 +43,20 @@ class Reconstruction(NamedTuple):
 class VAE(nn.Module):
     """Encoder, latent Gaussian and decoder.
 
-    The encoder's stages are the parametric classifier's: convolution, norm, activation, pooling. The decoder goes the
-    same way back by nearest-neighbour enlargement and convolution, which leaves no checkerboard (Odena et al. 2016,
-    https://distill.pub/2016/deconv-checkerboard), then a bare convolution to the image's channels.
+    The encoder has the stages of the parametric classifier: convolution, norm, activation, pooling. The decoder
+    reverses them by nearest-neighbour upsampling and convolution, which avoids checkerboard artifacts (Odena et al.
+    2016, https://distill.pub/2016/deconv-checkerboard), and ends with a plain convolution to the image's channels.
 
     Args:
         plan: channels and sizes of the encoder's stages.
         side: of the image, in pixels.
-        latent_dim: numbers that describe an image.
-        activation: name of the activation, the same throughout.
+        latent_dim: number of latent dimensions.
+        activation: name of the activation.
         pooling: name of the encoder's pooling.
-        norm: name of the norm after each convolution but the last.
+        norm: name of the norm after each convolution except the last.
 
     Attributes:
-        latent_dim: as given; `decode(torch.randn(n, vae.latent_dim))` samples n images.
+        latent_dim: number of latent dimensions; `decode(torch.randn(n, vae.latent_dim))` samples n images.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class VAE(nn.Module):
         super().__init__()
         steps = zip(pairwise(plan.channels), pairwise((side, *plan.sizes)), strict=True)
         last, size = plan.channels[-1], plan.sizes[-1]
-        # Back through the stages; what would end in the image's channels keeps its own, for the bare convolution.
+        # The stages in reverse. The last one keeps its channels; the plain convolution maps them to the image's.
         channels_back = (*reversed(plan.channels[1:]), plan.channels[1])
         steps_back = zip(pairwise(channels_back), reversed((side, *plan.sizes[:-1])), strict=True)
 
@@ -94,15 +94,15 @@ class VAE(nn.Module):
     def forward(self, images: Tensor) -> Reconstruction:
         """Map images (B, C, H, W) to their reconstruction.
 
-        In training, z is drawn from the posterior as mu + exp(logvar / 2) * eps, eps being of torch's global generator
-        of the device; in evaluation z = mu, and nothing is drawn.
+        In training, z is drawn from the posterior as mu + exp(logvar / 2) * eps, with eps from the device's global
+        generator. In evaluation, z = mu.
         """
         return self.reconstruct(images, sample=self.training)
 
     def reconstruct(self, images: Tensor, *, sample: bool) -> Reconstruction:
-        """Map images (B, C, H, W) to their reconstruction from a draw of the posterior (`sample`), or from its mean.
+        """Map images (B, C, H, W) to their reconstruction from a sample of the posterior (`sample`), or from its mean.
 
-        The bound's expectation is over draws; from the mean a reconstruction looks best.
+        The expectation in the bound is over samples; reconstructions look best from the mean.
         """
         mu, logvar = self.encode(images)
         z = mu + torch.exp(logvar / 2) * torch.randn_like(mu) if sample else mu
@@ -131,7 +131,7 @@ def vae(
     pooling: Pooling = "average",
     norm: Norm = "batch",
 ) -> VAE:
-    """Build the VAE for square images; `classes` is not used, since labels are not."""
+    """Build the VAE for square images; `classes` is not used."""
     numbers = stage_plan("vae", input_shape, starting_channels, final_channels, cnn_layers)
     return VAE(numbers, input_shape[-1], latent_dim, activation=activation, pooling=pooling, norm=norm)
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from models import blocks
 from models.blocks import (
     ACTIVATIONS,
     Activation,
@@ -128,6 +129,29 @@ def test_the_dtype_is_kept_and_the_pixels_are_exact(dtype: torch.dtype, training
     assert torch.equal(pooled, wide.to(dtype))
 
 
+def test_indices_are_copied_to_a_device_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks._cached_places.cache_clear()
+    copies = 0
+
+    def counted(*sizes: int) -> Any:
+        nonlocal copies
+        copies += 1
+        return places(*sizes)
+
+    places = blocks._region_places
+    monkeypatch.setattr(blocks, "_region_places", counted)
+    layer = FractionalPool(9, 5).eval()
+    with torch.inference_mode():
+        for _ in range(3):
+            layer(torch.zeros(2, 4, 9, 9))
+    assert copies == 1
+    x = torch.randn(2, 4, 9, 9, requires_grad=True)
+    layer(x).sum().backward()  # the indices of inference mode serve training as well
+    assert x.grad is not None
+    assert copies == 1
+    assert not layer.state_dict()
+
+
 def test_a_nan_is_not_pooled_away() -> None:
     x = torch.zeros(1, 1, 6, 6)
     x[0, 0, 5, 5] = float("nan")
@@ -137,12 +161,12 @@ def test_a_nan_is_not_pooled_away() -> None:
 
 @pytest.mark.parametrize(("in_size", "out_size"), [(3, 3), (3, 4), (2, 0), (1, 1)])
 def test_regions_that_do_not_fit_are_refused(in_size: int, out_size: int) -> None:
-    with pytest.raises(ValueError, match=rf"out \+ 1 <= in, got in={in_size}, out={out_size}"):
+    with pytest.raises(ValueError, match=rf"in_size - 1 = {in_size - 1} \(got {out_size}\)"):
         FractionalPool(in_size, out_size)
 
 
 def test_images_of_another_size_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"made for images of side 8, got \(1, 1, 8, 9\)"):
+    with pytest.raises(ValueError, match=r"sides of 8 pixels \(got \(1, 1, 8, 9\)\)"):
         FractionalPool(8, 4)(torch.zeros(1, 1, 8, 9))
 
 

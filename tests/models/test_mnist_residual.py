@@ -69,6 +69,6 @@ def test_only_further_layers_are_added_to_their_input() -> None:
 
 def test_an_image_too_small_is_refused() -> None:
     with pytest.raises(
-        models.ModelError, match=r"^mnist_residual: an image of 7 x 28 pixels is halved three times to nothing"
+        models.ModelError, match=r"^mnist_residual: images must be at least 8 x 8 pixels \(got 7 x 28\)"
     ):
         models.build("mnist_residual", (1, 7, 28), 10)

@@ -108,15 +108,14 @@ def test_changing_the_answer_does_not_change_the_table() -> None:
 def test_an_unknown_model_gets_the_list_and_the_nearest(ask: Any) -> None:
     with pytest.raises(
         models.ModelError,
-        match=r"^unknown model: 'simple_cn'; nearest: 'simple_cnn'; "
-        rf"known: {', '.join(NAMES)}$",
+        match=rf"^unknown model 'simple_cn'; did you mean simple_cnn\? Valid names: {', '.join(NAMES)}$",
     ):
         ask("simple_cn")
 
 
 @pytest.mark.parametrize("name", ["", None, 3, ["classifier"]])
 def test_what_is_no_name_is_an_unknown_model(name: Any) -> None:
-    with pytest.raises(models.ModelError, match=r"^unknown model: .*known: classifier, "):
+    with pytest.raises(models.ModelError, match=r"^unknown model .*Valid names: classifier, "):
         models.get(name)
 
 
@@ -124,43 +123,41 @@ def test_what_is_no_name_is_an_unknown_model(name: Any) -> None:
 def test_an_unknown_option_gets_the_list_and_the_nearest(ask: Any) -> None:
     with pytest.raises(
         models.ModelError,
-        match=r"^unknown option of simple_cnn: 'hidden'; nearest: 'hidden_dim'; "
-        r"known: conv_channels, hidden_dim, dropout$",
+        match=r"^unknown option of simple_cnn 'hidden'; did you mean hidden_dim\? Valid names: conv_channels, hidden",
     ):
         ask("simple_cnn", (1, 28, 28), 10, hidden=64)
 
 
 def test_a_model_without_options_says_so() -> None:
-    with pytest.raises(models.ModelError, match=r"^unknown option of mnist_mlr: 'dropout'; there is none$"):
+    with pytest.raises(models.ModelError, match=r"^unknown option of mnist_mlr 'dropout'; there are none$"):
         models.check("mnist_mlr", (1, 28, 28), 10, dropout=0.5)
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("classifier", {"activation": "tanh"}, r"^classifier: activation='tanh': Input should be 'mish', 'relu', "),
-        ("classifier", {"dropout": 1.0}, r"^classifier: dropout=1.0: Input should be less than 1$"),
-        ("classifier", {"dropout": float("nan")}, r"^classifier: dropout=nan: Input should be a finite number$"),
-        ("classifier", {"cnn_layers": 0}, r"^classifier: cnn_layers=0: Input should be greater than or equal to 1$"),
-        ("classifier", {"fcn_layers": 65}, r"^classifier: fcn_layers=65: Input should be less than or equal to 64$"),
-        ("classifier", {"starting_channels": 1.5}, r"^classifier: starting_channels=1.5: Input should be a valid int"),
+        ("classifier", {"activation": "tanh"}, r"^classifier: activation: must be 'mish', 'relu', "),
+        ("classifier", {"dropout": 1.0}, r"^classifier: dropout: must be less than 1"),
+        ("classifier", {"dropout": float("nan")}, r"^classifier: dropout: must be a finite number"),
+        ("classifier", {"cnn_layers": 0}, r"^classifier: cnn_layers: must be greater than or equal to 1"),
+        ("classifier", {"fcn_layers": 65}, r"^classifier: fcn_layers: must be less than or equal to 64"),
+        ("classifier", {"starting_channels": 1.5}, r"^classifier: starting_channels: must be a valid int"),
         (
             "classifier",
             {"residual_layers": 2},
-            r"^classifier: residual_layers=2 without residual connections, residual=false; "
-            r"legal: residual=true, or residual_layers=1$",
+            r"^classifier: residual_layers=2 has no effect without residual=true",
         ),
-        ("classifier", {"logit_scale": 0}, r"^classifier: logit_scale=0: Input should be greater than 0$"),
-        ("mini_resnet", {"shortcut": "none"}, r"^mini_resnet: shortcut='none': Input should be 'identity' or"),
-        ("mini_resnet", {"stages": 7}, r"^mini_resnet: stages=7: Input should be less than or equal to 6$"),
-        ("vae", {"latent_dim": 0}, r"^vae: latent_dim=0: Input should be greater than or equal to 1$"),
-        ("vae", {"cnn_layers": 12}, r"^vae: cnn_layers=12 cannot pool an image of side 32: .*legal cnn_layers"),
+        ("classifier", {"logit_scale": 0}, r"^classifier: logit_scale: must be greater than 0"),
+        ("mini_resnet", {"shortcut": "none"}, r"^mini_resnet: shortcut: must be 'identity' or"),
+        ("mini_resnet", {"stages": 7}, r"^mini_resnet: stages: must be less than or equal to 6"),
+        ("vae", {"latent_dim": 0}, r"^vae: latent_dim: must be greater than or equal to 1"),
+        ("vae", {"cnn_layers": 12}, r"^vae: cnn_layers must be 1 to 9 for images of 32 x 32"),
         (
             "mnist_cnn",
             {"hidden_dims": [0]},
-            r"^mnist_cnn: hidden_dims=\[0\]: Input should be greater than or equal to 1$",
+            r"^mnist_cnn: hidden_dims: must be greater than or equal to 1",
         ),
-        ("simple_cnn", {"conv_channels": []}, r"^simple_cnn: conv_channels=\[\]: Tuple should have at least 1 item"),
+        ("simple_cnn", {"conv_channels": []}, r"^simple_cnn: conv_channels: Tuple must have at least 1 item"),
     ],
 )
 def test_illegal_values_are_refused_in_one_line(name: str, options: dict[str, Any], message: str) -> None:
@@ -172,13 +169,11 @@ def test_illegal_values_are_refused_in_one_line(name: str, options: dict[str, An
 @pytest.mark.parametrize("name", models.names())
 @pytest.mark.parametrize("shape", [(3, 32), (3, 32, 32, 1), (0, 32, 32), (3, 0, 32), (3, 32, -1)])
 def test_what_is_no_image_is_refused(name: str, shape: tuple[int, ...]) -> None:
-    with pytest.raises(
-        models.ModelError, match=rf"^{name}: the image must be \(C, H, W\) with each at least 1, got \("
-    ):
+    with pytest.raises(models.ModelError, match=rf"^{name}: images must be \(C, H, W\), each at least 1 \(got \("):
         models.check(name, shape, 10)
 
 
 @pytest.mark.parametrize("name", models.names())
 def test_no_classes_are_refused(name: str) -> None:
-    with pytest.raises(models.ModelError, match=rf"^{name}: classes must be at least 1, got 0$"):
+    with pytest.raises(models.ModelError, match=rf"^{name}: classes must be at least 1 \(got 0\)$"):
         models.check(name, (3, 32, 32), 0)

@@ -123,12 +123,11 @@ def test_mnist_cnn_takes_any_hidden_layers() -> None:
         (
             (1, 3, 28),
             {},
-            r"^simple_cnn: 2 conv_channels halve an image of 3 x 28 pixels to nothing; "
-            r"legal: at most 1 for this image, or sides of at least 4 pixels$",
+            r"^simple_cnn: images must be at least 4 x 4 pixels for 2 conv_channels \(got 3 x 28\)",
         ),
-        ((3, 32, 32), {"conv_channels": [8] * 6}, r"legal: at most 5 for this image, or sides of at least 64 pixels$"),
-        ((3, 32, 32), {"conv_channels": [8] * 7}, r"sides of at least 128 pixels$"),
-        ((3, 1, 1), {"conv_channels": [8]}, r"legal: at most 0 for this image, or sides of at least 2 pixels$"),
+        ((3, 32, 32), {"conv_channels": [8] * 6}, r"at least 64 x 64 pixels for 6"),
+        ((3, 32, 32), {"conv_channels": [8] * 7}, r"at least 128 x 128 pixels for 7"),
+        ((3, 1, 1), {"conv_channels": [8]}, r"at least 2 x 2 pixels for 1"),
     ],
 )
 def test_an_image_too_small_for_the_poolings_is_refused(
@@ -142,12 +141,8 @@ def test_an_image_too_small_for_the_poolings_is_refused(
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        ("cifar_model", (3, 15, 32), "4 conv_channels halve an image of 15 x 32 pixels to nothing; legal: at most 3"),
-        (
-            "tiny_vgg",
-            (3, 32, 3),
-            "an image of 32 x 3 pixels is halved twice to nothing; legal: sides of at least 4 pixels",
-        ),
+        ("cifar_model", (3, 15, 32), "images must be at least 16 x 16 pixels"),
+        ("tiny_vgg", (3, 32, 3), "images must be at least 4 x 4 pixels"),
     ],
 )
 def test_other_images_too_small_are_refused(name: str, shape: tuple[int, int, int], message: str) -> None:
