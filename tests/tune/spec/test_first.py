@@ -44,8 +44,7 @@ def test_known_good_configurations(desk: Desk) -> None:
             "first.0.model.cnn_layers: is missing; legal: whole numbers from 2 to 9",
         ]),
         ("[{training.optimizer.name: adam, model.cnn_layers: 6}]", [
-            "first.0: model: classifier: cnn_layers=6 cannot pool an image of side 8: stage 5 would go from 3 to 3 pixels, "
-            "but needs out + 1 <= in; legal cnn_layers for this side: 1 to 4",
+            "first.0: model: classifier: cnn_layers must be 1 to 4 for images of 8 x 8 pixels (got 6): every stage must shrink the feature map, and stage 5 would go from 3 to 3 pixels",
         ]),
         ("[{training.optimizer.name: adam, model.cnn_layers: 4}]\nconstraints: {parameters: {min: 10, max: 1000}}", ["first.0: has 438455 parameters, outside of constraints.parameters; legal: >= 10 and <= 1000"]),
     ],

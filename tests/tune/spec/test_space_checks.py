@@ -77,8 +77,7 @@ def test_a_possible_configuration_is_found_among_very_many_impossible_ones(desk:
     [
         (
             ["model.cnn_layers: {int: [6, 9]}"],
-            'none of 4 configurations is possible; the first, {"model.cnn_layers": 6}: model: classifier: cnn_layers=6 cannot pool an image of side 8: '
-            "stage 5 would go from 3 to 3 pixels, but needs out + 1 <= in; legal cnn_layers for this side: 1 to 4",
+            'none of 4 configurations is possible; the first, {"model.cnn_layers": 6}: model: classifier: cnn_layers must be 1 to 4 for images of 8 x 8 pixels (got 6): every stage must shrink the feature map, and stage 5 would go from 3 to 3 pixels',
         ),
         (
             ["training.batch_size: {int: [2000, 3000], step: 100}"],
@@ -101,7 +100,7 @@ def test_a_fault_that_all_configurations_share_is_told_at_its_field(desk: Desk) 
         lines[0]
         == "FILE: space.training.batch_size: 4000 is larger than the training set of 1294 images; legal: <= 1294"
     )
-    assert lines[1].startswith("FILE: model: classifier: cnn_layers=9 cannot pool an image of side 8")
+    assert lines[1].startswith("FILE: model: classifier: cnn_layers must be 1 to 4 for images of 8 x 8 pixels (got 9)")
     assert len(lines) == 2
 
 

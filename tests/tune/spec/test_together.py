@@ -56,15 +56,13 @@ def folder(tmp_path: Path) -> Path:
         (
             ["model={name: classifier, cnn_layers: 6}"],
             [
-                "override: model: classifier: cnn_layers=6 cannot pool an image of side 8: stage 5 would go from 3 to 3 pixels, "
-                "but needs out + 1 <= in; legal cnn_layers for this side: 1 to 4"
+                "override: model: classifier: cnn_layers must be 1 to 4 for images of 8 x 8 pixels (got 6): every stage must shrink the feature map, and stage 5 would go from 3 to 3 pixels"
             ],
         ),
         (
             ["model={name: simple_cnn, conv_channels: [8, 8, 8, 8]}"],
             [
-                "override: model: simple_cnn: 4 conv_channels halve an image of 8 x 8 pixels to nothing; "
-                "legal: at most 3 for this image, or sides of at least 16 pixels"
+                "override: model: simple_cnn: images must be at least 16 x 16 pixels for 4 conv_channels (got 8 x 8), since each halves them"
             ],
         ),
     ],
