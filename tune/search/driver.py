@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 
+import data
 from tune.record import disk
 from tune.record.disk import UnwritableError
 from tune.record.status import Status
@@ -59,7 +60,7 @@ class Driver:
 
     def next(self) -> Assignment | NoTrial:
         """The next trial to start: the first that waits, else a new one."""
-        with self._stopping_when_unwritable():
+        with self._stopping_on_error():
             return NoTrial.DONE if self.halt else self._next()
         return NoTrial.DONE
 
@@ -92,16 +93,16 @@ class Driver:
 
     def report(self, number: int, report: Report) -> bool:
         """Record a worker's report; returns whether the trial is over for that worker."""
-        with self._stopping_when_unwritable():
+        with self._stopping_on_error():
             return self._enter(number, report)
         return True
 
     @contextmanager
-    def _stopping_when_unwritable(self) -> Iterator[None]:
-        """Stop the search cleanly when its record can no longer be written."""
+    def _stopping_on_error(self) -> Iterator[None]:
+        """Stop the search cleanly when its record can no longer be written, or its images are gone."""
         try:
             yield
-        except UnwritableError as error:
+        except (UnwritableError, data.DataError) as error:
             self.stop(f"failed: {error}")
 
     def _enter(self, number: int, report: Report) -> bool:
@@ -191,7 +192,7 @@ class Driver:
 
     def requeue(self, number: int, reason: str) -> None:
         """Put back a trial whose worker was replaced before it began; this counts as no attempt."""
-        with self._stopping_when_unwritable():
+        with self._stopping_on_error():
             if number in self.ledger.live:
                 self._requeue(number, reason)
 
@@ -203,7 +204,7 @@ class Driver:
             reason: How the worker died, in one line.
             out_of_memory: Ray killed it because its node was running out of memory.
         """
-        with self._stopping_when_unwritable():
+        with self._stopping_on_error():
             if number not in self.ledger.live:
                 return
             if out_of_memory:
@@ -219,7 +220,7 @@ class Driver:
         budget = self._settings.time_budget
         if budget is not None and self.ledger.elapsed > budget:
             self.stop(f"the time budget of {budget:g} s is used up")
-        with self._stopping_when_unwritable():
+        with self._stopping_on_error():
             return self._hung()
         return []
 

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import data
+from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, metrics, spec_of
 from tune.record.status import Status
 from tune.record.study import TrialRecord
@@ -71,6 +73,19 @@ def test_infeasible_configurations_in_a_row_end_the_search(tmp_path: Path, text:
     simulation.run()
     assert simulation.driver.halt == "failed: 20 configurations in a row were infeasible: too small"
     assert Counter(trial.status for trial in simulation.record.trials()) == {Status.INFEASIBLE: 20}
+
+
+def test_images_that_vanish_under_a_search_end_it_with_their_name(tmp_path: Path) -> None:
+    """Its configurations are not to blame, and its space is not exhausted."""
+    driver = Simulation(spec_of(tmp_path), tmp_path / "s").driver
+
+    def gone(config: Config) -> None:
+        raise data.DataError("data.path /images does not exist")
+
+    driver.ledger.proposer._check = gone
+    assert driver.next() is NoTrial.DONE
+    assert driver.halt == "failed: data.path /images does not exist"
+    assert not driver.exhausted
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import data
 from search_spaces import Config, config_key, parse_space
 from tests.tune.search.simulation import LOSS, SPACE, metrics, spec_of
 from tune.record.status import Status
@@ -151,6 +152,26 @@ def test_constraints_are_known_before_anything_is_trained(tmp_path: Path) -> Non
     assert small is not None
     assert small["parameters"] == (32 * 9 + 32) + (64 * 32 * 9 + 64) + (256 * 16 + 16) + (16 * 10 + 10)
     assert check({"training.optimizer.lr": 0.01, "model.hidden_dim": 512}) is None
+
+
+def test_a_data_set_is_inspected_once_whatever_is_done_to_its_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspected = []
+
+    def counting(source: data.Source, root: Path) -> data.DatasetInfo:
+        inspected.append(source)
+        return inspect(source, root)
+
+    inspect = data.inspect
+    check = Feasibility(spec_of(tmp_path), tmp_path)
+    monkeypatch.setattr(data, "inspect", counting)
+    for augment in (["flip"], ["crop"], []):
+        for normalize in ("half", "none"):
+            facts = check({"training.optimizer.lr": 0.01, "data.augment": augment, "data.normalize": normalize})
+            assert facts is not None
+            assert set(facts) == {"parameters", "mult_adds"}
+    assert len(inspected) == 1
 
 
 def test_seeds_differ_with_every_part() -> None:
