@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 import torch
 from pydantic import ValidationError
 
+import data
 import models
 from search_spaces import Config
 from tune.record.disk import PAUSE, is_full
@@ -50,6 +52,7 @@ class Job:
         mode: Whether the metric is to be small or large.
         epochs: Ends every trial, if the experiment has more.
         gpu: Share of a GPU that a trial has; from 1 on, whole ones.
+        data: Digest of the images' identity; empty if the search was begun before it was recorded.
     """
 
     base: Mapping[str, Any]
@@ -58,6 +61,7 @@ class Job:
     metric: str
     epochs: int | None
     gpu: float
+    data: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,9 +159,16 @@ class Attempt:
         job = self._job
         experiment = Experiment.model_validate(with_values(job.base, self._assignment.config))
         device = trial_device(job.gpu)
+        splits = _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device))
+        if job.data and splits.identity.digest != job.data:
+            where = experiment.data.path or f"{experiment.data.name} below {job.root}"
+            raise data.DataError(
+                f"the images on this node are not those of the search: {where} on {platform.node()} has other content; "
+                "copy the search's images there"
+            )
         return Training(
             experiment,
-            _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device)),
+            splits,
             device=device,
             objective=Objective(METRICS[job.metric]),
             epochs=job.epochs,
@@ -223,7 +234,11 @@ def whole_state(path: Path) -> dict[str, Any] | None:
 
 @functools.lru_cache(maxsize=2)
 def _splits(spec: DataSpec, root: str, device: str) -> Splits:
-    """The images, kept for the process's next trial, which usually needs the same ones. `spec`: without augmentation,
-    which is applied to batches and changes no image on the device.
+    """The images, kept for the process's next trial, which usually needs the same ones.
+
+    Args:
+        spec: Without augmentation, which is applied to batches and changes no image on the device.
+        root: The data directory.
+        device: Where to put them.
     """
     return open_splits(spec, Path(root), torch.device(device))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,15 @@ def test_a_searched_augmentation_reads_the_images_once(tmp_path: Path, monkeypat
         seen.append(trial._training.experiment.data.augment)
     assert len(opened) == 1
     assert len(set(seen)) == 3
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_node_with_other_images_says_so(tmp_path: Path, same: bool) -> None:
+    digest = data.identify(spec_of(tmp_path, DIGITS).sample.data.source, tmp_path / "data").digest
+    job_there = replace(job(tmp_path), data=digest if same else "another")
+    report = Attempt(job_there, Assignment(0, "a", {"training.optimizer.lr": 0.01})).step()
+    assert report.end == (None if same else "failed")
+    assert ("the images on this node are not those of the search" in report.reason) is not same
 
 
 def test_shares_of_a_gpu_fit_beside_each_other() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ray import tune as ray_tune
 
+from tune.record.search_yaml import made_with
 from tune.search.attempt import Job
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
@@ -25,6 +26,7 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
         metric=spec.search.metric,
         epochs=spec.epochs,
         gpu=resources.gpu,
+        data=made_with(driver.ledger.folder).get("data", ""),
     )
     trainable = ray_tune.with_resources(
         ray_tune.with_parameters(worker, job=job), {"cpu": resources.cpu, "gpu": resources.gpu}
