@@ -97,8 +97,8 @@ def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> No
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["clasifier"], "nearest: 'classifier'"),
-        (["classifier", "cnn_layer=5"], "nearest: 'cnn_layers'"),
+        (["clasifier"], "did you mean classifier?"),
+        (["classifier", "cnn_layer=5"], "did you mean cnn_layers?"),
         (["classifier", "cnn_layers=12"], "cnn_layers"),
         (["classifier", "cnn_layers"], "'cnn_layers' is not an override; legal: dotted.name=value"),
         (["classifier", "cnn_layers=[1"], "not YAML"),
