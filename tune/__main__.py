@@ -1,6 +1,6 @@
 """`python -m tune COMMAND` is `imagetune COMMAND`."""
 
-from tune.cli.main import main
+from tune.cli.program import main
 
 if __name__ == "__main__":
     main()

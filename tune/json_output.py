@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 
-def json_text(document: Any) -> str:
+def json_text(document: Any, *, ascii_only: bool = False) -> str:
     """One JSON document, for programs and for people; numbers that are not finite become null.
 
-    The two outer levels have a line per entry; deeper ones stay in that line.
+    The two outer levels have a line per entry; deeper ones stay in that line. Half of a file name that is not UTF-8 (a
+    lone surrogate) is escaped, as is every character beyond ASCII with `ascii_only`.
     """
-    return _text(document, 0)
+    escaped = r"[^\x00-\x7f]" if ascii_only else r"[\ud800-\udfff]"
+    return re.sub(escaped, lambda found: json.dumps(found[0])[1:-1], _text(document, 0))
 
 
 def _text(value: Any, depth: int) -> str:

@@ -3,44 +3,50 @@
 from __future__ import annotations
 
 import functools
-import signal
+import os
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 from typing import NoReturn, ParamSpec, TypeVar
 
 from tune.errors import UserError
+from tune.interruption import EXIT_CODE as INTERRUPTED
+from tune.interruption import interruptible
 
-BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+BAD_INPUT, FAILED = 2, 1
+GRACE = 4.0  # seconds for a command to end after a signal; then the process ends all the same
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 def guarded(command: Callable[P, T]) -> Callable[P, T]:
-    """The command with errors meant for users turned into lines and exit codes; SIGTERM is as good as Ctrl-C."""
+    """The command with errors meant for users turned into lines and exit codes, and with signals answered."""
 
     @functools.wraps(command)
     def inner(*args: P.args, **options: P.kwargs) -> T:
+        signalled: list[int] = []
+
+        def interrupt(number: int) -> None:
+            signalled.append(number)
+            raise KeyboardInterrupt
+
         try:
-            with _terminable():
+            with interruptible(interrupt, _last_words, GRACE):
                 return command(*args, **options)
         except KeyboardInterrupt as stop:
             _quit(str(stop) or "interrupted", INTERRUPTED)
-        except UserError as error:
-            _quit(str(error), error.exit_code)
-        except BrokenPipeError:
-            raise  # the reader of a pipe has seen enough; typer ends without a word
-        except OSError as error:
-            _quit(os_error_line(error), FAILED)
-        except ValueError as error:
-            if (code := _leaf_code(error)) is None:
+        except Exception as error:
+            if signalled:  # an interrupted import can raise anything
+                _quit("interrupted", INTERRUPTED)
+            if (code := exit_code(error)) is None:
                 raise
-            _quit(str(error), code)
+            _quit(os_error_line(error) if isinstance(error, OSError) else str(error), code)
 
     return inner
+
+
+def _last_words() -> None:
+    print("interrupted", file=sys.stderr, flush=True)
 
 
 def _quit(message: str, code: int) -> NoReturn:
@@ -54,8 +60,14 @@ def os_error_line(error: OSError) -> str:
     return f"{error.filename}: {reason}" if error.filename else reason
 
 
-def _leaf_code(error: ValueError) -> int | None:
-    """The exit code of an error that one of the leaf packages raised for a user; None for any other."""
+def exit_code(error: Exception) -> int | None:
+    """The exit code of an error that is meant for users; None for a bug, which keeps its traceback."""
+    if isinstance(error, UserError):
+        return error.exit_code
+    if isinstance(error, OSError):
+        return FAILED
+    if not isinstance(error, ValueError):
+        return None
     # Imported here: `models` brings torch. If it is not there yet, it has not raised this error.
     from data import DamagedDataError, DataError
     from models import ModelError
@@ -66,18 +78,13 @@ def _leaf_code(error: ValueError) -> int | None:
     return BAD_INPUT if isinstance(error, DataError | ModelError | SpaceError) else None
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Raise KeyboardInterrupt on SIGTERM for the block; only the main thread may set handlers."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def end_process(code: int) -> NoReturn:
+    """End the process with an exit code.
 
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    Interrupted, it ends at once: cleaning up could block, and processes that Ray started for us end with this one.
+    Python would even end itself by SIGINT where the interruption came through an `exec` (a dataclass being made).
+    """
+    sys.stderr.flush()
+    if code == INTERRUPTED:
+        os._exit(code)
+    sys.exit(code)

@@ -1,4 +1,4 @@
-"""The program: finds its commands by name and loads only the one that is asked for.
+"""The commands: found by name, and only the one that is asked for is imported.
 
 A new command is a file `tune/cli/NAME.py` with a function `NAME` and a tuple `EXAMPLES` of command lines, and its name
 in `COMMANDS`. Such a file imports nothing heavy at its top: `imagetune --help` imports all of them.
@@ -6,8 +6,6 @@ in `COMMANDS`. Such a file imports nothing heavy at its top: `imagetune --help` 
 
 from __future__ import annotations
 
-import os
-import sys
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,8 +14,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tune.cli.guard import INTERRUPTED, guarded
-from tune.cli.startup import check_packages
+from tune.cli.guard import guarded
 
 COMMANDS = (
     "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "retrain",
@@ -85,17 +82,3 @@ def imagetune(
     ] = False,
 ) -> None:
     """Search the hyperparameters of image models, keep the record, and turn the winners into trained models."""
-
-
-def main() -> None:
-    """The console script; ends the process with the exit code of COMMANDS.md."""
-    try:
-        guarded(check_packages)()
-        app()
-    except SystemExit as end:
-        if end.code == INTERRUPTED:
-            # Python would end itself by SIGINT where the interruption came through an `exec` (a dataclass being made).
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(INTERRUPTED)
-        raise

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tune.cli.streams import results
 from tune.json_output import json_text
 
 
@@ -17,7 +18,8 @@ def say(text: str) -> None:
 
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout; NaN and infinity become null."""
-    print(json_text(document))
+    stream = results()
+    print(json_text(document, ascii_only=not (stream.encoding or "utf-8").lower().startswith("utf")), file=stream)
 
 
 def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> None:

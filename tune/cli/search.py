@@ -8,6 +8,7 @@ import typer
 
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Study
 from tune.cli.output import print_json, say
+from tune.cli.streams import stdout_for_results
 
 EXAMPLES = (
     "imagetune search digits",
@@ -66,11 +67,11 @@ def search(
         address=address,
         study=study,
     )
-    with watching() as observer:
+    with watching() as observer, stdout_for_results():
         outcome = run_search(request, observer)
-    if json:
-        print_json(search_status(outcome.folder).to_dict())
-    else:
+        if json:
+            print_json(search_status(outcome.folder).to_dict())
+    if not json:
         from tune.cli.results import show
 
         show(outcome.folder, top=5)

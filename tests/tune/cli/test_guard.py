@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -65,29 +66,60 @@ def test_sigterm_is_as_good_as_ctrl_c() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def started_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def started_in(folder: Path, *words: str, module: str = "tune", **variables: str) -> subprocess.CompletedProcess[str]:
     """`python -m tune` as from an installation: `-m` puts the current folder first, our root comes after it."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "tune", *words]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+    command = [sys.executable, "-m", module, *words]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace", check=False
+    )
 
 
-def test_packages_in_the_way_are_named(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "__init__.py").touch()
-    (tmp_path / "data.py").touch()
-    found = started_in(tmp_path, "datasets")
+MINE = "raise SystemExit('a module of the user was imported')"
+
+
+@pytest.mark.parametrize("name", ["models", "data", "search_spaces", "torch", "numpy", "json"])
+@pytest.mark.parametrize("form", ["{}.py", "{}/__init__.py", "{}/holiday.jpg"])
+def test_what_lies_in_the_working_folder_is_not_imported(tmp_path: Path, name: str, form: str) -> None:
+    if (name, form) == ("json", "{}.py"):
+        pytest.skip("`python -m` imports it before the program begins")
+    file = tmp_path / form.format(name)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(MINE)
+    found = started_in(tmp_path, "describe", "mnist_mlr")
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["models", "data", "search_spaces", "torch", "ray", "optuna"])
+def test_a_module_that_pythonpath_puts_before_ours_is_named(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"{name}.py"
+    file.write_text(MINE)
+    found = started_in(tmp_path, "datasets", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
     assert (found.returncode, found.stdout) == (2, "")
-    first, second, way_out = found.stderr.splitlines()
-    assert first == f"`import models` finds {tmp_path / 'models'} instead of {ROOT / 'models'}"
-    assert second == f"`import data` finds {tmp_path / 'data.py'} instead of {ROOT / 'data'}"
-    assert "start it from another folder" in way_out
+    assert str(file) in found.stderr
+    assert "PYTHONPATH" in found.stderr
 
 
-def test_folders_that_are_no_packages_are_not_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    (tmp_path / "data").mkdir()
-    assert started_in(tmp_path, "datasets").returncode == 0
+def test_another_installation_on_pythonpath_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "optuna").mkdir()
+    (tmp_path / "optuna" / "__init__.py").touch()
+    (tmp_path / "optuna-5.0.dist-info").mkdir()
+    assert started_in(tmp_path, "datasets", PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}").returncode == 0
+
+
+def test_a_deleted_working_folder_is_named(tmp_path: Path) -> None:
+    program = f"import os; os.rmdir({str(tmp_path)!r}); from tune.cli.program import main; main()"
+    found = subprocess.run(
+        [sys.executable, "-c", program, "datasets"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stdout) == (2, "")
+    assert "working folder" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
 
 
 def test_an_interruption_out_of_an_exec_ends_with_130() -> None:
@@ -95,8 +127,75 @@ def test_an_interruption_out_of_an_exec_ends_with_130() -> None:
     program = """
 from tune.cli import main
 from tune.cli.guard import guarded
+from tune.cli.program import main as program
 main.app = guarded(lambda: exec("raise KeyboardInterrupt"))
-main.main()
+program()
 """
     ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+
+
+INTERRUPTED = """
+import os, signal, sys, time
+from tune.cli import main
+from tune.cli.program import main as program
+def app():
+    os.kill(os.getpid(), signal.{name})
+    {then}
+main.app = app
+program()
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "then",
+    [
+        "time.sleep(60)",
+        "raise ImportError('an import was interrupted')",
+    ],
+)
+def test_signals_are_answered_within_five_seconds(name: str, then: str) -> None:
+    began = time.monotonic()
+    program = INTERRUPTED.format(name=name, then=then)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+    assert time.monotonic() - began < 10  # the start of Python included
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        "    sum(range(10**10))  # C code: no step of the interpreter",
+        """
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass  # as a library may
+""",
+    ],
+)
+def test_where_python_is_not_asked_the_program_ends_all_the_same(then: str) -> None:
+    program = """
+import os, threading, time
+from tune.cli import main
+from tune.cli.program import main as program
+def app():
+    threading.Timer(.1, os.kill, (os.getpid(), 15)).start()
+{then}
+main.app = app
+program()
+""".format(then=then)
+    began = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+    assert time.monotonic() - began < 10
+
+
+def test_a_program_started_with_nohup_outlives_its_terminal() -> None:
+    program = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)" + INTERRUPTED.format(
+        name="SIGHUP", then="print('on')"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "on\n")

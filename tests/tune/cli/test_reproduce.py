@@ -144,7 +144,7 @@ import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from tune.reproduce import published, reproduce
-from tune.cli.main import main
+from tune.cli.program import main
 row = published.PublishedRow("long", sys.argv.pop(1), 0.01, 0.5)
 published.ROWS = reproduce.ROWS = {"long": row}
 main()

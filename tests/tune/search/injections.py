@@ -142,7 +142,7 @@ def main() -> None:
     """See above."""
     for fault in sys.argv.pop(1).split(","):
         inject(fault)
-    from tune.cli.main import main
+    from tune.cli.program import main
 
     main()
 

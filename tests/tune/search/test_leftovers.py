@@ -16,7 +16,7 @@ from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.attempt import Report
 from tune.search.driver import NoTrial
-from tune.search.ray.patch import WorkerLostError, understood
+from tune.search.ray.patch import WorkerDiedError, known_to_tune
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
 from tune.training import load_weights, save
@@ -129,13 +129,13 @@ def test_a_report_of_nothing_is_no_epoch(tmp_path: Path) -> None:
 
 def test_every_loss_of_a_worker_reaches_tune_in_a_form_it_understands() -> None:
     """Else Tune breaks off the whole search at a worker that Ray killed for memory."""
-    memory = understood(OutOfMemoryError("1 worker(s) were killed\nand much more"))  # type: ignore[no-untyped-call]
-    assert isinstance(memory, WorkerLostError)
+    memory = known_to_tune(OutOfMemoryError("1 worker(s) were killed\nand much more"))  # type: ignore[no-untyped-call]
+    assert isinstance(memory, WorkerDiedError)
     assert memory.memory
     assert str(pickle.loads(pickle.dumps(memory))) == "OutOfMemoryError: 1 worker(s) were killed"
-    node = understood(NodeDiedError("node gone"))  # type: ignore[no-untyped-call]
-    assert isinstance(node, WorkerLostError)
+    node = known_to_tune(NodeDiedError("node gone"))  # type: ignore[no-untyped-call]
+    assert isinstance(node, WorkerDiedError)
     assert not node.memory
     died, bug = ActorDiedError(), ValueError("not Ray's")
-    assert understood(died) is died
-    assert understood(bug) is bug
+    assert known_to_tune(died) is died
+    assert known_to_tune(bug) is bug

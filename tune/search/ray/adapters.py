@@ -22,7 +22,7 @@ from ray.tune.search import Searcher
 from tune.search.attempt import Assignment, Attempt, Job, Report, Steps
 from tune.search.devices import release_memory, settle_memory
 from tune.search.driver import Driver, NoTrial
-from tune.search.ray.patch import WorkerLostError
+from tune.search.ray.patch import WorkerDiedError
 
 ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
 REPORT = "report"  # the key of a result under which the worker's report travels
@@ -142,8 +142,8 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         if "exit_actor()" in str(error):
             self._driver.requeue(number, "starting in a new worker process")
             return
-        memory = isinstance(error, WorkerLostError) and error.memory
-        name = "" if isinstance(error, WorkerLostError) else f"{type(error).__name__}: "
+        memory = isinstance(error, WorkerDiedError) and error.memory
+        name = "" if isinstance(error, WorkerDiedError) else f"{type(error).__name__}: "
         self._driver.worker_died(number, f"{name}{reason}", out_of_memory=memory)
 
 

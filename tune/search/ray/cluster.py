@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import tune
+from tune.errors import UserError, WorkError
+from tune.search.ray.address import find_cluster
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search import ResourcesSpec
 from tune.training import MALLOC_ENVIRONMENT
 
 AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
+
+HOME = Path(str(tune.__file__)).parents[1]  # the folder of our packages
+SHORT = Path("/tmp")
+LONGEST = 36  # bytes of a folder's name: Ray adds 68 for its sockets, and a socket's name has at most 107
 
 # Ray reads these when it is imported.
 _ENVIRONMENT = {
@@ -30,6 +40,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_gcs_server_request_timeout_seconds": "15",  # to find this machine among a cluster's nodes
 }
 
 
@@ -48,34 +59,79 @@ class TrialResources:
 
 @contextmanager
 def connected(address: str | None = None, **options: Any) -> Iterator[None]:
-    """A connection to Ray, or a Ray of our own that ends with us. One that is there already is used and left."""
+    """A connection to Ray, or a Ray of our own that ends with us. A connection that exists already is used and left.
+
+    Args:
+        address: As in `find_cluster`.
+        options: For `ray.init`.
+
+    Raises:
+        UserError: Ray cannot start or connect.
+    """
     os.environ.update({key: value for key, value in _ENVIRONMENT.items() if key not in os.environ})
     import ray
 
+    from tune.search.ray.patch import no_error_messages
+
     for name in ("ray", "ray.tune", "ray.data"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of lost workers: we say a line for each
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # tracebacks of dead workers: we print a line for each
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    local = {} if address else {"include_dashboard": False, "object_store_memory": 100 * 2**20}
-    with _own_signals():
-        ray.init(
-            address=address or "local",
-            runtime_env={"env_vars": MALLOC_ENVIRONMENT},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **{**local, **options},
-        )
+    with no_error_messages(), _started(find_cluster(address), options):
+        yield
+
+
+@contextmanager
+def _started(address: str | None, options: dict[str, Any]) -> Iterator[None]:
+    import ray
+
+    with temporary_folder() if address is None else nullcontext() as folder:
+        local = {} if address else {
+            "include_dashboard": False,
+            "object_store_memory": 100 * 2**20,
+            "_temp_dir": folder,
+        }  # fmt: skip
+        try:
+            # Workers look for modules first where the driver was when it connected: there, a user's models.py or
+            # torch.py would take the place of the real one.
+            with chdir(HOME), _own_signals(), _own_token(address is None):
+                ray.init(
+                    address=address or "local",
+                    runtime_env={"env_vars": MALLOC_ENVIRONMENT},
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    **{**local, **options},
+                )
+        except Exception as error:
+            ray.shutdown()
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if address:
+                raise UserError(f"the Ray cluster at {address} cannot be used from here: {reason}") from error
+            raise WorkError(f"Ray could not start on this machine: {reason}; its files are in {folder}") from error
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _own_token(local: bool) -> Iterator[None]:
+    """A Ray of our own has a token of its own; Ray would write one to the home folder, which may be read-only."""
+    names = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+    if not local or any(name in os.environ for name in names):
+        yield
+        return
+    os.environ[names[0]] = secrets.token_hex(32)
     try:
         yield
     finally:
-        ray.shutdown()
+        del os.environ[names[0]]
 
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray puts a handler of its own on SIGTERM, which ends the process with 15: put ours back."""
+    """Ray sets a SIGTERM handler of its own, which ends the process with 15: put ours back."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -86,6 +142,43 @@ def _own_signals() -> Iterator[None]:
         raise KeyboardInterrupt from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[str]:
+    """Where Ray puts sockets and logs: as RAY_TMPDIR or TMPDIR say, or a short one of our own if that is too long.
+
+    Raises:
+        UserError: nothing can be written there.
+    """
+    name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
+    folder = Path(os.environ[name]).absolute() if name else SHORT
+    wrong = _unusable(folder)
+    if wrong:
+        raise UserError(
+            f"{f'{name}={folder}' if name else folder}: {wrong}; set RAY_TMPDIR to a folder for Ray's files"
+        )
+    if len(os.fsencode(folder)) <= LONGEST:
+        yield str(folder / "ray")
+    elif _unusable(SHORT):
+        raise UserError(
+            f"{name}={folder}: too long for Ray's sockets ({len(os.fsencode(folder))} bytes, at most {LONGEST}); "
+            "set RAY_TMPDIR to a shorter folder"
+        )
+    else:
+        with tempfile.TemporaryDirectory(prefix="imagetune-", dir=SHORT, ignore_cleanup_errors=True) as short:
+            yield short
+
+
+def _unusable(folder: Path) -> str:
+    """Why nothing can be written to a folder; empty if it can. It is made if it does not exist."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(2**16))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def trial_resources(spec: ResourcesSpec) -> TrialResources:
@@ -103,7 +196,7 @@ def trial_resources(spec: ResourcesSpec) -> TrialResources:
     per_node = [min(int(cpus / spec.cpu), int(gpus / gpu) if gpu else sys.maxsize) for cpus, gpus in have]
     if sum(per_node) == 0:
         raise SpecError(
-            Problem(f"search.resources.{name}", f"{wanted:g} is more than any node has free for it; legal: <= {most:g}")
+            Problem(f"search.resources.{name}", f"must be at most {most:g}, all that a node has (got {wanted:g})")
             for name, wanted, most in (("cpu", spec.cpu, most_cpu), ("gpu", gpu, most_gpu))
             if wanted > most or (spec.cpu <= most_cpu and gpu <= most_gpu)
         )

@@ -13,7 +13,7 @@ from tune.search.attempt import Job
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
 from tune.search.ray.cluster import TrialResources
-from tune.search.ray.patch import workers_may_be_lost
+from tune.search.ray.patch import workers_may_die
 
 
 def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:
@@ -54,7 +54,7 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
                 checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # the worker writes its own
             ),
         )
-        with workers_may_be_lost():
+        with workers_may_die():
             tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,46 +1,64 @@
-"""A gap of Ray Tune's mended: a worker that Ray kills to save its node's memory costs its trial, not the search.
-
-Tune's actor manager knows two kinds of errors, those of a task and those of an actor, and breaks off at any other. What
-Ray raises for a worker it killed for memory (`OutOfMemoryError`) is neither (2.60); nor is a `NodeDiedError`.
-"""
+"""Two places where Ray (2.60) leaves us no setting, replaced while a search runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ray._private import worker
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
 
-class WorkerLostError(RayActorError):
-    """A worker is gone, in the form in which Tune understands it. `memory`: Ray killed it, its node had none left."""
+class WorkerDiedError(RayActorError):
+    """A worker died, as an error that Tune knows. `memory`: Ray killed it because its node ran out of memory."""
 
     def __init__(self, text: str, memory: bool) -> None:
         super().__init__(error_msg=text)
         self.memory = memory
 
 
-def understood(error: Exception) -> Exception:
-    """The error as Tune's actor manager understands it."""
+def known_to_tune(error: Exception) -> Exception:
+    """The error itself, or the same as one that Tune's actor manager can handle."""
     if not isinstance(error, RayError) or isinstance(error, RayActorError | RayTaskError):
         return error
     text = (str(error).strip().splitlines() or [""])[0]
-    return WorkerLostError(f"{type(error).__name__}: {text}", isinstance(error, OutOfMemoryError))
+    return WorkerDiedError(f"{type(error).__name__}: {text}", isinstance(error, OutOfMemoryError))
 
 
 @contextmanager
-def workers_may_be_lost() -> Iterator[None]:
-    """For the block, Tune takes any loss of a worker as the end of its trial alone."""
-    name = "_actor_task_failed"
-    original = getattr(RayActorManager, name)
+def workers_may_die() -> Iterator[None]:
+    """For the block, a worker's death costs Tune that trial, not the search.
+
+    Tune's actor manager knows the errors of a task and those of an actor, and aborts at any other. What Ray raises for
+    a worker that it killed to free memory (`OutOfMemoryError`) is neither, nor is a `NodeDiedError`.
+    """
+    original = RayActorManager._actor_task_failed
 
     def failed(self: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
-        original(self, tracked_actor_task, understood(exception))
+        original(self, tracked_actor_task, known_to_tune(exception))
 
-    setattr(RayActorManager, name, failed)
+    with _replaced(RayActorManager, "_actor_task_failed", failed):
+        yield
+
+
+@contextmanager
+def no_error_messages() -> Iterator[None]:
+    """For the block, Ray prints no messages of the cluster.
+
+    It prints them on stdout, in colour, whatever `log_to_driver` says: a paragraph for each worker that dies. We print
+    a line for each ourselves.
+    """
+    with _replaced(worker, "print_to_stdstream", lambda data, ignore_prefix: None):
+        yield
+
+
+@contextmanager
+def _replaced(owner: object, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, function)
     try:
         yield
     finally:
-        setattr(RayActorManager, name, original)
+        setattr(owner, name, original)

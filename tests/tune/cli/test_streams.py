@@ -1,0 +1,87 @@
+"""Standard streams that are closed, full, or of an encoding that lacks characters."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[3]
+
+
+def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a shell's line in which `imagetune` is the program."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)} | variables
+    program = f'imagetune() {{ {sys.executable} -m tune "$@"; }}; set -o pipefail; {line}'
+    return subprocess.run(["bash", "-c", program], cwd=folder, env=environment, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("imagetune models >&-", "it is closed"),
+        ("imagetune models >/dev/full", "No space left on device"),
+        ("imagetune models --json >/dev/full", "No space left on device"),
+        ("imagetune --help >/dev/full", "No space left on device"),
+        ("(sleep 1; imagetune models) | true", "its reader has ended"),
+        ("(sleep 1; imagetune models --json) | true", "its reader has ended"),
+        ("(sleep 1; imagetune spaces) | true", "its reader has ended"),
+    ],
+)
+def test_results_that_cannot_be_printed_are_told_in_a_line(tmp_path: Path, line: str, reason: str) -> None:
+    ended = shell(line, tmp_path)
+    assert ended.returncode == 1
+    (told,) = ended.stderr.decode().splitlines()
+    assert "cannot print the results" in told
+    assert reason in told
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("imagetune models 2>&- >/dev/null", 0),
+        ("imagetune nonsense 2>&-", 2),
+        ("imagetune nonsense 2>/dev/full", 2),
+        ("imagetune models <&- >/dev/null", 0),
+    ],
+)
+def test_messages_that_cannot_be_printed_change_nothing(tmp_path: Path, line: str, code: int) -> None:
+    ended = shell(line, tmp_path)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (code, b"", b"")
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(tmp_path: Path) -> None:
+    program = "from tune.cli.streams import prepare_streams as p; p(); print(open('x', 'w').fileno() > 2)"
+    ended = shell(f'{sys.executable} -c "{program}" <&- 2>&-', tmp_path)
+    assert ended.stdout == b"True\n"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A class folder with an accent, and one from a Latin-1 archive."""
+    for name in ("café".encode(), b"na\xefve"):
+        folder = os.path.join(os.fsencode(tmp_path / "images"), name)
+        os.makedirs(folder)
+        for number in range(4):
+            with open(os.path.join(folder, b"%d.png" % number), "wb") as file:
+                Image.fromarray(np.full((8, 8), 60 * number, np.uint8)).save(file, "png")
+    return tmp_path
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "ascii:strict", "latin-1:strict"])
+def test_every_encoding_can_print_every_name(images: Path, encoding: str) -> None:
+    command = "imagetune prepare folder data.path=images data.image_size=8 --data-dir cache"
+    table = shell(command, images, PYTHONIOENCODING=encoding)
+    if table.returncode == 2:  # refused by name, before anything was written
+        assert b"na\\udcefve" in table.stderr
+        return
+    assert (table.returncode, table.stderr.count(b"Traceback")) == (0, 0)
+    document = shell(f"{command} --json", images, PYTHONIOENCODING=encoding)
+    assert document.returncode == 0
+    assert json.loads(document.stdout)["classes"] == ["café", "na\udcefve"]
