@@ -19,3 +19,10 @@ def test_what_is_no_finite_number_is_null() -> None:
         "a": None,
         "b": [None, [1, 2.5]],
     }
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+def test_every_text_can_be_encoded(ascii_only: bool) -> None:
+    value = {"caf\udce9": ["é", "日本", "😀", 'a\\b"c\n']}
+    text = json_text(value, ascii_only=ascii_only)
+    assert json.loads(text.encode("ascii" if ascii_only else "utf-8")) == value

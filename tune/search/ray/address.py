@@ -68,7 +68,7 @@ def _answer(address: str) -> None:
     from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
     from ray._private.services import canonicalize_bootstrap_address_or_die
     from ray._private.utils import check_version_info
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
 
     try:
         found = canonicalize_bootstrap_address_or_die(address)
