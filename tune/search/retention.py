@@ -1,6 +1,6 @@
-"""Disk: the best K ended trials keep their best weights, live trials their last checkpoint, others nothing.
+"""What a search keeps on disk: the best weights of its K best ended trials, and the last checkpoint of live ones.
 
-At every moment there are at most K best checkpoints and one per live trial, and while a worker writes, one more for it.
+At every moment there are at most K files of best weights and one checkpoint per live trial, two while it is written.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from tune.training import PARTIAL, save_weights
 
 TEMPORARY = ".{}.*.tmp"  # what `write_whole` writes before it renames it to the name in braces
 WRITING = 60.0  # seconds for which a temporary file may still be somebody's who is writing it
-KEPT = (Status.COMPLETED, Status.STOPPED)  # the others are no candidates for winning
+KEPT = (Status.COMPLETED, Status.STOPPED)  # others cannot win
 
 
 class Retention:
-    """Keeps the bound as trials end, and after a kill."""
+    """Applies that as trials end, and after a kill."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Retention:
         self._ranking: list[tuple[float, int]] = []
 
     def restore(self, trials: Iterable[TrialRecord]) -> None:
-        """Rank the ended trials of a record, and bring the folder to what it should hold."""
+        """Rank the recorded trials, and delete what should not be in the folder."""
         trials = list(trials)
         self._ranking = sorted(entry for trial in trials if (entry := self._entry(trial)) is not None)
         delete_leftovers(self._folder)
@@ -54,7 +54,7 @@ class Retention:
                 self._keep(trial)
 
     def ended(self, trial: TrialRecord) -> None:
-        """A trial has ended, and the record says so: keep its best or nothing of it."""
+        """Keep the best weights of a trial that has ended, or nothing of it. To be called once the end is recorded."""
         entry = self._entry(trial)
         if entry is None:
             return self._drop(trial.number)
@@ -62,7 +62,7 @@ class Retention:
         self._ranking = sorted([*self._ranking, entry])
         after = {number for _, number in self._ranking[: self._best]}
         for number in before - after:
-            self._drop(number)  # first: the bound holds at every moment
+            self._drop(number)  # first, so that there are never more than K
         return self._keep(trial) if trial.number in after else self._drop(trial.number)
 
     def _entry(self, trial: TrialRecord) -> tuple[float, int] | None:
@@ -70,7 +70,7 @@ class Retention:
         return None if trial.status not in KEPT or cost is None else (cost, trial.number)
 
     def _keep(self, trial: TrialRecord) -> None:
-        """Take the best epoch's weights out of the trial's last checkpoint, then let that go."""
+        """Save the best epoch's weights from the trial's last checkpoint, then delete that."""
         target = self._folder.best(trial.number)
         found = list(target.parent.glob(LAST))
         best = trial.best(self._objective)
@@ -102,7 +102,7 @@ def delete_leftovers(folder: SearchFolder) -> None:
 
 
 def _best_weights(paths: Iterable[Path], epoch: int) -> dict[str, Tensor] | None:
-    """The best weights by the furthest checkpoint, if it knows the best epoch: a stale worker's may end before it."""
+    """The best weights in the furthest checkpoint; None if it ends before the best epoch, as a stale worker's may."""
     states = [state for path in paths if (state := whole_state(path)) is not None]
     furthest = max(states, key=lambda state: len(state["history"]), default=None)
     return None if furthest is None or len(furthest["history"]) < epoch else furthest["best_weights"]

@@ -6,6 +6,6 @@ import hashlib
 
 
 def derived_seed(*parts: int) -> int:
-    """A 32-bit seed; a change to any part gives another one."""
+    """A 32-bit seed that depends on every part."""
     digest = hashlib.blake2b(" ".join(map(str, parts)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")

@@ -1,1 +1,1 @@
-"""Samplers: what configuration to try next."""
+"""Which configuration to try next."""

@@ -1,4 +1,4 @@
-"""What a sampler sees of a search: a study in memory whose draws cost the same however long the search is."""
+"""The trials that samplers see: few enough that a draw takes no longer in a long search."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from copy import deepcopy as copied
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
-BEST = 25  # TPE's most for its good trials (`default_gamma`)
+BEST = 25  # TPE takes at most this many for its good trials (`default_gamma`)
 LATEST = 500
 
 Rank = tuple[int, float, float]
 
 
 class View(InMemoryStorage):
-    """A study of one objective that shows samplers its unfinished trials, its best 25 and its latest 500.
+    """A study of one objective that shows its unfinished trials, its best 25 and its latest 500.
 
-    That is all there are, in a search of up to 500 trials. In a longer one TPE's good trials are those of the whole
-    search, and its others the latest: it fades the oldest out itself (`default_weights`), but reads them all at every
-    draw, 50 ms at 2,000 trials against 10.
+    Up to 500 trials, that is all of them. In a longer search TPE still finds its good trials among all, and the others
+    among the latest. Optuna would give the oldest little weight anyway (`default_weights`), but reads them all at every
+    draw: at 2,000 trials that takes 50 ms instead of 10.
 
     Args:
-        sign: 1 where small values are good, -1 where large ones are.
+        sign: 1 if small values are good, -1 if large ones are.
     """
 
     def __init__(self, sign: int) -> None:
         super().__init__()
         self._sign = sign
         self._open: set[int] = set()
-        self._ended: list[int] = []  # ids in order; those of a study in memory are in the order of the numbers
+        self._ended: list[int] = []  # ids in order; in memory, they have the order of the trial numbers
         self._ranks: list[tuple[Rank, int]] = []
 
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """A new trial, not finished."""
+        """Add a trial that has not finished."""
         identity = super().create_new_trial(study_id, template_trial)
         self._open.add(identity)
         return identity
@@ -53,7 +53,7 @@ class View(InMemoryStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        """The trials shown, by number."""
+        """The trials that are shown, by number."""
         shown = self._open.union(self._ended[-LATEST:], (identity for _, identity in self._ranks[:BEST]))
         trials = [self.get_trial(identity) for identity in sorted(shown)]
         trials = [trial for trial in trials if states is None or trial.state in states]
@@ -61,7 +61,7 @@ class View(InMemoryStorage):
 
 
 def rank(trial: FrozenTrial, sign: int) -> Rank:
-    """TPE's order of finished trials: complete ones by value, pruned ones by how far they came, bad ones last."""
+    """The order in which TPE ranks finished trials: complete by value, then pruned by progress, bad ones last."""
     if any(value > 0 for value in trial.constraints.values()):
         return (2, 0.0, 0.0)
     if trial.state is TrialState.COMPLETE:

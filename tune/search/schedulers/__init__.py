@@ -1,1 +1,1 @@
-"""Schedulers: which trials to stop early."""
+"""Which trials to stop early."""

@@ -18,14 +18,14 @@ from tune.spec.search import SchedulerSpec
 
 @dataclass
 class Rung:
-    """An epoch at which trials are judged. It may be fractional: a trial stands at the first whole epoch after it."""
+    """An epoch at which trials are judged: the first whole epoch from `milestone` on."""
 
     milestone: float
     values: dict[int, float] = field(default_factory=dict)
-    """By trial; large values are good."""
+    """By trial; large is good."""
 
     def cutoff(self, reduction_factor: float) -> float:
-        """The value below which a trial is not in the best 1 / `reduction_factor`; NaN at an empty rung."""
+        """The least value among the best 1 / `reduction_factor`; NaN at an empty rung."""
         if not self.values:
             return math.nan
         return float(np.percentile(list(self.values.values()), 100 * (1 - 1 / reduction_factor)))
@@ -34,10 +34,10 @@ class Rung:
 class Asha:
     """Asynchronous successive halving (Li et al. 2018, https://arxiv.org/abs/1810.05934), stopping type.
 
-    Rungs, brackets and cut-offs are those of Ray Tune's `AsyncHyperBandScheduler`. Differences: no trial is stopped
-    before `reduction_factor` results stand at a rung, since the first of a few workers would be judged against a single
-    value; a trial's bracket is drawn from the search's seed and its number, not from numpy's global state; and `replay`
-    rebuilds the rungs from a record.
+    Rungs, brackets and cut-offs are those of Ray Tune's `AsyncHyperBandScheduler`, with these differences: no trial is
+    stopped at a rung with fewer than `reduction_factor` results, since the second would be judged by a single value; a
+    trial's bracket depends on the search's seed and the trial's number, not on NumPy's global state; and `replay`
+    restores the rungs from a record.
     """
 
     def __init__(self, spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> None:
@@ -49,7 +49,7 @@ class Asha:
 
     @property
     def rungs(self) -> list[tuple[int, int]]:
-        """Pairs (first epoch at which a trial is judged, results that stand there), over all brackets, by epoch."""
+        """Pairs (epoch at which trials are judged, number of results there), over all brackets, by epoch."""
         counts: dict[int, int] = {}
         for rung in (rung for rungs in self._brackets for rung in rungs):
             epoch = math.ceil(rung.milestone)
@@ -57,14 +57,14 @@ class Asha:
         return sorted(counts.items())
 
     def bracket_of(self, number: int) -> int:
-        """The bracket of a trial, drawn with weights that favor brackets of more rungs, as in Ray Tune."""
+        """The bracket of a trial, drawn with weights that favor brackets with more rungs, as in Ray Tune."""
         source = random.Random(derived_seed(self._seed, number))
         return source.choices(range(len(self._brackets)), self._weights)[0]
 
     def judge(self, number: int, epoch: int, value: float) -> str | None:
-        """Enter a trial's value at the highest rung it reached and was not judged at; the reason to stop it, or None.
+        """Enter a trial's value at the highest rung that it has reached; the reason to stop it there, or None.
 
-        A value that is not finite stands at no rung: such a trial ends by itself.
+        Each trial is judged once per rung. Values that are not finite are not entered: such a trial ends by itself.
         """
         if not math.isfinite(value):
             return None
@@ -79,9 +79,9 @@ class Asha:
         return None
 
     def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
-        """Put recorded trials back on their rungs.
+        """Restore the rungs from recorded trials.
 
-        A trial that will go on is not entered at its last epoch: it is judged there again before it trains on.
+        The last epoch of a trial that has not ended is left out: the trial is judged there when it resumes.
         """
         for trial in trials:
             last = trial.epochs[-1].epoch if trial.epochs else 0
