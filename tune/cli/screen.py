@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from tune.runs.console import clock
 from tune.training import Training
-from tune.training.console import clock
 from tune.training.splits import steps_per_epoch
 
 

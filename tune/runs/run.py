@@ -14,6 +14,7 @@ import data
 from tune.errors import WorkError
 from tune.record.folder import RunFolder
 from tune.record.same_data import check_same_data, record_data
+from tune.runs.console import RunLog, opening
 from tune.runs.files import held, is_level, keep, refuse_taken
 from tune.runs.info import RunInfo, read_run, write_run
 from tune.runs.plan import RunPlan, continued, resolved
@@ -24,7 +25,6 @@ from tune.spec.metric import METRICS, Objective
 from tune.training import (
     End,
     EpochMetrics,
-    RunLog,
     Training,
     load,
     open_splits,
@@ -141,7 +141,7 @@ def _note_changes(plan: RunPlan, identity: data.DataIdentity) -> None:
 def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
     folder, epochs = plan.folder, plan.last_epoch
     with RunLog(folder.log, epochs, echo=screen.say) as log:
-        log.say(_opening(plan, training))
+        log.say(opening(plan.folder.path.name, training))
         saved = len(training.history)
 
         def report(metrics: EpochMetrics) -> None:
@@ -162,17 +162,6 @@ def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
             size = plan.experiment.training.batch_size
             message = f"{folder.path}: memory is spent at training.batch_size={size}; a smaller one needs less"
             raise WorkError(message) from error
-
-
-def _opening(plan: RunPlan, training: Training) -> str:
-    splits, spec = training.splits, plan.experiment
-    validation = len(splits.validation) if splits.validation is not None else 0
-    where = f"{splits.train.device}, {training.threads} threads"
-    verb = f"resumed after epoch {len(training.history)}" if training.history else "begun"
-    return (
-        f"{plan.folder.path.name} {verb}: {spec.model.name} with {_parameters(training):,} parameters on "
-        f"{spec.data.name}, {len(splits.train):,} images to train and {validation:,} to validate ({where})"
-    )
 
 
 def _parameters(training: Training) -> int:

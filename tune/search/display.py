@@ -18,13 +18,13 @@ from rich.text import Text
 from search_spaces import Config
 from tune.record.status import Status
 from tune.record.study import TrialRecord
+from tune.runs.console import clock
 from tune.search.ledger import Ledger
 from tune.search.observer import Observer
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 from tune.spec.metric import METRICS
 from tune.training import EpochMetrics
-from tune.training.console import clock
 
 REFRESH = 0.25  # seconds between two drawings of the live page
 MESSAGES = 4  # lines of the latest events below it

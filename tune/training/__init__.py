@@ -2,7 +2,6 @@
 
 from tune.files import PARTIAL
 from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
-from tune.training.console import RunLog, epoch_line
 from tune.training.failures import last_lines, out_of_memory, process_broken
 from tune.training.first_step import InfeasibleError
 from tune.training.loop import End, Training, train
@@ -22,7 +21,6 @@ __all__ = [
     "EpochMetrics",
     "InfeasibleError",
     "OtherVersionError",
-    "RunLog",
     "Splits",
     "Task",
     "Training",
@@ -30,7 +28,6 @@ __all__ = [
     "best_of",
     "bound_terms",
     "cpu_threads",
-    "epoch_line",
     "fingerprint",
     "keep_freed_memory",
     "last_lines",

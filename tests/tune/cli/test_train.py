@@ -232,4 +232,4 @@ def test_a_signal_leaves_what_is_done_and_resume_comes_to_the_same(imagetune: Co
     assert imagetune("train", tiny, "--name", "whole").code == 0
     assert epochs(stopped).equals(epochs(Path("checkpoints/whole")))
     assert (stopped / "model.safetensors").read_bytes() == Path("checkpoints/whole/model.safetensors").read_bytes()
-    assert f"resumed after epoch {done}" in (stopped / "train.log").read_text()
+    assert f"resuming after epoch {done}" in (stopped / "train.log").read_text()

@@ -54,7 +54,7 @@ def test_an_interrupted_winner_goes_on(tmp_path: Path) -> None:
     screen = Quiet()
     (winner,) = retrain(found, chosen(found, 1, None), 1, tmp_path, screen, full=False)
     assert winner.runs[0].trained == 1
-    assert "00002-seed0 resumed after epoch 2" in screen.lines[0]
+    assert "00002-seed0: resuming after epoch 2" in screen.lines[0]
 
 
 def test_spread() -> None:

@@ -1,4 +1,4 @@
-"""Failures explained, lines for people, seeds, and the memory a process keeps."""
+"""Failures explained, seeds, and the memory a process keeps."""
 
 from __future__ import annotations
 
@@ -6,25 +6,17 @@ import os
 import resource
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 
 from tune.training import (
     MALLOC_ENVIRONMENT,
-    EpochMetrics,
-    RunLog,
     cpu_threads,
-    epoch_line,
     last_lines,
     out_of_memory,
     seeded,
     stream_seed,
-)
-
-METRICS = EpochMetrics(
-    3, {"train_loss": 0.4118, "train_accuracy": 0.8712, "val_loss": 0.388, "val_accuracy": 0.88}, 1e-3, 2.14
 )
 
 
@@ -64,31 +56,6 @@ def test_the_last_lines_of_a_traceback() -> None:
     assert last_lines(caught.value, 1) == "ZeroDivisionError: division by zero"
     assert last_lines(caught.value, 3).count("\n") == 2
     assert last_lines(caught.value, 100).startswith("Traceback")
-
-
-def test_an_epoch_in_a_line() -> None:
-    line = "epoch 3/10  train 0.4118 87.12 %  val 0.3880 88.00 %  lr 1.0e-03  2.1 s  (left 0:15)"
-    assert epoch_line(METRICS, 10, 15.2) == line
-    bare = EpochMetrics(1, {"train_loss": float("nan"), "train_accuracy": 0.1}, 1e38, 0.04)
-    assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.00 %  lr 1.0e+38  0.0 s"
-
-
-@pytest.mark.parametrize(("seconds", "left"), [(0.4, "0:00"), (59.6, "1:00"), (727, "12:07"), (3723, "1:02:03")])
-def test_the_time_left(seconds: float, left: str) -> None:
-    assert epoch_line(METRICS, 10, seconds).endswith(f"(left {left})")
-
-
-def test_the_log_stands_beside_the_console_and_goes_on_after_a_resume(tmp_path: Path) -> None:
-    path, shown = tmp_path / "train.log", list[str]()
-    with RunLog(path, 4, shown.append) as log:
-        log.say("digits: 100 images")
-        log(METRICS)
-    with RunLog(path, 4, shown.append) as log:
-        log(METRICS)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert [line.split("  ", 1)[1] for line in lines] == shown
-    assert shown[0] == "digits: 100 images"
-    assert shown[1] == shown[2] == epoch_line(METRICS, 4, METRICS.seconds)
 
 
 def test_stream_seeds_are_fixed_for_ever() -> None:

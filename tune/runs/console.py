@@ -1,0 +1,124 @@
+"""What a person reads while a run trains, on the console and in train.log: lines of at most 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Self, TextIO
+
+from tune.spec.metric import METRICS, Metric
+from tune.training import EpochMetrics, Training
+
+WIDTH = 80
+
+SHORT = {"accuracy": "", "loss": "", "reconstruction": "recon "}
+"""Metric kinds that have a shorter name in a line, or need none."""
+
+
+def opening(name: str, training: Training) -> str:
+    """What a run is about to train and on what, wrapped into lines.
+
+    Args:
+        name: Of the run.
+        training: At its start, or where it continues.
+    """
+    splits, spec = training.splits, training.experiment
+    parameters = sum(parameter.numel() for parameter in training.model.parameters())
+    validation = 0 if splits.validation is None else len(splits.validation)
+    threads = f"{training.threads} thread{'s' * (training.threads != 1)}"
+    verb = f"resuming after epoch {len(training.history)}" if training.history else "training"
+    text = (
+        f"{name}: {verb}: {spec.model.name} ({parameters:,} parameters) on {spec.data.name} "
+        f"({len(splits.train):,} training and {validation:,} validation images), {splits.train.device}, {threads}"
+    )
+    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+
+
+def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) -> str:
+    """One epoch in a line.
+
+    For example `epoch 3/10  train 0.4120 87.10 %  val 0.3880 88.00 %  2.1 s  left 0:15`. Where there are more than two
+    metrics, only the first is shown of the training images.
+
+    Args:
+        metrics: Of the epoch.
+        epochs: Of the whole training.
+        left: Seconds to the end, if known.
+    """
+    parts = [f"epoch {metrics.epoch}/{epochs}"]
+    for part in ("train", "val"):
+        own = [(METRICS[name], value) for name, value in metrics.values.items() if METRICS[name].part == part]
+        many = len(own) > 2
+        shown = own[:1] if many and part == "train" else own
+        texts = (_value(metric, value, 3 if many else 4) for metric, value in shown)
+        parts += [" ".join([part, *texts])] if shown else []
+    parts.append(f"{metrics.seconds:.{0 if metrics.seconds >= 9.95 else 1}f} s")
+    if left is not None:
+        parts.append(f"left {_coarse(left)}")
+    return "  ".join(parts)
+
+
+def _value(metric: Metric, value: float, decimals: int) -> str:
+    """A value below 1 with so many decimals, a larger one with four digits; accuracies in percent."""
+    if metric.unit == "%":
+        return f"{100 * value:.2f} %"
+    if abs(value) >= 1:
+        decimals = max(0, 4 - len(f"{abs(value):.0f}"))
+    number = f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:.1e}"
+    return f"{SHORT.get(metric.kind, f'{metric.kind} ')}{number}"
+
+
+def clock(seconds: float) -> str:
+    """Seconds as on a clock: `0:15`, `12:07`, `1:02:03`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _coarse(seconds: float) -> str:
+    """As on a clock, and from ten hours on in hours or days."""
+    hours = round(seconds / 3600)
+    if hours < 10:
+        return clock(seconds)
+    return f"{hours} h" if hours < 100 else f"{round(hours / 24)} days"
+
+
+class RunLog:
+    """Prints a training's epochs and appends them, with date and time, to a log file. A `report` for `train`.
+
+    A resumed run continues the file of its first part. Use as a context manager.
+
+    Args:
+        path: The log file, in an existing folder.
+        epochs: Of the whole training.
+        echo: Prints a line.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, epochs: int, echo: Callable[[str], object] = print) -> None:
+        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._epochs, self._echo = epochs, echo
+        self._seconds: list[float] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+
+    def __call__(self, metrics: EpochMetrics) -> None:
+        """Report a finished epoch."""
+        self._seconds.append(metrics.seconds)
+        left = (self._epochs - metrics.epoch) * sum(self._seconds) / len(self._seconds)
+        self.say(epoch_line(metrics, self._epochs, left))
+
+    def say(self, text: str) -> None:
+        """Report anything else, in one line or several."""
+        self._echo(text)
+        now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z}"
+        self._file.writelines(f"{now}  {line}\n" for line in text.splitlines())
+        self._file.flush()
