@@ -8,12 +8,11 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from data.values import Say
-
-_STALE_SECONDS = 3600.0
 
 
 def md5_of(path: Path) -> str:
@@ -52,9 +51,9 @@ def appearing(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, pattern: str) -> list[Path]:
-    """What killed processes left under ``pattern``: entries nobody has written to for an hour."""
-    old = time.time() - _STALE_SECONDS
+def sweep(folder: Path, pattern: str, seconds: float = 3600.0) -> list[Path]:
+    """What killed processes left under ``pattern``: entries nobody has written to for so long."""
+    old = time.time() - seconds
     found = []
     for path in folder.glob(pattern):
         with contextlib.suppress(FileNotFoundError):
@@ -63,21 +62,43 @@ def sweep(folder: Path, pattern: str) -> list[Path]:
     return found
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 @contextlib.contextmanager
-def one_at_a_time(folder: Path, name: str, say: Say) -> Iterator[None]:
+def one_at_a_time(folders: Iterable[Path], name: str, say: Say) -> Iterator[bool]:
     """Hold a lock between processes, so that a node downloads and decodes once, not once per trial.
 
-    The lock belongs to an open file and so ends with its process, however that ends. Where it cannot be had (a
-    read-only folder, a file system without locks) the block runs all the same: everything it writes is written whole,
-    and only work is done twice.
+    The lock belongs to an open file and so ends with its process, however that ends. Where it cannot be had (all
+    folders are read-only, or their file systems have no locks) the block runs all the same: everything it writes is
+    written whole, and only work is done twice.
+
+    Args:
+        folders: Where the lock file may be; the first that can be written to is taken.
+        name: What is locked.
+        say: Told when another process has the lock.
+
+    Yields:
+        Whether this process has the lock.
     """
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context((folder / f".{name}.lock").open("w"))
+        for folder in folders:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another process that prepares {name}")
-                fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+                folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((folder / f".{name}.lock").open("w"))
+                _lock(file, f"waiting for another process that is preparing {name}", say)
+            except OSError:
+                continue
+            yield True
+            return
+        yield False
+
+
+def _lock(file: IO[str], waiting: str, say: Say) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say(waiting)
+        fcntl.flock(file, fcntl.LOCK_EX)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from data import folder, registry, store
+from data import registry, store
 from data.errors import DataError
 from data.files import one_at_a_time
+from data.folder import reading
+from data.folder.parts import scan
 from data.identity import DataIdentity
 from data.published import torchvision_sets
 from data.published.digits import read_digits
@@ -29,8 +31,9 @@ def inspect(source: Source, root: Path) -> DatasetInfo:
     entry = _entry(source)
     if entry.input_shape is not None and entry.classes is not None:
         return DatasetInfo(entry.input_shape, entry.classes, entry.train_size)
-    listing = folder.scan(source)
-    return DatasetInfo((3, listing.image_size, listing.image_size), listing.classes, len(listing.train))
+    listing = scan(source)
+    side = source.image_size or 0
+    return DatasetInfo((3, side, side), listing.classes, len(listing.train))
 
 
 def load_train(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
@@ -70,7 +73,7 @@ def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
     """
     entry = _entry(source)
     if entry.name == "folder":
-        return folder.identify(source, root, say)
+        return reading.identify(source, root, say)
     return DataIdentity(entry.name, entry.classes or ())
 
 
@@ -83,7 +86,7 @@ def ensure(source: Source, root: Path, *, say: Say = silent) -> None:
     """
     entry = _entry(source)
     if entry.torchvision_class:
-        with one_at_a_time(root / "prepared", entry.name, say):
+        with one_at_a_time(store.homes(root), entry.name, say):
             torchvision_sets.ensure(entry, root, download=True, repair=True, say=say)
 
 
@@ -101,28 +104,17 @@ def _load(source: Source, root: Path, part: Part, *, download: bool, say: Say) -
     if entry.name == "digits":
         return read_digits(part)
     if entry.name == "folder":
-        return _load_folder(source, root, part, say)
+        return reading.load(source, root, part, say)
     return _load_published(entry, root, part, download=download, say=say)
 
 
 def _load_published(entry: DatasetEntry, root: Path, part: Part, *, download: bool, say: Say) -> ImageSet:
     if found := store.fetch(torchvision_sets.origin(entry, part, root), root, silent):
         return found
-    with one_at_a_time(root / "prepared", entry.name, say):
+    with one_at_a_time(store.homes(root), entry.name, say):
         # The files are checked whenever they are not those that were prepared; another process may just have done so.
         if found := store.fetch(torchvision_sets.origin(entry, part, root), root, say):
             return found
         torchvision_sets.ensure(entry, root, download=download, repair=False, say=say)
         origin = torchvision_sets.origin(entry, part, root)
         return store.keep(origin, torchvision_sets.read(entry, part, root), root, say)
-
-
-def _load_folder(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
-    listing = folder.scan(source, say)
-    origin = folder.origin(source, listing, part)
-    if found := store.fetch(origin, root, silent):
-        return found
-    with one_at_a_time(root / "prepared", source.name, say):
-        if found := store.fetch(origin, root, say):
-            return found
-        return store.keep(origin, folder.read(source, listing, part, say), root, say)

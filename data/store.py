@@ -9,23 +9,28 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from time import monotonic
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from data.files import sweep, sync_folder
-from data.values import ImageSet, Part, Say
+from data.errors import DataError
+from data.files import appearing, sweep, sync_folder
+from data.values import ImageSet, Part, Say, Unreadable
 
-FORMAT = 1
+FORMAT = 2
 _ARRAYS = ("images", "labels")
+_SAVE_EVERY_SECONDS = 5.0
+_ABANDONED_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Origin:
         name: The dataset's name, the start of the folder's name.
         part: Which part of it.
         identity: What stays the same when the origin's content changes (as its path): an older copy gives way.
-        facts: Everything that decides what the arrays hold, as sizes and times of the files.
+        facts: Everything that decides what the arrays hold, as checksums or the state of the files.
     """
 
     name: str
@@ -46,108 +51,227 @@ class Origin:
 
     @property
     def folder_name(self) -> str:
-        """The folder's name: equal for equal origins and another for any other."""
-        text = json.dumps([FORMAT, self.identity, self.facts])
+        """The folder's name: equal for equal facts, wherever they come from, and another for any other."""
+        text = json.dumps([FORMAT, self.facts])
         return f"{self.name}-{self.part}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+class Batch(NamedTuple):
+    """Some images of a part, as they are read one after the other.
+
+    Attributes:
+        images: (k, C, H, W) uint8, those that can be read.
+        end: How many images of the part have been read with this batch.
+        unreadable: Position in the part and reason of those of the batch that cannot be read.
+    """
+
+    images: np.ndarray
+    end: int
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the arrays of a part are made, a batch at a time.
+
+    Attributes:
+        shape: (C, H, W) of an image.
+        labels: (n,) int64 of all images, those that turn out to be unreadable included.
+        classes: Class names.
+        read: Gives the batches from a position on. It may raise DataError.
+    """
+
+    shape: tuple[int, int, int]
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    read: Callable[[int], Iterator[Batch]]
 
 
 class _DamagedError(Exception):
     """A prepared folder that cannot be used, and why."""
 
 
-def file_facts(path: Path) -> tuple[str, int, int]:
-    """What tells one state of a file from another without reading it: path, bytes, time of change in nanoseconds."""
+def file_facts(path: Path) -> tuple[str, int, int, int, int]:
+    """What tells one state of a file from another without reading it: path, bytes, inode, and its two times.
+
+    The time of modification can be set by anybody, as by an archive that is unpacked; that of status change cannot.
+    """
     try:
         status = path.stat()
     except OSError:
-        return str(path), -1, -1  # A dangling link, for one. Reading it will say what is wrong.
-    return str(path), status.st_size, status.st_mtime_ns
+        return str(path), -1, -1, -1, -1  # A dangling link, for one. Reading it will say what is wrong.
+    return str(path), status.st_size, status.st_ino, status.st_mtime_ns, status.st_ctime_ns
 
 
-def fetch(origin: Origin, root: Path, say: Say) -> ImageSet | None:
-    """The prepared arrays of an origin, or None where there are none that can be trusted."""
-    for home in _homes(root):
-        folder = home / origin.folder_name
-        try:
-            if folder.is_dir():
-                return _open(folder)
-        except (_DamagedError, OSError) as error:
-            say(f"the prepared copy {folder} is damaged ({error}): it is made again")
-    return None
-
-
-def keep(origin: Origin, images: ImageSet, root: Path, say: Say) -> ImageSet:
-    """Store prepared arrays and give them back as memory maps.
-
-    Falls back to the user's cache folder where ``root`` cannot be written to, and to plain memory where neither can.
-
-    Args:
-        origin: What the arrays were made from.
-        images: The arrays, in memory.
-        root: The data folder.
-        say: Told of every fallback.
-    """
-    for home in _homes(root):
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            folder = _write(home, origin, images)
-            return _open(folder)
-        except (OSError, _DamagedError) as error:
-            say(f"cannot keep prepared images in {home} ({getattr(error, 'strerror', None) or error})")
-    say(f"{origin.name} is held in memory, once for every process that uses it")
-    return images
-
-
-def _homes(root: Path) -> Iterator[Path]:
+def homes(root: Path) -> Iterator[Path]:
     """Where prepared folders are looked for and written, best first."""
     yield root / "prepared"
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     yield Path(cache) / "imagetune" / "prepared"
 
 
-def _write(home: Path, origin: Origin, images: ImageSet) -> Path:
+def fetch(origin: Origin, root: Path, say: Say) -> ImageSet | None:
+    """The prepared arrays of an origin, or None where there are none that can be trusted."""
+    for home in homes(root):
+        folder = home / origin.folder_name
+        try:
+            if folder.is_dir():
+                return _open(folder, origin)
+        except (_DamagedError, OSError) as error:
+            say(f"the prepared copy {folder} is damaged ({error}); preparing it again")
+    return None
+
+
+def keep(origin: Origin, images: ImageSet, root: Path, say: Say) -> ImageSet:
+    """Store arrays and give them back as memory maps; see ``build``, which does so without having them in memory."""
+    total, channels, height, width = images.images.shape
+    whole = Batch(images.images.numpy(), total)
+    recipe = Recipe((channels, height, width), images.labels.numpy(), images.classes, lambda start: iter([whole]))
+    return build(origin, recipe, root, say)
+
+
+def build(origin: Origin, recipe: Recipe, root: Path, say: Say, *, alone: bool = False) -> ImageSet:
+    """Make prepared arrays, store them as they are made, and open them as memory maps.
+
+    Falls back to the user's cache folder where ``root`` cannot be written to, and to plain memory where neither can.
+
+    Args:
+        origin: What the arrays are made from.
+        recipe: How.
+        root: The data folder.
+        say: Told of every fallback.
+        alone: Whether this process has the lock. Then what a killed process has left of the same arrays is continued.
+
+    Raises:
+        DataError: The recipe's.
+    """
+    for home in homes(root):
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            return _open(_write(home, origin, recipe, say, alone=alone), origin)
+        except (OSError, _DamagedError) as error:
+            say(f"cannot store prepared images in {home} ({getattr(error, 'strerror', None) or error})")
+    say(f"{origin.name} is kept in memory, once for every process that uses it")
+    return _in_memory(recipe)
+
+
+def _in_memory(recipe: Recipe) -> ImageSet:
+    images = np.empty((len(recipe.labels), *recipe.shape), np.uint8)
+    unreadable: list[Unreadable] = []
+    filled = 0
+    for batch in recipe.read(0):
+        images[filled : filled + len(batch.images)] = batch.images
+        filled += len(batch.images)
+        unreadable += batch.unreadable
+    labels = _readable(recipe.labels, unreadable)
+    return ImageSet(torch.from_numpy(images[:filled]), torch.from_numpy(labels), recipe.classes, tuple(unreadable))
+
+
+def _readable(labels: np.ndarray, unreadable: list[Unreadable]) -> np.ndarray:
+    return np.delete(labels, [position for position, _ in unreadable])
+
+
+def _write(home: Path, origin: Origin, recipe: Recipe, say: Say, *, alone: bool) -> Path:
     """Write a folder under a temporary name, then give it its own in one step."""
-    for left in sweep(home, ".partial-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    folder = home / origin.folder_name
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home))
+    folder, partial = home / origin.folder_name, home / f".partial-{origin.folder_name}"
+    for left in sweep(home, ".partial-*", _ABANDONED_SECONDS):
+        if left != partial:
+            shutil.rmtree(left, ignore_errors=True)
+    if alone:
+        partial.mkdir(exist_ok=True)
+    else:
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home))
     try:
-        for name, array in zip(_ARRAYS, (images.images.numpy(), images.labels.numpy()), strict=True):
-            with _synced(partial / f"{name}.npy") as file:
-                np.save(file, array)
+        unreadable = _write_images(partial, recipe, say)
+        labels = _readable(recipe.labels, unreadable)
+        with _synced(partial / "labels.npy") as file:
+            np.save(file, labels)
         meta = {
             "format": FORMAT,
             "identity": origin.identity,
-            "shape": list(images.images.shape),
+            "shape": [len(labels), *recipe.shape],
             "bytes": {name: (partial / f"{name}.npy").stat().st_size for name in _ARRAYS},
-            "classes": list(images.classes),
-            "skipped": images.skipped,
+            "classes": list(recipe.classes),
+            "unreadable": unreadable,
         }
         with _synced(partial / "meta.json") as file:
             file.write(json.dumps(meta).encode())
         partial.chmod(0o755)
-        _put(partial, folder)
-    finally:
+        _put(partial, folder, origin)
+    except (DataError, OSError):
         shutil.rmtree(partial, ignore_errors=True)
+        raise
+    finally:
+        if not alone:
+            shutil.rmtree(partial, ignore_errors=True)
     _remove_older(home, origin)
     return folder
+
+
+def _write_images(partial: Path, recipe: Recipe, say: Say) -> list[Unreadable]:
+    """Write ``images.npy`` batch by batch, noting now and then how far it is; go on where a killed process ended."""
+    image_bytes, total = math.prod(recipe.shape), len(recipe.labels)
+    path, note = partial / "images.npy", partial / "progress.json"
+    done, unreadable = _written(path, note)
+    if done:
+        say(f"continuing an interrupted preparation: {done:,} of {total:,} images are ready")
+    saved = monotonic()
+    with path.open("r+b" if done else "wb") as file:
+        start = _write_header(file, total, recipe.shape)
+        file.truncate(start + (done - len(unreadable)) * image_bytes)
+        file.seek(0, os.SEEK_END)
+        for batch in recipe.read(done):
+            file.write(np.ascontiguousarray(batch.images).data)
+            done = batch.end
+            unreadable += batch.unreadable
+            if monotonic() - saved > _SAVE_EVERY_SECONDS:
+                _sync(file)
+                with appearing(note) as new:
+                    new.write_text(json.dumps([done, unreadable]), encoding="utf-8")
+                saved = monotonic()
+        file.seek(0)
+        _write_header(file, total - len(unreadable), recipe.shape)
+        _sync(file)
+    note.unlink(missing_ok=True)
+    return unreadable
+
+
+def _written(path: Path, note: Path) -> tuple[int, list[Unreadable]]:
+    """How many images a killed process has read, and which of them cannot be."""
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        done, unreadable = json.loads(note.read_text(encoding="utf-8"))
+        if path.is_file():
+            return int(done), [(int(position), str(reason)) for position, reason in unreadable]
+    return 0, []
+
+
+def _write_header(file: BinaryIO, images: int, shape: tuple[int, int, int]) -> int:
+    """Write the header of a NumPy file, and give its length: NumPy leaves room in it for any number of images."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": (images, *shape)}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
 def _synced(path: Path) -> Iterator[BinaryIO]:
     """A new file whose content is on the disk, not only on its way there, when the block ends."""
-    with path.open("xb") as file:
+    with path.open("wb") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
+        _sync(file)
 
 
-def _put(partial: Path, folder: Path) -> None:
+def _put(partial: Path, folder: Path, origin: Origin) -> None:
     """Rename ``partial`` to ``folder``; a whole folder that is there already, from another process, is as good."""
     sync_folder(partial)
     if folder.is_dir():
         with contextlib.suppress(_DamagedError, OSError):
-            _open(folder)
+            _open(folder, origin)
+            shutil.rmtree(partial)
             return
         shutil.rmtree(folder)
     with contextlib.suppress(FileExistsError):
@@ -169,20 +293,30 @@ def _remove_older(home: Path, origin: Origin) -> None:
                 shutil.rmtree(meta.parent, ignore_errors=True)
 
 
-def _open(folder: Path) -> ImageSet:
+def _open(folder: Path, origin: Origin) -> ImageSet:
     """Map a prepared folder, checking shapes, types and lengths against what was written."""
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
         shape, lengths = tuple(meta["shape"]), meta["bytes"]
         images, labels = (_map(folder / f"{name}.npy", lengths[name]) for name in _ARRAYS)
-        found = ImageSet(images, labels, tuple(meta["classes"]), int(meta["skipped"]))
+        unreadable = tuple((int(position), str(reason)) for position, reason in meta["unreadable"])
+        found = ImageSet(images, labels, tuple(meta["classes"]), unreadable)
+        identity = str(meta["identity"])
     except (ValueError, KeyError, TypeError) as error:
         raise _DamagedError(str(error)) from error
     if found.images.dtype != torch.uint8 or found.labels.dtype != torch.int64:
-        raise _DamagedError(f"it holds {found.images.dtype} images and {found.labels.dtype} labels")
+        raise _DamagedError(f"it has {found.images.dtype} images and {found.labels.dtype} labels")
     if tuple(images.shape) != shape or tuple(labels.shape) != shape[:1]:
-        raise _DamagedError(f"it holds images {tuple(images.shape)} and labels {tuple(labels.shape)}, not {shape}")
+        raise _DamagedError(f"it has images {tuple(images.shape)} and labels {tuple(labels.shape)}, not {shape}")
+    if identity != origin.identity:
+        _adopt(folder / "meta.json", meta, origin)
     return found
+
+
+def _adopt(path: Path, meta: dict[str, object], origin: Origin) -> None:
+    """Note that a copy now belongs to another place with the same content, as images that were moved."""
+    with contextlib.suppress(OSError), appearing(path) as new:
+        new.write_text(json.dumps(meta | {"identity": origin.identity}), encoding="utf-8")
 
 
 def _map(path: Path, length: int) -> Tensor:

@@ -4,17 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # Listing datasets must not cost an import of torch.
     from torch import Tensor
 
+MAX_PIXELS = 178_956_970
+"""Width times height of the largest image that Pillow opens by itself."""
+
 Part = Literal["train", "test"]
 Say = Callable[[str], None]
+Unreadable = tuple[int, str]
+"""Position of an image in its part, and why it cannot be read."""
 
 
 def silent(message: str) -> None:
-    """Tell nobody: the default where a caller wants no progress."""
+    """Ignore a message: the default where a caller wants no progress."""
+
+
+class Progress:
+    """Tells every few seconds how far a task over many images is, and how long it will still take."""
+
+    every_seconds = 5.0
+
+    def __init__(self, verb: str, total: int, say: Say, done: int = 0) -> None:
+        """Start the clock.
+
+        Args:
+            verb: What is done to the images, as in "decoded".
+            total: How many there are.
+            say: Told of progress.
+            done: How many were done before.
+        """
+        self._verb, self._total, self._say, self._done = verb, total, say, done
+        self._first = done
+        self._started = self._told = monotonic()
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+        self._done += count
+        now = monotonic()
+        if now - self._told < self.every_seconds:
+            return
+        self._told = now
+        left = (now - self._started) / (self._done - self._first) * (self._total - self._done)
+        self._say(f"{self._verb} {self._done:,} of {self._total:,} images, about {_duration(left)} left")
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 @dataclass(frozen=True)
@@ -28,6 +73,8 @@ class Source:
         test_fraction: Share of the images kept for the test part where the folder has no ``train/`` and ``test/``.
         split_seed: Seed of that split.
         skip_unreadable: Leave out and count images that cannot be read, instead of refusing (``folder`` only).
+        max_pixels: Images with more pixels (width times height) are refused, as a small file can claim a size that
+            fills the memory (``folder`` only). The default is Pillow's.
     """
 
     name: str
@@ -36,6 +83,7 @@ class Source:
     test_fraction: float = 0.2
     split_seed: int = 42
     skip_unreadable: bool = False
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)
@@ -46,13 +94,19 @@ class ImageSet:
         images: (N, C, H, W) uint8. Usually a copy-on-write memory map: treat it as read-only.
         labels: (N,) int64, positions in ``classes``.
         classes: Class names.
-        skipped: Images left out because they could not be read.
+        unreadable: Of each image that was left out because it cannot be read: its position among all images of the
+            part, and why.
     """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
-    skipped: int = 0
+    unreadable: tuple[Unreadable, ...] = ()
+
+    @property
+    def skipped(self) -> int:
+        """Images left out because they cannot be read."""
+        return len(self.unreadable)
 
 
 @dataclass(frozen=True)

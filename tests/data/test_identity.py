@@ -13,23 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data import DataIdentity, Source, identify
-from tests.data.test_folder import picture
+from tests.data.folder.pictures import folder_of, picture, source_of
 
 CLASSES = ("blue", "green", "red")
 
 
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
-    """Three classes of five images, no two of them alike."""
-    folder = tmp_path / "images"
-    for position, name in enumerate(CLASSES):
-        for number in range(5):
-            picture(folder / name / f"{number}.png", grey=50 * position + number)
-    return folder
+    return folder_of(tmp_path / "images", CLASSES)
 
 
 def identity_of(folder: Path, root: Path) -> DataIdentity:
-    return identify(Source("folder", path=str(folder), image_size=8), root)
+    return identify(source_of(folder), root)
 
 
 def swap(folder: Path) -> None:

@@ -27,7 +27,7 @@ SHARED_BYTES = 50 << 20
 
 def some_images(seed: int = 0, n: int = 7) -> ImageSet:
     images = torch.randint(0, 256, (n, 3, 4, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
-    return ImageSet(images, torch.arange(n), ("cat", "chien à poil"), skipped=2)
+    return ImageSet(images, torch.arange(n), ("cat", "chien à poil"))
 
 
 def same(one: ImageSet | None, other: ImageSet) -> bool:
@@ -35,7 +35,7 @@ def same(one: ImageSet | None, other: ImageSet) -> bool:
         one is not None
         and one.images.equal(other.images)
         and one.labels.equal(other.labels)
-        and (one.classes, one.skipped) == (other.classes, other.skipped)
+        and (one.classes, one.unreadable) == (other.classes, other.unreadable)
     )
 
 
@@ -59,13 +59,21 @@ def test_torch_takes_the_map_without_complaint_and_writing_stays_private(root: P
 def test_another_origin_is_another_copy_and_an_older_state_gives_way(root: Path) -> None:
     store.keep(ORIGIN, some_images(), root, silent)
     changed = Origin("set", "train", ORIGIN.identity, (1, "another fact"))
-    elsewhere = Origin("set", "train", "another place", ORIGIN.facts)
+    elsewhere = Origin("set", "train", "another place", (1, "fact of the other place"))
     test = Origin("set", "test", ORIGIN.identity, ORIGIN.facts)
     assert all(store.fetch(other, root, silent) is None for other in (changed, elsewhere, test))
     for other in (changed, elsewhere, test):
         store.keep(other, some_images(1), root, silent)
     assert store.fetch(ORIGIN, root, silent) is None
     assert all(same(store.fetch(other, root, silent), some_images(1)) for other in (changed, elsewhere, test))
+
+
+def test_the_same_content_elsewhere_is_the_same_copy_and_goes_with_its_last_place(root: Path) -> None:
+    store.keep(ORIGIN, some_images(), root, silent)
+    moved = Origin("set", "train", "another place", ORIGIN.facts)
+    assert same(store.fetch(moved, root, silent), some_images())
+    store.keep(Origin("set", "train", "another place", (2,)), some_images(1), root, silent)
+    assert store.fetch(ORIGIN, root, silent) is None
 
 
 def cut_images(folder: Path) -> None:
@@ -109,7 +117,7 @@ def test_a_damaged_copy_is_noticed_said_and_made_again(root: Path, harm: Callabl
     told: list[str] = []
     assert store.fetch(ORIGIN, root, told.append) is None
     assert "is damaged" in told[0]
-    assert "it is made again" in told[0]
+    assert "preparing it again" in told[0]
     assert same(store.keep(ORIGIN, some_images(), root, silent), some_images())
     assert same(store.fetch(ORIGIN, root, silent), some_images())
 
@@ -120,7 +128,7 @@ def test_a_read_only_root_falls_back_to_the_users_cache_and_says_so(root: Path, 
     told: list[str] = []
     assert same(store.keep(ORIGIN, some_images(), root, told.append), some_images())
     assert (user_cache / "imagetune" / "prepared" / ORIGIN.folder_name).is_dir()
-    assert told == [f"cannot keep prepared images in {root / 'prepared'} (File exists)"]
+    assert told == [f"cannot store prepared images in {root / 'prepared'} (File exists)"]
     assert same(store.fetch(ORIGIN, root, silent), some_images())
 
 
@@ -129,8 +137,8 @@ def test_with_nowhere_to_write_the_images_stay_in_memory(root: Path, user_cache:
     (user_cache / "imagetune").write_text("a file")
     told: list[str] = []
     kept = store.keep(ORIGIN, images := some_images(), root, told.append)
-    assert kept is images
-    assert "set is held in memory" in told[-1]
+    assert same(kept, images)
+    assert "set is kept in memory" in told[-1]
 
 
 def test_a_full_disk_leaves_nothing_behind(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,12 +152,12 @@ def test_a_full_disk_leaves_nothing_behind(root: Path, monkeypatch: pytest.Monke
     assert list((root / "prepared").iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_swept_after_an_hour(root: Path) -> None:
+def test_what_a_killed_process_left_is_swept_after_a_day(root: Path) -> None:
     old, new = root / "prepared" / ".partial-old", root / "prepared" / ".partial-new"
     for folder in (old, new):
         folder.mkdir(parents=True)
         (folder / "images.npy").write_text("half")
-    long_ago = time.time() - 4000
+    long_ago = time.time() - 90_000
     os.utime(old, (long_ago, long_ago))
     store.keep(ORIGIN, some_images(), root, silent)
     assert (old.exists(), new.exists()) == (False, True)
@@ -170,7 +178,7 @@ def test_several_processes_at_once_end_with_one_whole_copy(root: Path) -> None:
 def test_one_process_waits_for_another_and_a_dead_one_holds_nothing(root: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from data.files import one_at_a_time\n"
-        "with one_at_a_time(Path(sys.argv[1]), 'set', print):\n    print('held', flush=True); time.sleep(60)"
+        "with one_at_a_time([Path(sys.argv[1])], 'set', print):\n    print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
@@ -181,8 +189,8 @@ def test_one_process_waits_for_another_and_a_dead_one_holds_nothing(root: Path) 
         told.append(line)
         holder.kill()
 
-    with one_at_a_time(root, "set", say):
-        assert told == ["waiting for another process that prepares set"]
+    with one_at_a_time([root], "set", say):
+        assert told == ["waiting for another process that is preparing set"]
     holder.wait()
     holder.stdout.close()
 

@@ -36,6 +36,7 @@ SPLIT_FIELDS = (
     "data.split_seed",
     "data.train_limit",
     "data.skip_unreadable",
+    "data.max_pixels",
 )
 """The fields that decide which images there are and which part each is in.
 
@@ -153,6 +154,7 @@ class DataSpec(Frozen):
     split_seed: Annotated[int, Ge(0), Lt(2**32)] = 42
     train_limit: Annotated[int, Ge(1)] | None = None
     skip_unreadable: bool = False
+    max_pixels: Annotated[int, Ge(1)] = data.Source.max_pixels
     normalize: Normalize = "half"
     augment: Augment = ()
 
@@ -190,4 +192,5 @@ class DataSpec(Frozen):
             test_fraction=self.test_fraction,
             split_seed=self.split_seed,
             skip_unreadable=self.skip_unreadable,
+            max_pixels=self.max_pixels,
         )

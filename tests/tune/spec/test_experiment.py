@@ -76,6 +76,7 @@ def data_trees(draw: st.DrawFn) -> dict[str, Any]:
         "split_seed": draw(st.integers(0, 2**32 - 1)),
         "train_limit": draw(st.none() | st.integers(1, 10**9)),
         "skip_unreadable": draw(st.booleans()),
+        "max_pixels": draw(st.integers(1, 10**9)),
         "normalize": draw(
             st.sampled_from(["half", "dataset", "none"])
             | st.fixed_dictionaries({"mean": per_channel, "std": per_channel})
@@ -175,7 +176,7 @@ def test_the_properties_cover_every_field() -> None:
     """A field that is added to the specification must be added above."""
     assert set(DataSpec.model_fields) == {
         *("name", "path", "image_size", "validation_fraction", "test_fraction", "split_seed"),
-        *("train_limit", "skip_unreadable", "normalize", "augment"),
+        *("train_limit", "skip_unreadable", "max_pixels", "normalize", "augment"),
     }
     made = Experiment.model_validate({"data": {"name": "digits"}, "model": {"name": "mnist_mlr"}}).to_tree()
     assert set(made) == {"data", "model", "training", "seed"}

@@ -186,6 +186,7 @@ IMAGES = {
     "data.test_fraction": "{float: [0.1, 0.5]}",
     "data.train_limit": "{int: [100, 200]}",
     "data.skip_unreadable": "{choice: [true, false]}",
+    "data.max_pixels": "{int: [100, 200]}",
 }
 
 
@@ -213,7 +214,7 @@ def test_a_recorded_search_of_before_that_searched_them_can_be_read(desk: Desk, 
     text = search(LR, f"{field}: {IMAGES[field]}")
     assert field in desk.search(text, with_data=False).space.domains
     fixed = "digits" if field == "data.name" else "false" if field == "data.skip_unreadable" else "0.2"
-    if field in ("data.split_seed", "data.train_limit"):
+    if field in ("data.split_seed", "data.train_limit", "data.max_pixels"):
         fixed = "150"
     assert list(desk.search(text, f"{field}={fixed}").space.domains) == ["training.optimizer.lr"]
 

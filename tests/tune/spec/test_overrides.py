@@ -128,7 +128,7 @@ def test_an_option_of_one_augmentation_keeps_the_others_that_are_listed(desk: De
         ("training.optimzer.lr=3", ["override: training.optimzer: unknown; did you mean optimizer? legal: averaging, batch_size, beta, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads"]),
         ("training.epochs.x=1", ['override: training.epochs: {"x": 1} is of the wrong type; legal: a whole number']),
         ("model.hidden=3", ["override: model.hidden: unknown; legal: name"]),
-        ('data={"a\\nb": 1, name: digits}', [r"override: data.a\nb: unknown; legal: augment, image_size, name, normalize, path, skip_unreadable, split_seed, test_fraction, train_limit, validation_fraction"]),
+        ('data={"a\\nb": 1, name: digits}', [r"override: data.a\nb: unknown; legal: augment, image_size, max_pixels, name, normalize, path, skip_unreadable, split_seed, test_fraction, train_limit, validation_fraction"]),
         ("search.trialz=3", ["override: search.trialz: unknown; did you mean trials? legal: concurrent, epoch_timeout, failures, metric, mode, resources, retention, sampler, scheduler, seed, time_budget, trials"]),
         ("search=3", ["override: search: 3 is of the wrong type; legal: a mapping of names to values"]),
         ("constraints.parameterz={}", ["override: constraints.parameterz: unknown; did you mean parameters? legal: mult_adds, parameters"]),

@@ -104,7 +104,7 @@ def test_folders_that_cannot_be_used(desk: Desk, folder: Path) -> None:
     ]
     lines = desk.refusal(desk.experiment, EXPERIMENT, *own, f"data.path={folder / 'cats'}")
     assert len(lines) == 1
-    assert lines[0].startswith(f"override: data.path: {folder / 'cats'} holds ")
+    assert lines[0].startswith(f"override: data.path: {folder / 'cats'} has ")
 
 
 def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
@@ -126,7 +126,7 @@ def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
         "FILE: serch: unknown; did you mean search? legal: constraints, data, experiment, first, made_with, model, search, seed, space, training",
         "override: 'nothing' is not an override; legal: dotted.name=value",
         "FILE: data.augment.crp: unknown; did you mean crop? legal: crop, cutmix, cutout, flip, jitter, mixup, rotation, scale, translation, vertical_flip",
-        "FILE: data.splitseed: unknown; did you mean split_seed? legal: augment, image_size, name, normalize, path, skip_unreadable, split_seed, test_fraction, train_limit, validation_fraction",
+        "FILE: data.splitseed: unknown; did you mean split_seed? legal: augment, image_size, max_pixels, name, normalize, path, skip_unreadable, split_seed, test_fraction, train_limit, validation_fraction",
         "FILE: model.cnn_layers: 99 is out of range; legal: <= 64",
         "FILE: model.activation: 'rellu' is unknown; did you mean relu? legal: gelu, leaky_relu, mish, relu, silu",
         "override: training.epochs: 'x' is of the wrong type; legal: a whole number",

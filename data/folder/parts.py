@@ -1,0 +1,261 @@
+"""Which folders of the user's are classes, which are the train and the test part, and which images belong to them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.errors import DataError
+from data.folder.listing import LeftOut, entries, folders_in, images_below, is_system, printable, shortened
+from data.identity import Labels
+from data.splits import split
+from data.values import Part, Source
+
+_ROLES = {
+    "train": ("train", "training", "trn"),
+    "test": ("test", "tests", "testing", "tst"),
+    "validation": (
+        "val", "vals", "valid", "validation", "dev", "eval", "evaluation", "holdout", "hold out", "held out",
+    ),
+}  # fmt: skip
+_ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
+_FILLER = (
+    r"(?:data|dataset|set|sets|split|part|folder|dir|images?|imgs?|pictures|photos|samples|files|(?:19|20)?\d\d|\d)"
+)
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies in a user's folder.
+
+    Attributes:
+        root: The folder.
+        classes: Names of the class folders, sorted.
+        paths: Of each image, its path below ``root``: by class and then by path; where the user has divided the
+            images, those of the train part come first.
+        labels: (n,) int64, positions in ``classes``.
+        train: Positions in ``paths`` of the train part, sorted.
+        test: The same of the test part.
+        notes: What the user should know, a sentence each.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    paths: list[str]
+    labels: Labels
+    train: Labels
+    test: Labels
+    notes: tuple[str, ...]
+
+    def positions(self, part: Part) -> Labels:
+        """Positions in ``paths`` of the images of one part."""
+        return self.train if part == "train" else self.test
+
+
+def scan(source: Source) -> Listing:
+    """List a user's folder without opening an image.
+
+    Where the folder has one folder for the train part and one for the test part, in any usual spelling (``train``,
+    ``Training``, ``test_set``), they are the parts and need the same class folders inside. Else every folder is a
+    class, and a stratified ``test_fraction`` of the images is the test part. Class folders are searched to any depth,
+    through symbolic links; hidden names are left out.
+
+    Raises:
+        DataError: The folder cannot be used; the text names what is wrong in it and what to do.
+    """
+    root = _checked(source)
+    left = LeftOut()
+    notes: list[str] = []
+    folders = folders_in(str(root), "", left)
+    _check_names(root, folders)
+    parts = _part_folders(root, folders, notes)
+    if parts:
+        classes, paths, labels, in_train = _given_parts(root, parts, left)
+        train, test = np.arange(in_train), np.arange(in_train, len(paths))
+    else:
+        classes, paths, labels = _class_images(root, "", folders, left)
+        _check_no_parts_inside(root, paths)
+        train, test = _carve(root, labels, source)
+        _note_single_images(root, classes, labels, notes)
+    _check_names(root, paths)
+    notes += _similar_names(root, classes)
+    if text := left.text():
+        notes.append(f"not used in {root}: {text}")
+    return Listing(root, classes, paths, labels, train, test, tuple(notes))
+
+
+def _checked(source: Source) -> Path:
+    if not source.path:
+        raise DataError("data.path is required with data.name=folder: the folder with your images")
+    _check_names(Path("data.path"), [source.path])
+    if source.image_size is None or source.image_size < 1:
+        raise DataError(
+            "data.image_size is required with data.name=folder: the side in pixels to resize images to, at least 1 "
+            f"(got {source.image_size})"
+        )
+    root = Path(source.path).expanduser()
+    if not root.exists():
+        raise DataError(f"data.path {root} does not exist")
+    if not root.is_dir():
+        raise DataError(f"data.path {root} is not a folder")
+    return root
+
+
+def _check_names(root: Path, paths: list[str]) -> None:
+    """Refuse names that are no UTF-8: they could be neither printed nor recorded."""
+    wrong = [path for path in paths if printable(path) != path]
+    if wrong:
+        raise DataError(
+            f"{len(wrong):,} {'name' if len(wrong) == 1 else 'names'} in {root} cannot be read as UTF-8: "
+            f"{shortened(map(printable, wrong), _MOST_NAMED)}; rename them (convmv does it for whole folders)"
+        )
+
+
+def role_of(name: str) -> str | None:
+    """Which part a folder's name stands for (``train``, ``test`` or ``validation``), in any usual spelling, or None."""
+    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold())
+    plain = [re.sub(f"{_FILLER}$", "", word) if word not in _ROLE_OF else word for word in words]
+    return _ROLE_OF.get(" ".join(filter(None, plain)))
+
+
+def _part_folders(root: Path, folders: list[str], notes: list[str]) -> tuple[str, str] | None:
+    """The folders of the train and the test part, or None where every folder is a class.
+
+    Raises:
+        DataError: A folder is named like a part, but cannot be one: it might be a class or a part.
+    """
+    roles = {name: role for name in folders if (role := role_of(name))}
+    if not roles:
+        return None
+    classes = [name for name in folders if name not in roles]
+    train, test = ([name for name, role in roles.items() if role == wanted] for wanted in ("train", "test"))
+    flat = [name for name in train + test if not _has_folders(root / name)]
+    if len(train) == len(test) == 1 and not flat:
+        if unused := [f"{name}/" for name in folders if name not in (*train, *test)]:
+            notes.append(f"{root} has {train[0]}/ and {test[0]}/; not used: {shortened(unused, _MOST_NAMED)}")
+        return train[0], test[0]
+    if list(roles) == train == flat and len(train) == 1 and len(classes) > 1:
+        notes.append(f"{train[0]}/ in {root} is taken as a class: it has images, and no class folders")
+        return None
+    raise DataError(_unclear(root, train, test, [name for name in roles if name not in (*train, *test)], classes, flat))
+
+
+def _unclear(
+    root: Path, train: list[str], test: list[str], validation: list[str], classes: list[str], flat: list[str]
+) -> str:
+    """What is wrong with folders that are named like parts, and what to do."""
+    for names, part in ((train, "train"), (test, "test")):
+        if len(names) > 1:
+            text = f"{root} has {len(names)} folders for the {part} part, {', '.join(names)}; keep one of them"
+            break
+    else:
+        if train and test:
+            text = f"{root} has {train[0]}/ and {test[0]}/, but {flat[0]}/ has no class folders; add one for each class"
+        elif train:
+            text = (
+                f"{root} has {train[0]}/ but no test/; add test/ with the same class folders, or use "
+                f"data.path={root / train[0]} to have a test part taken from it"
+            )
+            if validation:
+                text += f", or rename {validation[0]}/ to test/"
+        else:
+            others = ", ".join(f"{name}/" for name in (*test, *validation))
+            text = f"{root} has {others} but no train/; put the class folders to train on into train/"
+    if classes:
+        odd = (*train, *test, *validation)[0]
+        text += f"; if {odd}/ is a class, rename it, for example to class_{odd}"
+    return text
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(entry.is_dir() and not is_system(entry.name) for entry in entries(str(folder)))
+
+
+def _given_parts(root: Path, parts: tuple[str, str], left: LeftOut) -> tuple[tuple[str, ...], list[str], Labels, int]:
+    """Classes, paths and labels of images that the user has divided, and how many of them are the train part."""
+    folders = [folders_in(str(root / part), f"{part}/", left) for part in parts]
+    if folders[0] != folders[1]:
+        only = [
+            f"only in {part}/: {shortened(extra, _MOST_NAMED)}"
+            for part, mine, other in zip(parts, folders, folders[::-1], strict=True)
+            if (extra := sorted(set(mine) - set(other)))
+        ]
+        raise DataError(f"the classes of {parts[0]}/ and {parts[1]}/ in {root} differ: {'; '.join(only)}")
+    (classes, train, train_labels), (_, test, test_labels) = (
+        _class_images(root, f"{part}/", names, left) for part, names in zip(parts, folders, strict=True)
+    )
+    return classes, train + test, np.concatenate([train_labels, test_labels]), len(train)
+
+
+def _class_images(
+    root: Path, prefix: str, folders: list[str], left: LeftOut
+) -> tuple[tuple[str, ...], list[str], Labels]:
+    """The classes of a folder, and its images with their labels; every class has at least one image."""
+    place = root / prefix
+    if not folders:
+        found = f"only {text}" if (text := left.text()) else "nothing"
+        raise DataError(f"{place} has no class folders ({found}); it needs one folder per class with its images")
+    if len(folders) == 1:
+        hint = f"; if its folders are the classes, use data.path={place / folders[0]}"
+        raise DataError(
+            f"{place} has a single class, {folders[0]!r}; a classifier needs at least two"
+            f"{hint if _has_folders(place / folders[0]) else ''}"
+        )
+    images = [images_below(str(root), prefix + name, left) for name in folders]
+    counts = [len(paths) for paths in images]
+    if empty := [repr(name) for name, count in zip(folders, counts, strict=True) if not count]:
+        found = f" (not used: {text})" if (text := left.text()) else ""
+        raise DataError(
+            f"no image in {place} for class {shortened(empty, _MOST_NAMED)}{found}; add some, or remove the folder"
+        )
+    labels = np.repeat(np.arange(len(folders), dtype=np.int64), counts)
+    return tuple(folders), [path for paths in images for path in paths], labels
+
+
+def _check_no_parts_inside(root: Path, paths: list[str]) -> None:
+    """Refuse class folders that have a train and a test part inside: they would be mixed."""
+    inner: dict[str, dict[str, str]] = {}
+    for name, folder in {tuple(path.split("/")[:2]) for path in paths if path.count("/") > 1}:
+        if role := role_of(folder):
+            inner.setdefault(name, {})[role] = folder
+    for name, roles in sorted(inner.items()):
+        if {"train", "test"} <= roles.keys():
+            raise DataError(
+                f"class folder {name!r} in {root} has {roles['train']}/ and {roles['test']}/ inside; parts go outside, "
+                f"as train/{name}/ and test/{name}/"
+            )
+
+
+def _carve(root: Path, labels: Labels, source: Source) -> tuple[Labels, Labels]:
+    try:
+        parts = split(torch.from_numpy(labels), source.test_fraction, source.split_seed)
+    except DataError as error:
+        raise DataError(f"no test part can be taken from {root} (data.test_fraction): {error}") from error
+    return parts.train.numpy(), parts.validation.numpy()
+
+
+def _note_single_images(root: Path, classes: tuple[str, ...], labels: Labels, notes: list[str]) -> None:
+    counts = np.bincount(labels, minlength=len(classes))
+    if single := [repr(name) for name, count in zip(classes, counts.tolist(), strict=True) if count == 1]:
+        which = f"class {single[0]} in {root} has" if len(single) == 1 else f"{len(single):,} classes in {root} have"
+        listed = "" if len(single) == 1 else f" ({shortened(single, _MOST_NAMED)})"
+        notes.append(f"{which} a single image{listed}: it is used for training, never for validation or test")
+
+
+def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
+    """A note on classes whose names look the same: a slip more often than intended."""
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+    pairs = [" and ".join(ascii(name) for name in names) for names in alike.values() if len(names) > 1]
+    if not pairs:
+        return []
+    return [
+        f"classes in {root} differ only in upper and lower case or in Unicode form: {shortened(pairs, _MOST_NAMED)}"
+    ]

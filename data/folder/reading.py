@@ -1,0 +1,238 @@
+"""The user's images as prepared arrays, and as an identity by content."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from data import store
+from data.errors import DataError
+from data.files import cores, one_at_a_time
+from data.folder.index import Facts, content_hashes, file_facts
+from data.folder.listing import shortened
+from data.folder.parts import Listing, scan
+from data.identity import HASH_BYTES, DataIdentity, Hashes
+from data.store import Batch, Origin, Recipe
+from data.values import MAX_PIXELS, ImageSet, Part, Progress, Say, Source, Unreadable
+
+_BATCH_BYTES = 1 << 20
+_MOST_PER_BATCH = 64
+_MOST_NAMED = 20
+_PARTS: tuple[Part, Part] = ("train", "test")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class _Images:
+    """A user's folder as it is now: what is listed, the hash of each file, and the facts the hashes go with."""
+
+    listing: Listing
+    hashes: Hashes
+    facts: Facts
+
+
+def _look(source: Source, root: Path, say: Say) -> _Images:
+    listing = scan(source)
+    return _Images(listing, *content_hashes(listing.root, listing.paths, root, say))
+
+
+def identify(source: Source, root: Path, say: Say) -> DataIdentity:
+    """The identity of a user's folder; see ``data.identify``."""
+    from data.decode import DECODER_VERSION
+
+    found = _look(source, root, say)
+    listing = found.listing
+    train, test = ((listing.labels[i], found.hashes[i]) for i in (listing.train, listing.test))
+    return DataIdentity("folder", listing.classes, DECODER_VERSION, *train, *test)
+
+
+def load(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
+    """One part of a user's folder. Both are prepared, so that images that cannot be read are all known at once.
+
+    Raises:
+        DataError: The folder cannot be used; or images cannot be read and may not be skipped; or nothing is left of a
+            class, or of the part.
+    """
+    found = _look(source, root, say)
+    listing = found.listing
+    for note in (*listing.notes, *_repeated(found)):
+        say(note)
+    if not len(listing.positions(part)):
+        raise DataError(f"{listing.root} has no {part} images; raise data.test_fraction (now {source.test_fraction})")
+    sets = {each: _prepared(source, found, each, root, say) for each in _PARTS if len(listing.positions(each))}
+    unreadable = [
+        (listing.paths[listing.positions(each)[position]], reason)
+        for each, images in sets.items()
+        for position, reason in images.unreadable
+    ]
+    if unreadable:
+        _tell_unreadable(source, listing, unreadable, say)
+    present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
+    listed = np.bincount(listing.labels[listing.positions(part)], minlength=len(listing.classes))
+    if lost := [repr(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
+        raise DataError(f"no {part} image of class {shortened(lost)} in {listing.root} can be read; replace them")
+    return sets[part]
+
+
+def _tell_unreadable(source: Source, listing: Listing, unreadable: list[tuple[str, str]], say: Say) -> None:
+    """Name images that cannot be read: all together, in an error or, where they may be skipped, in a message."""
+    count = f"{len(unreadable):,} of {len(listing.paths):,} images in {listing.root}"
+    lines = [f"  {path}: {reason}" for path, reason in unreadable[:_MOST_NAMED]]
+    if len(unreadable) > _MOST_NAMED:
+        lines.append(f"  and {len(unreadable) - _MOST_NAMED:,} more")
+    if source.skip_unreadable:
+        say("\n".join([f"skipped {count}, which cannot be read:", *lines]))
+        return
+    advice = "replace or remove them, or set data.skip_unreadable=true to leave them out"
+    raise DataError("\n".join([f"cannot read {count}:", *lines, advice]))
+
+
+def _repeated(found: _Images) -> Iterator[str]:
+    """Notes on files of the same content in both parts, or in several classes."""
+    listing = found.listing
+    rows = found.hashes.view(f"V{HASH_BYTES}").ravel().tolist()
+    labels, unread = listing.labels.tolist(), bytes(HASH_BYTES)
+    trained = {rows[i]: i for i in listing.train.tolist()[::-1]}
+    twice = [(i, trained[rows[i]]) for i in listing.test.tolist() if rows[i] != unread and rows[i] in trained]
+    if twice:
+        test, train = (listing.paths[i] for i in twice[0])
+        yield (
+            f"{len(twice):,} of {len(listing.test):,} test images in {listing.root} are also training images ({test} "
+            f"is the same as {train}), which makes test results too good; remove the duplicates"
+        )
+    label_of: dict[bytes, int] = {}
+    first: dict[bytes, int] = {}
+    conflicts: dict[bytes, int] = {}
+    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
+        if row != unread and label_of.setdefault(row, label) != label:
+            conflicts.setdefault(row, i)
+        first.setdefault(row, i)
+    if conflicts:
+        row, i = next(iter(conflicts.items()))
+        yield (
+            f"{len(conflicts):,} {'image' if len(conflicts) == 1 else 'images'} in {listing.root} "
+            f"{'is' if len(conflicts) == 1 else 'are'} in more than one class ({listing.paths[first[row]]} is the same "
+            f"as {listing.paths[i]})"
+        )
+
+
+def _origin(source: Source, found: _Images, part: Part) -> Origin:
+    """What the prepared arrays of a part are made from: the content of its files, and how they are read."""
+    from data.decode import DECODER_VERSION
+
+    listing, positions = found.listing, found.listing.positions(part)
+    content = hashlib.sha256(listing.labels[positions].astype("<i8").tobytes() + found.hashes[positions].tobytes())
+    # The words that copies of an earlier format have too, so that they are removed.
+    choices = (source.image_size, source.test_fraction, source.split_seed, source.skip_unreadable)
+    limit = "" if source.max_pixels == MAX_PIXELS else f" {source.max_pixels}"
+    facts = (listing.classes, content.hexdigest(), DECODER_VERSION, source.image_size, source.max_pixels)
+    return Origin("folder", part, f"{listing.root.resolve()} {choices}{limit}", facts)
+
+
+def _prepared(source: Source, found: _Images, part: Part, root: Path, say: Say) -> ImageSet:
+    """The prepared arrays of a part, made if there are none."""
+    origin = _origin(source, found, part)
+    if images := store.fetch(origin, root, lambda message: None):
+        return images
+    with one_at_a_time(store.homes(root), source.name, say) as alone:
+        if images := store.fetch(origin, root, say):
+            return images
+        side = source.image_size or 0
+        labels = found.listing.labels[found.listing.positions(part)]
+
+        def read(start: int) -> Iterator[Batch]:
+            return _read(source, found, part, start, say)
+
+        recipe = Recipe((3, side, side), labels, found.listing.classes, read)
+        return store.build(origin, recipe, root, say, alone=alone)
+
+
+def _read(source: Source, found: _Images, part: Part, start: int, say: Say) -> Iterator[Batch]:
+    """Decode one part of a listing from a position on, on all cores, in order and with few images in memory.
+
+    Threads do: Pillow decodes and resizes without Python's lock.
+
+    Raises:
+        DataError: A file changed meanwhile.
+    """
+    listing, positions = found.listing, found.listing.positions(part)
+    paths = [listing.root / listing.paths[i] for i in positions.tolist()]
+    side = source.image_size or 0
+    size = max(1, min(_MOST_PER_BATCH, _BATCH_BYTES // (3 * side * side)))
+    progress = Progress("decoded", len(paths), say, start)
+    ranges = [range(i, min(i + size, len(paths))) for i in range(start, len(paths), size)]
+    with _pixel_limit(source.max_pixels), contextlib.ExitStack() as stack:
+        pool = ThreadPoolExecutor(cores())
+        stack.callback(pool.shutdown, cancel_futures=True)
+        for batch in _in_order(pool, lambda chosen: _decode_batch(paths, chosen, side, source), ranges, 4 * cores()):
+            yield batch
+            progress.advance(len(batch.images) + len(batch.unreadable))
+    changed = (file_facts(listing.root, listing.paths) != found.facts).any(1)
+    if changed.any():
+        path = listing.root / listing.paths[int(np.flatnonzero(changed)[0])]
+        raise DataError(f"{path} changed while the images were read; run the command again when nothing writes to them")
+
+
+def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
+    """Results in the order of the items; unlike ``pool.map``, at most so many are computed ahead."""
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _decode_batch(paths: list[Path], chosen: range, side: int, source: Source) -> Batch:
+    from data.decode import UnreadableImageError, decode
+
+    pixels = np.empty((len(chosen), 3, side, side), np.uint8)
+    unreadable: list[Unreadable] = []
+    for i in chosen:
+        try:
+            pixels[i - chosen.start - len(unreadable)] = decode(paths[i], side)
+        except UnreadableImageError as error:
+            unreadable.append((i, _reason(error, paths[i], source)))
+    return Batch(pixels[: len(chosen) - len(unreadable)], chosen.stop, tuple(unreadable))
+
+
+def _reason(error: Exception, path: Path, source: Source) -> str:
+    """Why an image cannot be read.
+
+    Raises:
+        DataError: The reason lies not in the file, so that it may be readable the next time.
+    """
+    from PIL import Image
+
+    if isinstance(error.__cause__, MemoryError):
+        raise DataError(f"out of memory while reading {path}")
+    if isinstance(error.__cause__, Image.DecompressionBombError):
+        return f"more than data.max_pixels={source.max_pixels} pixels; set a larger data.max_pixels to read it"
+    return str(error)
+
+
+@contextlib.contextmanager
+def _pixel_limit(pixels: int) -> Iterator[None]:
+    """Let Pillow open images of at most so many pixels: it warns from its limit on, and refuses from twice that."""
+    from PIL import Image
+
+    before = Image.MAX_IMAGE_PIXELS
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        Image.MAX_IMAGE_PIXELS = pixels / 2  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
