@@ -9,9 +9,7 @@ import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from data import colour
-
-MAX_PIXELS = 178_956_970
-"""Largest image that is decoded unless told otherwise: Pillow's own limit, 512 MB as RGB."""
+from data.values import MAX_PIXELS
 
 # Pillow only warns between half its limit and the limit, and has one limit for the whole process: `decode` has its own.
 Image.MAX_IMAGE_PIXELS = None
@@ -56,7 +54,7 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
         with Image.open(path) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadableImageError(
-                    f"it has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,}"
+                    f"it has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,} (data.max_pixels)"
                 )
             small = _rgb(image).resize((side, side), Image.Resampling.BILINEAR)
         return np.asarray(small).transpose(2, 0, 1)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:  # Listing datasets must not cost an import of torch.
     from torch import Tensor
 
 MAX_PIXELS = 178_956_970
-"""Width times height of the largest image that Pillow opens by itself."""
+"""Largest image that is decoded unless told otherwise: Pillow's own limit, 512 MB as RGB."""
 
 Part = Literal["train", "test"]
 Say = Callable[[str], None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -172,7 +171,7 @@ def _read(source: Source, found: _Images, part: Part, start: int, say: Say) -> I
     size = max(1, min(_MOST_PER_BATCH, _BATCH_BYTES // (3 * side * side)))
     progress = Progress("decoded", len(paths), say, start)
     ranges = [range(i, min(i + size, len(paths))) for i in range(start, len(paths), size)]
-    with _pixel_limit(source.max_pixels), contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         pool = ThreadPoolExecutor(cores())
         stack.callback(pool.shutdown, cancel_futures=True)
         for batch in _in_order(pool, lambda chosen: _decode_batch(paths, chosen, side, source), ranges, 4 * cores()):
@@ -202,37 +201,9 @@ def _decode_batch(paths: list[Path], chosen: range, side: int, source: Source) -
     unreadable: list[Unreadable] = []
     for i in chosen:
         try:
-            pixels[i - chosen.start - len(unreadable)] = decode(paths[i], side)
+            pixels[i - chosen.start - len(unreadable)] = decode(paths[i], side, max_pixels=source.max_pixels)
         except UnreadableImageError as error:
-            unreadable.append((i, _reason(error, paths[i], source)))
+            if isinstance(error.__cause__, MemoryError):  # The file may be sound.
+                raise DataError(f"out of memory while reading {paths[i]}") from error
+            unreadable.append((i, str(error)))
     return Batch(pixels[: len(chosen) - len(unreadable)], chosen.stop, tuple(unreadable))
-
-
-def _reason(error: Exception, path: Path, source: Source) -> str:
-    """Why an image cannot be read.
-
-    Raises:
-        DataError: The reason lies not in the file, so that it may be readable the next time.
-    """
-    from PIL import Image
-
-    if isinstance(error.__cause__, MemoryError):
-        raise DataError(f"out of memory while reading {path}")
-    if isinstance(error.__cause__, Image.DecompressionBombError):
-        return f"more than data.max_pixels={source.max_pixels} pixels; set a larger data.max_pixels to read it"
-    return str(error)
-
-
-@contextlib.contextmanager
-def _pixel_limit(pixels: int) -> Iterator[None]:
-    """Let Pillow open images of at most so many pixels: it warns from its limit on, and refuses from twice that."""
-    from PIL import Image
-
-    before = Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        Image.MAX_IMAGE_PIXELS = pixels / 2  # type: ignore[assignment]
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before

@@ -132,14 +132,14 @@ def test_unreadable_images_can_be_skipped_and_are_counted(pictures: Path, root: 
 
 def test_images_larger_than_the_limit_are_refused_and_the_limit_can_be_raised(pictures: Path, root: Path) -> None:
     picture(pictures / "猫" / "large.png", size=(40, 50))
-    with pytest.raises(DataError, match=r"large\.png: more than data.max_pixels=1999 pixels"):
+    with pytest.raises(DataError, match=r"large\.png: .* 1,999 \(data\.max_pixels\)"):
         load_train(source_of(pictures, max_pixels=1999), root)
     assert len(load_train(source_of(pictures, max_pixels=2000), root).labels) == 17
 
 
 def test_an_image_of_200_megapixels_is_read_where_it_may_be(pictures: Path, root: Path) -> None:
     Image.new("1", (20_000, 10_000)).save(pictures / "猫" / "huge.png")
-    with pytest.raises(DataError, match=r"data\.max_pixels=178956970"):
+    with pytest.raises(DataError, match=r"178,956,970 \(data\.max_pixels\)"):
         load_train(source_of(pictures), root)
     assert len(load_train(source_of(pictures, max_pixels=200_000_000), root).labels) == 17
 
@@ -148,7 +148,9 @@ def test_images_of_one_pixel_are_enlarged(tmp_path: Path, root: Path) -> None:
     for name in ("a", "b"):
         for number in range(3):
             picture(tmp_path / "tiny" / name / f"{number}.png", grey=7, size=(1, 1))
-    assert load_train(source_of(tmp_path / "tiny"), root).images[:, 0].unique().tolist() == [7]
+    assert load_train(source_of(tmp_path / "tiny"), root).images[:, 0].flatten().bincount().tolist() == [0] * 7 + [
+        4 * SIDE * SIDE
+    ]
 
 
 def test_a_class_of_unreadable_images_is_an_error_all_the_same(pictures: Path, root: Path) -> None:
