@@ -54,7 +54,8 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
         with Image.open(path) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadableImageError(
-                    f"it has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,} (data.max_pixels)"
+                    f"it has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,} "
+                    "(data.max_pixels)"
                 )
             small = _rgb(image).resize((side, side), Image.Resampling.BILINEAR)
         return np.asarray(small).transpose(2, 0, 1)
