@@ -13,7 +13,7 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
-from tests.tune.search.faulty_workers import LingeringWorker
+from tests.tune.search.faulty_workers import WORKERS
 from tests.tune.search.processes import SMALL, recorded
 from tune.search.display import Lines
 from tune.search.request import Request
@@ -39,7 +39,7 @@ def main() -> None:
     overrides = (*SMALL[1:], "search.concurrent=2")
     request = Request("digits", out, out / "data", overrides, name=name, address=cluster.address)
     try:
-        outcome = run_search(request, Lines(), LingeringWorker)
+        outcome = run_search(request, Lines(), WORKERS["lingering"])
     finally:
         cluster.shutdown()  # type: ignore[no-untyped-call]
     print(f"{outcome.state} {outcome.exit_code}", flush=True)

@@ -6,13 +6,13 @@ import os
 import time
 from pathlib import Path
 
+from tests.tune.search.faulty_workers import worker
 from tests.tune.search.simulation import falling, metrics
-from tune.search.attempt import Assignment, Job, Report, Steps
-from tune.search.ray.adapters import TrialWorker
+from tune.search.attempt import Assignment, Job, Report
 
 
 class Tabulated:
-    """Falling losses. Leaves a line per step in the search's folder: trial, epoch, process, GPU."""
+    """Falling losses. Writes a line per step into the search's folder: trial, epoch, process, GPU, time."""
 
     def __init__(self, job: Job, assignment: Assignment) -> None:
         self.folder, self.assignment = Path(job.folder), assignment
@@ -48,22 +48,27 @@ class Tabulated:
 
 
 class Crashing(Tabulated):
-    """The process of trial 2 dies in its third epoch, the first time; that of trial 4 always."""
+    """The process of trial 2 dies in its second epoch, the first time; that of trial 4 always."""
 
     def work(self, trial: int, epoch: int) -> Report:
-        """Die, or work."""
-        if (trial, epoch) == (2, 2) and self.once("crash"):
-            os._exit(1)
-        if trial == 4:
+        if trial == 4 or ((trial, epoch) == (2, 2) and self.once("crash")):
             os._exit(1)
         return Report((metrics(epoch, 1.0 / epoch),), "epochs" if epoch == 3 else None)
+
+
+class Spoiling(Tabulated):
+    """Trial 1 spoils its process in its second epoch, the first time."""
+
+    def work(self, trial: int, epoch: int) -> Report:
+        if (trial, epoch) == (1, 2) and self.once("spoil"):
+            return Report(end="failed", reason="CUDA error: an illegal memory access was encountered", retire=True)
+        return super().work(trial, epoch)
 
 
 class Hanging(Tabulated):
     """Trial 1 hangs in its second epoch."""
 
     def work(self, trial: int, epoch: int) -> Report:
-        """Sleep for a day, or work."""
         if (trial, epoch) == (1, 2):
             time.sleep(86_400)
         return super().work(trial, epoch)
@@ -73,7 +78,6 @@ class Slow(Tabulated):
     """Epochs of a tenth of a second."""
 
     def work(self, trial: int, epoch: int) -> Report:
-        """Take some time."""
         time.sleep(0.1)
         return super().work(trial, epoch)
 
@@ -82,7 +86,6 @@ class Together(Tabulated):
     """Waits, for up to a minute, until four processes work at once."""
 
     def work(self, trial: int, epoch: int) -> Report:
-        """Wait for the others, then work."""
         (self.folder / f"process-{os.getpid()}").touch()
         patience = time.monotonic() + 60
         while len(list(self.folder.glob("process-*"))) < 4 and time.monotonic() < patience:
@@ -90,35 +93,6 @@ class Together(Tabulated):
         return super().work(trial, epoch)
 
 
-class TabulatedWorker(TrialWorker):
-    """Runs `steps` instead of a training."""
-
-    steps: type[Tabulated] = Tabulated
-
-    def attempt(self, job: Job, assignment: Assignment) -> Steps:
-        """The fake in the attempt's place."""
-        return self.steps(job, assignment)
-
-
-class CrashingWorker(TabulatedWorker):
-    """See `Crashing`."""
-
-    steps = Crashing
-
-
-class HangingWorker(TabulatedWorker):
-    """See `Hanging`."""
-
-    steps = Hanging
-
-
-class TogetherWorker(TabulatedWorker):
-    """See `Together`."""
-
-    steps = Together
-
-
-class SlowWorker(TabulatedWorker):
-    """See `Slow`."""
-
-    steps = Slow
+TabulatedWorker, CrashingWorker, SpoilingWorker, HangingWorker, SlowWorker, TogetherWorker = (
+    worker(kind) for kind in (Tabulated, Crashing, Spoiling, Hanging, Slow, Together)
+)

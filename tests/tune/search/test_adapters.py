@@ -10,7 +10,14 @@ import pandas as pd
 import pytest
 from ray.tune.experiment import Trial
 
-from tests.tune.search.ray_workers import CrashingWorker, HangingWorker, SlowWorker, TabulatedWorker, TogetherWorker
+from tests.tune.search.ray_workers import (
+    CrashingWorker,
+    HangingWorker,
+    SlowWorker,
+    SpoilingWorker,
+    TabulatedWorker,
+    TogetherWorker,
+)
 from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
 from tune.record.lock import driving
@@ -113,6 +120,17 @@ def test_a_crashed_worker_loses_no_epoch_and_a_trial_that_always_crashes_fails(t
     assert Counter(line[0] for line in steps(outcome))["2"] == 3  # the epoch under way at the crash counts as done
 
 
+def test_a_spoiled_process_trains_nothing_else(tmp_path: Path) -> None:
+    """After a CUDA error that later calls would meet again, the trial is tried again in a new process."""
+    outcome = run(tmp_path, SpoilingWorker, "search.concurrent=1", "search.resources.gpu=0", "search.trials=4")
+    assert outcome.state == "finished"
+    assert outcome.counts["failed"] == 0
+    processes = [line[2] for line in steps(outcome)]
+    spoiled = next(index for index, line in enumerate(steps(outcome)) if line[:2] == ["1", "2"])
+    assert len(set(processes)) == 2
+    assert processes[spoiled] not in processes[spoiled + 1 :]
+
+
 def test_a_hung_trial_is_ended_and_the_search_goes_on(tmp_path: Path) -> None:
     settings = ("search.epoch_timeout=8", "search.trials=5", "search.scheduler.name=none")
     outcome = run(tmp_path, HangingWorker, "search.resources.gpu=0", *settings)
@@ -151,10 +169,10 @@ def test_a_finished_search_is_extended(tmp_path: Path) -> None:
 
 
 def test_resources_that_no_node_has_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"search\.resources\.cpu: 64 is more than any node has.*legal: <= 2"):
-        run(tmp_path, TabulatedWorker, "search.resources.cpu=64")
-    with pytest.raises(SpecError, match=r"search\.resources\.gpu: 8 is more than any node has.*legal: <= 2"):
-        run(tmp_path, TabulatedWorker, "search.resources.gpu=8")
+    for kind, amount in (("cpu", 64), ("gpu", 8)):
+        with pytest.raises(SpecError) as caught:
+            run(tmp_path, TabulatedWorker, f"search.resources.{kind}={amount}")
+        assert [problem.field for problem in caught.value.problems] == [f"search.resources.{kind}"]
     assert not (tmp_path / "out").exists()
 
 
