@@ -28,13 +28,14 @@ def retrain(
     search: Search,
     overrides: Overrides = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="K", min=1, help="The best K trials.  [default: 1]")
+        int | None, typer.Option("--top", metavar="K", min=1, help="Retrain the best K trials.  [default: 1]")
     ] = None,
     trial: Annotated[
-        int | None, typer.Option("--trial", metavar="N", min=0, help="This trial instead of the best ones.")
+        int | None, typer.Option("--trial", metavar="N", min=0, help="Retrain this trial instead of the best ones.")
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", metavar="N", min=1, help="Runs per trial: the experiment's seed, seed + 1, ...")
+        int,
+        typer.Option("--seeds", metavar="N", min=1, help="Runs per trial, with the experiment's seed, seed + 1, ..."),
     ] = 3,
     full: Annotated[
         bool,
@@ -48,9 +49,9 @@ def retrain(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Train the best trials of a search again, on several seeds; finished winners are not trained again."""
+    """Train the best trials of a search again, on several seeds; finished runs are not repeated."""
     if top is not None and trial is not None:
-        raise UserError(f"--top {top} and --trial {trial} contradict each other; legal: one of them")
+        raise UserError("--top and --trial exclude each other; use one of them")
 
     from tune.cli.screen import Screen
     from tune.record import locate_search
@@ -70,15 +71,15 @@ def retrain(
     try:
         trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full, changes=changes)
     except Interrupted:
-        raise KeyboardInterrupt(f"go on with: {shlex.join(['imagetune', *sys.argv[1:]])}") from None
+        raise KeyboardInterrupt(f"continue with: {shlex.join(['imagetune', *sys.argv[1:]])}") from None
     _report(trained, json)
 
 
 def _report(trained: list[Winner], json: bool) -> None:
-    """Print each trial's spread over its seeds.
+    """Print each trial's metrics over its seeds.
 
     Raises:
-        WorkError: every run diverged.
+        WorkError: Every run diverged.
     """
     if json:
         print_json({"trials": [_row(winner) for winner in trained]})
@@ -86,7 +87,7 @@ def _report(trained: list[Winner], json: bool) -> None:
         for winner in trained:
             _show(winner)
     if not any(winner.sound for winner in trained):
-        raise WorkError("every run diverged: no loss stayed a finite number")
+        raise WorkError("every run diverged: the loss is not finite; try a lower learning rate")
 
 
 def _row(winner: Winner) -> dict[str, Any]:

@@ -33,19 +33,20 @@ def train(
     experiment: Experiment,
     overrides: Overrides = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Of the run's folder. Default: the experiment's name.")
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of the run and its folder. Default: the experiment's name."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run, also for more epochs; EXPERIMENT may be the RUN.")
+        bool, typer.Option("--resume", help="Continue a run, also for more epochs; EXPERIMENT may be the RUN.")
     ] = False,
     weights: Annotated[
-        str | None, typer.Option("--weights", metavar="RUN", help="Start with the best weights of another run.")
+        str | None, typer.Option("--weights", metavar="RUN", help="Start from the best weights of another run.")
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Train one experiment; its run folder holds the best weights, every epoch's metrics and a log."""
+    """Train one experiment into a run folder: the best weights, the metrics of every epoch, and a log."""
     from tune.cli.screen import Screen
     from tune.runs.run import Interrupted, run
     from tune.spec import data_root
@@ -56,7 +57,7 @@ def train(
     try:
         result = run(plan, data_root(data_dir), Screen(), resume=resume)
     except Interrupted:
-        raise KeyboardInterrupt(f"go on with: {_resume_command(plan, out, data_dir)}") from None
+        raise KeyboardInterrupt(f"continue with: {_resume_command(plan, out, data_dir)}") from None
     _finish(result, json)
 
 
@@ -69,10 +70,10 @@ def _plan(
     out: Path,
     data_dir: Path | None,
 ) -> RunPlan:
-    """What to train, checked.
+    """What to train, validated.
 
     Raises:
-        UserError: all that is wrong with it.
+        UserError: Everything that is wrong with it.
     """
     from tune.record.folder import RunFolder, check_new_name, locate_run
     from tune.runs.plan import RunPlan
@@ -80,9 +81,9 @@ def _plan(
     from tune.spec.files import find
 
     if resume and weights is not None:
-        raise UserError("--resume goes on with the run's own weights; legal: --resume or --weights")
+        raise UserError("--resume and --weights exclude each other; --resume continues with the run's own weights")
     if resume:
-        folder, argument = _begun(argument, name, out)
+        folder, argument = _existing(argument, name, out)
     else:
         name = name or find(argument).stem
         check_new_name(name)
@@ -94,11 +95,11 @@ def _plan(
     )
 
 
-def _begun(argument: str, name: str | None, out: Path) -> tuple[RunFolder, str]:
-    """The run to go on with, and the experiment it must be of: the argument is the run itself, or the experiment.
+def _existing(argument: str, name: str | None, out: Path) -> tuple[RunFolder, str]:
+    """The run to continue, and its experiment; the argument is the run itself, or the experiment.
 
     Raises:
-        UserError: there is no such run.
+        UserError: There is no such run.
     """
     from tune.record.folder import RunFolder, locate, locate_run
     from tune.spec import SpecError
@@ -125,10 +126,10 @@ def _resume_command(plan: RunPlan, out: Path, data_dir: Path | None) -> str:
 
 
 def _finish(result: RunResult, json: bool) -> None:
-    """Print what came of it.
+    """Print the result.
 
     Raises:
-        WorkError: the training diverged.
+        WorkError: The training diverged.
     """
     from tune.training import End
 
@@ -138,11 +139,13 @@ def _finish(result: RunResult, json: bool) -> None:
         _show(result)
     if result.end is End.DIVERGED:
         epoch = result.history[-1].epoch
-        raise WorkError(f"{result.folder.path}: diverged in epoch {epoch}: its loss is no finite number")
+        raise WorkError(
+            f"{result.folder.path}: diverged in epoch {epoch}: the loss is not finite; try a lower learning rate"
+        )
 
 
 def run_row(result: RunResult) -> dict[str, Any]:
-    """A run as a row: its folder, why it ended, and the metrics of its best epoch."""
+    """A run as a row of JSON: its folder, why it ended, and the metrics of its best epoch."""
     best = result.best
     return {
         "name": result.folder.path.name,
@@ -158,7 +161,7 @@ def run_row(result: RunResult) -> dict[str, Any]:
 
 def _show(result: RunResult) -> None:
     if not result.trained:
-        print(f"{result.folder.path} is finished already: nothing is left to do")
+        print(f"{result.folder.path}: already finished, nothing to do")
     if (best := result.best) is not None:
         parts = [f"{key} {measured(key, value)}" for key, value in best.values.items()]
         print(f"best epoch {best.epoch} of {len(result.history)} ({result.end}): {', '.join(parts)}")

@@ -17,7 +17,7 @@ from tune.reproduce.merged_table import Line
 from tune.reproduce.published import ROWS, PublishedRow
 from tune.runs.info import read_run
 from tune.runs.plan import RunPlan, resolved
-from tune.runs.retrain import run_or_take
+from tune.runs.retrain import run_or_resume
 from tune.runs.run import Screen
 from tune.spec import Experiment, load_experiment
 from tune.spec.base import Frozen
@@ -121,13 +121,13 @@ def _found(plan: RunPlan, screen: Screen) -> Measured | None:
     except ValueError:
         screen.say(f"{path} is damaged: evaluated again")
         return None
-    screen.say(f"{plan.folder.path.name} is finished already: taken as it is")
+    screen.say(f"{plan.folder.path.name}: already finished; reusing it")
     return found
 
 
 def _measured(plan: RunPlan, root: Path, screen: Screen) -> Measured:
     """Train (or go on, or find finished), and read the test images once."""
-    result = run_or_take(plan, root, screen)
+    result = run_or_resume(plan, root, screen)
     diverged = result.end is End.DIVERGED
     scores = {} if diverged else evaluate(result.folder, "test", root, screen.say).scores
     best = {} if result.best is None else {"best_epoch": result.best.epoch, **result.best.values}

@@ -19,7 +19,7 @@ from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import Say
 from tune.record.folder import RunFolder, write_whole
 from tune.runs.plan import RunPlan
-from tune.runs.retrain import run_or_take
+from tune.runs.retrain import run_or_resume
 from tune.runs.run import Screen
 from tune.spec import Experiment
 from tune.training import End, Training, keep_freed_memory
@@ -107,7 +107,7 @@ def _train(experiment: str, rest: dict[str, Any], root: Path, connection: Connec
 
 def train_here(plan: RunPlan, root: Path, say: Say) -> SubprocessResult:
     """What `train_in_subprocess` does, in this process, whose memory counts from its own beginning."""
-    result = run_or_take(plan, root, _Witness(plan.folder, say))
+    result = run_or_resume(plan, root, _Witness(plan.folder, say))
     seconds = tuple(epoch.seconds for epoch in result.history)
     return SubprocessResult(result.end is End.DIVERGED, seconds, *_noted(plan.folder))
 

@@ -1,7 +1,7 @@
-"""The files of a run while it trains: held by one process, written whole, the last checkpoint always first.
+"""The files of a run while it trains: locked by one process, each written whole, the checkpoint first.
 
-`last.pt` holds everything; the weights and the table of epochs are made from it, so that a kill between two files costs
-nothing: the next `keep` brings them level.
+`last.pt` contains everything; the weights and the table of epochs are derived from it, so that a kill between two files
+loses nothing: the next `keep` writes them again.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -25,19 +25,19 @@ from tune.training import PARTIAL, CheckpointError, EpochMetrics, Training, load
 
 
 def refuse_taken(folder: RunFolder) -> None:
-    """Refuse a folder in which there is something; what a kill left of a run that never began does not count.
+    """Refuse a folder that is not empty; files of a run that was killed before it began do not count.
 
     Raises:
-        UserError: it is a run, or holds other files.
+        UserError: It is a run, or contains other files.
     """
     if not folder.path.exists():
         return
     if not folder.path.is_dir():
-        raise UserError(f"{folder.path} exists and is not a folder; legal: another --name")
+        raise UserError(f"{folder.path} exists and is not a folder; use another --name")
     if folder.exists:
-        raise UserError(f"{folder.path} exists already; legal: --resume to go on with it, or another --name")
+        raise UserError(f"{folder.path} already exists; use --resume to continue it, or another --name")
     if not all(_is_left_over(entry, folder) for entry in folder.path.iterdir()):
-        raise UserError(f"{folder.path} exists already and is not a run; legal: another --name")
+        raise UserError(f"{folder.path} already exists and is not a run; use another --name")
 
 
 def _is_left_over(path: Path, folder: RunFolder) -> bool:
@@ -49,11 +49,11 @@ def _is_left_over(path: Path, folder: RunFolder) -> bool:
 
 
 @contextmanager
-def held(folder: RunFolder) -> Iterator[None]:
-    """Hold the folder, which is made if need be, for this process; the hold ends with the process, however that ends.
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Create the folder if needed, and lock it for this process; the kernel releases the lock when the process ends.
 
     Raises:
-        UserError: another process holds it, or the place cannot be written to.
+        UserError: Another process has locked it, or it cannot be written to.
     """
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
@@ -61,24 +61,32 @@ def held(folder: RunFolder) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise UserError(f"{error.filename}: {error.strerror}; legal: an --out that can be written to") from None
+        raise UserError(f"{error.filename}: {error.strerror}; use an --out that can be written to") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
-            raise UserError(f"{folder.path}: another process trains this run; legal: wait for it, or end it") from None
+            raise UserError(f"{folder.path}: another process is training this run; wait for it, or stop it") from None
         for left in folder.path.glob(PARTIAL):
             left.unlink(missing_ok=True)
         yield
 
 
+def discard(folder: RunFolder) -> None:
+    """Delete the files of a run that has no finished epoch, and the folder if that was all."""
+    for path in (folder.experiment, folder.last, folder.log, folder.path / same_data.FILE):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.path.rmdir()
+
+
 def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> None:
-    """Put all that a training has come to on disk; while the disk is full, wait.
+    """Save a training; while the disk is full, wait.
 
     Raises:
-        FullDiskError: it stayed full.
+        FullDiskError: It stayed full.
     """
     state = training.state()
     retry_while_disk_full(lambda: save(folder.last, state), folder.path, say)
@@ -86,14 +94,14 @@ def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> N
     if best is None or weights is None:
         return
     if best is training.history[-1] or not folder.weights.is_file():
-        facts = {"epoch": str(best.epoch)}  # one alone: the format orders several as it likes, and equal files differ
+        facts = {"epoch": str(best.epoch)}  # only one: safetensors writes several in any order, and equal files differ
         retry_while_disk_full(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
     table = to_parquet(history_table(training.history))
     retry_while_disk_full(lambda: write_whole(folder.epochs_table, table), folder.path, say)
 
 
-def is_level(folder: RunFolder, training: Training) -> bool:
-    """Whether the weights and the table are those of the checkpoint that the training stands at."""
+def up_to_date(folder: RunFolder, training: Training) -> bool:
+    """Whether the weights and the table match the checkpoint that the training was loaded from."""
     if training.best is None:
         return not training.history
     try:
@@ -105,5 +113,5 @@ def is_level(folder: RunFolder, training: Training) -> bool:
 
 
 def history_table(history: Sequence[EpochMetrics]) -> pd.DataFrame:
-    """One row per epoch, in the columns of a search's table but for `trial`."""
+    """One row per epoch, with the columns of a search's table except `trial`."""
     return epochs_table([TrialRecord(0, {}, Status.COMPLETED, epochs=tuple(history))]).drop(columns="trial")

@@ -1,4 +1,4 @@
-"""What a run trains, spelled out; and what one that is gone on with may change."""
+"""What a run trains, and what may change when it is continued."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class RunPlan:
 
     Attributes:
         experiment: Data, model, recipe, seed.
-        folder: Of the run.
-        metric: By which the best epoch is chosen.
-        epochs: End after so many, if the experiment has more; its schedule stays laid over its own.
+        folder: The run's.
+        metric: Chooses the best epoch.
+        epochs: End after this many, if the experiment has more; its schedule still spans its own number.
         full: Train on validation images too.
-        weights: A run to take the first weights from.
-        threads: CPU threads where the experiment names none.
+        weights: A run whose weights to start from.
+        threads: CPU threads if the experiment does not set them.
         storage: How the images are kept in memory; anything but uint8 is for comparison.
     """
 
@@ -44,13 +44,13 @@ class RunPlan:
 
     @property
     def last_epoch(self) -> int:
-        """Where the training ends at the latest."""
+        """The last epoch, unless the training ends earlier."""
         own = self.experiment.training.epochs
         return min(self.epochs or own, own)
 
 
 def resolved(experiment: Experiment, threads: int) -> Experiment:
-    """The experiment with what it leaves to circumstances spelled out: CPU threads, and the images' absolute path."""
+    """The experiment with the number of CPU threads and the absolute path of its images filled in."""
     training, data = experiment.training, experiment.data
     path = data.path and os.path.abspath(os.path.expanduser(data.path))
     return experiment.model_copy(
@@ -62,13 +62,13 @@ def resolved(experiment: Experiment, threads: int) -> Experiment:
 
 
 def continued(plan: RunPlan) -> RunPlan:
-    """The plan of the run in the folder, once it is known to be the same training.
+    """The plan for continuing the run in the folder.
 
     Raises:
-        UserError: it is another one.
+        UserError: That run is of another plan.
     """
     before, info = read_run(plan.folder)
-    # Threads that nobody asks for stay those of the beginning.
+    # A number of threads that is not given stays what it was.
     now = resolved(plan.experiment, before.training.threads or plan.threads)
     may_grow, legal = _epochs_to_go(before, now)
     free = ("data.path", "training.epochs") if may_grow else ("data.path",)  # `run` compares the images themselves
@@ -76,8 +76,8 @@ def continued(plan: RunPlan) -> RunPlan:
     refuse_changes("run", before.to_tree(), now.to_tree(), file, free, {"training.epochs": legal})
     if (info.epochs, info.full) != (plan.epochs, plan.full):
         raise UserError(
-            f"{plan.folder.path}: begun for {info.epochs} epochs (full: {info.full}), "
-            f"now asked for {plan.epochs} (full: {plan.full}); legal: the former"
+            f"{plan.folder.path}: started with {info.epochs or 'all'} epochs (full: {info.full}), which cannot be "
+            f"changed to {plan.epochs or 'all'} (full: {plan.full}); delete the folder to start again"
         )
     return dataclasses.replace(plan, experiment=now, metric=info.metric, storage=info.storage)
 

@@ -1,4 +1,4 @@
-"""Winners: trials of a search trained again, on several seeds, into run folders below the search."""
+"""Train the winners of a search again, on several seeds, into run folders below the search."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tune.training import End
 
 @dataclass(frozen=True)
 class Winner:
-    """A trial and its runs, one per seed."""
+    """A retrained trial: one run per seed."""
 
     trial: int
     runs: tuple[RunResult, ...]
@@ -41,14 +41,14 @@ class Winner:
         return tuple(result for result in self.runs if result.end is not End.DIVERGED)
 
     def spread(self) -> dict[str, dict[str, float | None]]:
-        """Each metric of the best epochs over the sound runs."""
+        """The spread of each metric of the best epochs over the sound runs."""
         best = [result.best.values for result in self.sound if result.best is not None]
         names = dict.fromkeys(name for values in best for name in values)
         return {name: spread([values[name] for values in best]) for name in names}
 
 
 def spread(values: list[float]) -> dict[str, float | None]:
-    """n, mean, sample standard deviation (ddof 1; None of a single value), min and max."""
+    """n, mean, sample standard deviation (ddof 1; None for a single value), min and max."""
     std = statistics.stdev(values) if len(values) > 1 else None
     return {
         "n": len(values),
@@ -60,10 +60,10 @@ def spread(values: list[float]) -> dict[str, float | None]:
 
 
 def chosen(found: Ranking, top: int, trial: int | None) -> list[TrialRecord]:
-    """The trial asked for, or the best `top` of those that did not fail or diverge.
+    """The given trial, or the best `top` of those that did not fail or diverge.
 
     Raises:
-        UserError: there is no such trial, or none with a result.
+        UserError: There is no such trial, or none with a result.
     """
     if trial is not None:
         if trial not in range(len(found.trials)):
@@ -85,16 +85,16 @@ def _may_win(found: Ranking, trial: TrialRecord) -> bool:
 def plans(
     found: Ranking, trial: TrialRecord, seeds: int, *, full: bool, changes: Mapping[str, Any] | None = None
 ) -> Iterator[RunPlan]:
-    """How to train a trial again on its experiment's seed, seed + 1, ...
+    """The runs that train a trial again, on its experiment's seed, seed + 1, ...
 
-    `changes` are fields set otherwise than in the trial, by dotted name; with other epochs, neither the search's own
-    limit nor the trial's best number of epochs (with `full`) counts any more.
+    `changes` are fields that differ from the trial's, by dotted name; if `training.epochs` is one, it replaces the
+    search's own limit and, with `full`, the trial's best number of epochs.
 
-    With the first seed and without `full` a trial that ended by itself comes to the same metrics again (on the same CPU
-    and versions); one that the scheduler stopped is trained to the end.
+    With the first seed and without `full`, a trial that was not stopped gives the same metrics again (on the same CPU
+    and with the same versions); one that the scheduler stopped is trained to the end.
 
     Raises:
-        UserError: the trial's experiment is impossible, or its best number of epochs is not known.
+        UserError: The trial's experiment is impossible, or its best number of epochs is not known.
     """
     changes = dict(changes or {})
     own = _experiment(found, trial, changes)
@@ -112,7 +112,7 @@ def plans(
 
 
 def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
-    """Where the training ends: with the search's own limit, or without validation images where the trial was best."""
+    """The number of epochs: the search's own limit or, without validation images, the trial's best epoch."""
     if not full:
         return found.spec.epochs
     best = trial.best(found.objective)
@@ -125,7 +125,7 @@ def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
 
 
 def _mark(changes: Mapping[str, Any]) -> str:
-    """What sets the folder of a changed experiment apart from the trial's own; `experiment.yaml` tells the changes."""
+    """A suffix for the folder of a changed experiment; `experiment.yaml` has the changes."""
     other = {
         name: value for name, value in changes.items() if name != "data.path"
     }  # which is the same images elsewhere
@@ -150,16 +150,16 @@ def retrain(
     full: bool,
     changes: Mapping[str, Any] | None = None,
 ) -> list[Winner]:
-    """Train winners; those that are finished are taken as they are, those that were interrupted go on.
+    """Train winners. Finished runs are reused, interrupted ones are resumed.
 
     Args:
         found: The search.
-        trials: Which of its trials.
+        trials: The trials to train again.
         seeds: Runs per trial.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
-        full: Train on validation images too, for the trial's best number of epochs where `changes` sets none.
-        changes: Fields set otherwise than in the trials, by dotted name.
+        full: Train on validation images too, for the trial's best number of epochs unless `changes` sets another.
+        changes: Fields that differ from the trials', by dotted name.
 
     Raises:
         UserError, WorkError, data.DataError, Interrupted: as `run` does.
@@ -169,18 +169,18 @@ def retrain(
     now = data.identify(base.data.source, root, screen.say)
     check_same_data(found.folder.path, recorded_data(found.folder), now, base.data.path, screen.say)
     todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
-    return [Winner(number, tuple(run_or_take(plan, root, screen) for plan in own)) for number, own in todo]
+    return [Winner(number, tuple(run_or_resume(plan, root, screen) for plan in own)) for number, own in todo]
 
 
-def run_or_take(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
-    """Train a run, go on with it where it was interrupted, or take it as it is where it is finished.
+def run_or_resume(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
+    """Train a run, resume it if it was interrupted, or reuse it if it is finished.
 
     Raises:
         UserError, WorkError, data.DataError, Interrupted: as `run` does.
     """
     result = run(plan, root, screen, resume=plan.folder.exists)
     if not result.trained:
-        screen.say(f"{plan.folder.path.name} is finished already: taken as it is")
+        screen.say(f"{plan.folder.path.name}: already finished; reusing it")
     if result.end is End.DIVERGED:
-        screen.say(f"{plan.folder.path.name} diverged: not counted below")
+        screen.say(f"{plan.folder.path.name} diverged; left out of the statistics")
     return result

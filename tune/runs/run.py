@@ -1,4 +1,4 @@
-"""Train one experiment into a run folder, which is begun, gone on with, or found finished."""
+"""Train one experiment into a run folder: start it, continue it, or find it finished."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tune.errors import WorkError
 from tune.record.folder import RunFolder
 from tune.record.same_data import check_same_data, record_data
 from tune.runs.console import RunLog, opening
-from tune.runs.files import held, is_level, keep, refuse_taken
+from tune.runs.files import discard, keep, locked, refuse_taken, up_to_date
 from tune.runs.info import RunInfo, read_run, write_run
 from tune.runs.plan import RunPlan, continued, resolved
 from tune.runs.versions import commit, hardware, today, versions
@@ -35,30 +35,30 @@ from tune.training import (
 
 
 class Screen(Protocol):
-    """Where a person watches."""
+    """What the user sees of a training."""
 
     def say(self, text: str) -> None:
         """A line."""
 
     def watch(self, training: Training, epochs: int) -> AbstractContextManager[object]:
-        """Show the progress of a training of so many epochs while the block runs."""
+        """Show the progress of a training up to this epoch while the block runs."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM while a run trained: what is saved was said, and its caller knows how to go on."""
+    """Ctrl-C or SIGTERM during a training. What is saved has been said; the caller says how to continue."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run came to.
+    """A run that has ended.
 
     Attributes:
-        folder: Of the run.
-        end: Why it is over.
-        history: Its epochs.
-        best: The best of them; None if there is none.
+        folder: The run's.
+        end: Why it has ended.
+        history: The metrics of its epochs.
+        best: Those of the best epoch; None if there is none.
         parameters: Of the model.
-        trained: Epochs trained now; 0 where the run was found finished.
+        trained: Epochs trained by this call; 0 if the run was already finished.
     """
 
     folder: RunFolder
@@ -70,22 +70,22 @@ class RunResult:
 
 
 def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> RunResult:
-    """Train the plan's experiment to its end; every epoch is on disk before the next one begins.
+    """Train the plan's experiment to its end; every epoch is saved before the next one begins.
 
-    Everything that may be wrong with the input is found before the first file is written. A resumed run comes to
-    bitwise what it would have come to uninterrupted (on the CPU).
+    Bad input is found before anything is written, and a new run that fails in its first epoch leaves no folder. On a
+    CPU, a resumed run gives bitwise the same results as an uninterrupted one.
 
     Args:
-        plan: What and where.
+        plan: What to train, and where.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
-        resume: Go on with the run in the folder, which must be of the same plan. Only its epochs may be more, where
-            nothing is laid over all of them: it then comes to what it would have come to with so many from the start.
+        resume: Continue the run in the folder, which must be of the same plan. It may have more epochs, unless its
+            schedule depends on their number: the result is the same as with that many from the start.
 
     Raises:
-        UserError: The folder is in use, or the run in it is of another plan; or bad weights.
-        WorkError: The checkpoint is damaged, or memory was spent.
-        data.DataError: The images cannot be had.
+        UserError: The folder is in use or belongs to another plan, the images have changed, or the weights do not fit.
+        WorkError: The checkpoint is damaged, or memory ran out.
+        data.DataError: The images cannot be read.
         Interrupted: Ctrl-C or SIGTERM; what was saved stays.
     """
     if resume:
@@ -97,28 +97,33 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
         refuse_taken(plan.folder)
         plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
     training = _training(plan, root, screen)
-    with held(plan.folder):
-        if resume:
-            training.load(load(plan.folder.last))
-            _note_changes(plan, training.splits.identity)
-        before = len(training.history)
-        if not resume or not is_level(plan.folder, training):
-            keep(plan.folder, training, screen.say)
-        if not resume:
-            record_data(plan.folder.path, training.splits.identity)
-            write_run(plan.folder, plan.experiment, _info(plan, training))
-        end = training.end or _train(plan, training, screen)
+    with locked(plan.folder):
+        try:
+            if resume:
+                training.load(load(plan.folder.last))
+                _note_changes(plan, training.splits.identity)
+            before = len(training.history)
+            if not resume or not up_to_date(plan.folder, training):
+                keep(plan.folder, training, screen.say)
+            if not resume:
+                record_data(plan.folder.path, training.splits.identity)
+                write_run(plan.folder, plan.experiment, _info(plan, training))
+            end = training.end or _train(plan, training, screen)
+        except Exception:
+            if not resume and not training.history:
+                discard(plan.folder)
+            raise
     trained = len(training.history) - before
     return RunResult(plan.folder, end, tuple(training.history), training.best, _parameters(training), trained)
 
 
 def best_device() -> torch.device:
-    """A GPU if torch sees one (CUDA_VISIBLE_DEVICES hides it), else the CPU."""
+    """A GPU if torch finds one (CUDA_VISIBLE_DEVICES hides it), else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
-    """The training at its start; whatever is wrong with the input is said here."""
+    """The training before its first epoch; raises if anything is wrong with the input."""
     device = best_device()
     splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
     splits = stored_as(splits, getattr(torch, plan.storage))
@@ -160,8 +165,7 @@ def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
             if not out_of_memory(error):
                 raise
             size = plan.experiment.training.batch_size
-            message = f"{folder.path}: memory is spent at training.batch_size={size}; a smaller one needs less"
-            raise WorkError(message) from error
+            raise WorkError(f"{folder.path}: out of memory at training.batch_size={size}; try a smaller one") from error
 
 
 def _parameters(training: Training) -> int:

@@ -101,7 +101,7 @@ def test_a_row_computed_in_another_type_says_so_and_has_a_folder_of_its_own(imag
     rows = imagetune("reproduce", "in_float32", "--precision", "bfloat16", "--json").document["rows"]
     assert [row["precision"] for row in rows] == ["float32"]
     # Its own type is no other: what was computed in it is taken.
-    assert "tiny-seed0 is finished already" in imagetune("reproduce", "tiny", "--precision", "float32").err
+    assert "tiny-seed0: already finished" in imagetune("reproduce", "tiny", "--precision", "float32").err
     assert lines()["tiny"]["precision"] == "float32"
 
 

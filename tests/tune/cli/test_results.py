@@ -72,7 +72,7 @@ def test_top_sort_and_csv(imagetune: Command, search: Path, tmp_path: Path) -> N
         (["results", "hidden", "--sort", "val_los"], 2, "--sort: 'val_los' is no column; did you mean val_loss?"),
         (["results", "hidden", "--top", "0"], 2, "--top"),
         (["retrain", "hidden", "--trial", "9"], 2, "--trial 9: checkpoints/hidden has trials 0 to 4"),
-        (["retrain", "hidden", "--trial", "1", "--top", "2"], 2, "legal: one of them"),
+        (["retrain", "hidden", "--trial", "1", "--top", "2"], 2, "--top and --trial"),
         (["retrain", "hidden", "--trial", "4", "--full"], 2, "trial 4 has no best epoch"),
     ],
 )
@@ -109,7 +109,7 @@ def test_retrain_trains_the_best_sound_trial_on_several_seeds(imagetune: Command
 def test_finished_winners_are_taken_as_they_are(imagetune: Command, search: Path) -> None:
     first = imagetune("retrain", "hidden", "--seeds", "1", "--json").document["trials"][0]
     outcome = imagetune("retrain", "hidden", "--seeds", "2", "--json")
-    assert "00002-seed0 is finished already: taken as it is" in outcome.err
+    assert "00002-seed0: already finished; reusing it" in outcome.err
     assert outcome.document["trials"][0]["runs"][0] == first["runs"][0]
     assert first["val_loss"]["std"] is None
 

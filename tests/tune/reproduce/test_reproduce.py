@@ -139,7 +139,7 @@ def test_what_is_finished_is_neither_trained_nor_evaluated_again(
     monkeypatch.setattr(reproduce, "evaluate", None)
     screen = Quiet()
     assert measured(row, tmp_path, seeds=1, screen=screen) == before  # the second seed counts, though none asked for it
-    assert screen.lines == [f"tiny-seed{seed} is finished already: taken as it is" for seed in (0, 1)]
+    assert screen.lines == [f"tiny-seed{seed}: already finished; reusing it" for seed in (0, 1)]
 
 
 def test_a_run_that_was_killed_before_its_evaluation_is_evaluated(row: PublishedRow, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_run_that_was_killed_before_its_evaluation_is_evaluated(row: Published
     (tmp_path / "reproduce" / "tiny-seed0" / "evaluation.json").unlink()
     screen = Quiet()
     assert measured(row, tmp_path, screen=screen) == before
-    assert screen.lines == ["tiny-seed0 is finished already: taken as it is"]
+    assert screen.lines == ["tiny-seed0: already finished; reusing it"]
 
 
 def test_finished_runs_keep_the_commit_that_they_were_made_with(

@@ -137,7 +137,7 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     result = trained(tmp_path)
     with result.folder.log.open("a") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="another process trains this run"):
+        with pytest.raises(UserError, match="another process"):
             run(plan(tmp_path), tmp_path, Quiet(), resume=True)
 
 
@@ -146,7 +146,7 @@ def test_a_full_disk_from_the_start_is_no_fault_of_the_input(tmp_path: Path, mon
         raise OSError(errno.ENOSPC, "No space left on device", "there")
 
     monkeypatch.setattr(Path, "mkdir", full)
-    with pytest.raises(OSError, match="No space left"), run_files.held(RunFolder(tmp_path / "x")):
+    with pytest.raises(OSError, match="No space left"), run_files.locked(RunFolder(tmp_path / "x")):
         pass
 
 
@@ -156,9 +156,17 @@ def test_spent_memory_is_told_with_the_batch_size(tmp_path: Path, monkeypatch: p
     def spent(self: Training) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "run_epoch", spent)
+        with pytest.raises(WorkError, match=r"training\.batch_size=64"):
+            run(made, tmp_path, Quiet())
+    assert not made.folder.path.exists()  # no epoch is done: there is nothing to continue
+    with pytest.raises(Interrupted):
+        run(made, tmp_path, Interrupting(1))
     monkeypatch.setattr(Training, "run_epoch", spent)
-    with pytest.raises(WorkError, match=r"memory is spent at training\.batch_size=64; a smaller one needs less"):
-        run(made, tmp_path, Quiet())
+    with pytest.raises(WorkError):
+        run(made, tmp_path, Quiet(), resume=True)
+    assert len(table(made.folder)) == 1
 
 
 def test_early_stopping_ends_and_the_best_epoch_is_kept(tmp_path: Path) -> None:
