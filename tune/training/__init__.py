@@ -1,14 +1,14 @@
-"""Train one experiment: images in, epochs of metrics, weights and an exact state out. No Ray, no search, no Optuna."""
+"""Train one experiment: from images to metrics per epoch, weights, and a state to continue from exactly."""
 
 from tune.files import PARTIAL
 from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.failures import last_lines, out_of_memory, process_broken
-from tune.training.first_step import InfeasibleError
 from tune.training.loop import End, Training, train
-from tune.training.malloc import MALLOC_ENVIRONMENT, keep_freed_memory
 from tune.training.metrics import EpochMetrics, best_of
-from tune.training.optimizer import autocast
-from tune.training.seeding import cpu_threads, seeded, stream_seed
+from tune.training.model import InfeasibleError
+from tune.training.precision import autocast
+from tune.training.process import MALLOC_ENVIRONMENT, cpu_threads, keep_freed_memory
+from tune.training.seeding import seeded, stream_seed
 from tune.training.splits import Splits, open_splits, stored_as
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of

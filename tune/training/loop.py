@@ -18,13 +18,13 @@ from tune.spec.metric import METRICS, Objective, Part, metrics_of
 from tune.training.averaging import Averaging
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory
-from tune.training.first_step import check_first_step
 from tune.training.metrics import EpochMetrics, Sums, best_of, out_of_patience
-from tune.training.model_init import initial_model, memory_format
-from tune.training.optimizer import autocast
-from tune.training.optimizer_step import OptimizerStep
+from tune.training.model import check_first_step, initial_model, memory_format
+from tune.training.optimizer import OptimizerStep
+from tune.training.precision import autocast, float32_on_gpu
+from tune.training.process import cpu_threads
 from tune.training.schedules import Schedule
-from tune.training.seeding import cpu_threads, seeded, stream_seed
+from tune.training.seeding import seeded, stream_seed
 from tune.training.splits import Splits, augment_of, steps_per_epoch
 from tune.training.state import check_identity, copied, identity
 from tune.training.tasks import task_of
@@ -141,7 +141,8 @@ class Training:
             raise RuntimeError(f"the training has ended: {self.end}")
         started = time.perf_counter()
         epoch = len(self.history) + 1
-        with cpu_threads(self.threads), seeded(stream_seed(self.experiment.seed, "epoch", epoch), self._device):
+        seed = stream_seed(self.experiment.seed, "epoch", epoch)
+        with cpu_threads(self.threads), float32_on_gpu(self._device), seeded(seed, self._device):
             values, lr = self._train(epoch)
             diverged = not math.isfinite(values["train_loss"])
             if not diverged:

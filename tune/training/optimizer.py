@@ -1,26 +1,22 @@
-"""A recipe's words made into torch's objects: optimizer and precision. Schedules, averages: in files of their own."""
+"""The optimizer of an experiment, and one step of it."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tune.spec.experiment import OptimizerSpec, TrainingSpec
-from tune.training.float16 import float16_on_cpu
 from tune.training.muon import Muon
 
-# Devices where torch's fused optimizers work: one kernel for all parameters, and the same bits at every run.
+# Devices with fused optimizers: one kernel for all parameters, and the same bits in every run.
 _FUSED = ("cpu", "cuda")
-
-_DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, device: torch.device) -> Optimizer:
-    """The optimizer over the model's parameters, which lie on the device; fused where torch can."""
+    """The optimizer of a model's parameters, which are on the device; fused if possible."""
     common: dict[str, Any] = {"lr": spec.lr, "weight_decay": spec.weight_decay}
     if spec.name == "muon":
         return Muon(model, momentum=0.95 if spec.momentum is None else spec.momentum, **common)
@@ -31,10 +27,44 @@ def build_optimizer(spec: OptimizerSpec, model: nn.Module, device: torch.device)
     return adam(model.parameters(), amsgrad=spec.amsgrad, **common)
 
 
-def autocast(spec: TrainingSpec, device: torch.device) -> AbstractContextManager[Any]:
-    """The context in which a model is applied, in training and in validation alike; float32 is torch's plain course."""
-    if spec.precision == "float32":
-        return nullcontext()
-    if spec.precision == "float16" and device.type == "cpu":
-        return float16_on_cpu()
-    return torch.autocast(device.type, dtype=_DTYPES[spec.precision])
+class OptimizerStep:
+    """Backward pass, clipping, and the optimizer's step.
+
+    float16 represents nothing below 6e-8 and loses precision below 6e-5, where many gradients are. The loss is scaled
+    up before the backward pass and the gradients down after it, and a step whose gradients overflow is skipped
+    (torch.amp.GradScaler; Micikevicius et al. 2018, https://arxiv.org/abs/1710.03740). In other precisions the scaler
+    does nothing.
+
+    Attributes:
+        optimizer: Of the model's parameters.
+
+    Args:
+        spec: The recipe.
+        model: On its device.
+        device: The same.
+    """
+
+    def __init__(self, spec: TrainingSpec, model: nn.Module, device: torch.device) -> None:
+        self.optimizer = build_optimizer(spec.optimizer, model, device)
+        self._scaler = torch.amp.GradScaler(device.type, enabled=spec.precision == "float16")
+        self._parameters = list(model.parameters())
+        self._clip_norm = spec.clip_norm
+
+    def step(self, loss: Tensor) -> None:
+        """Update the parameters by the gradient of a scalar loss, clipped to the recipe's norm."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if self._clip_norm is not None:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of the optimizer and the scaler; the latter is empty if it does nothing."""
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self._scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])

@@ -1,8 +1,8 @@
-"""Where chance comes from: one seed, and from it a stream of its own for every epoch and use.
+"""Random numbers: from an experiment's one seed, a stream of its own for every epoch and use.
 
-An epoch's stream depends on the seed and the epoch's number alone, neither on what ran before in the process (workers
-are reused) nor on where a training was resumed. The global generators of torch are borrowed, since layers such as
-dropout draw from nothing else, and given back as they were; those of numpy and random are never touched.
+An epoch's stream depends on the seed and the number of the epoch alone, not on what ran before in the process (workers
+are reused) or where a training was resumed. Layers such as dropout draw from torch's global generators, which are
+seeded for a block and restored afterwards; those of numpy and random are never touched.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 def stream_seed(seed: int, *use: int | str) -> int:
     """A seed for one use of an experiment's seed: the same on every machine and in every process, 0 <= seed < 2^63.
 
-    For example `stream_seed(0, "epoch", 3)` for what is drawn in the third epoch.
+    For example `stream_seed(0, "epoch", 3)` for the random numbers of the third epoch.
     """
     digest = hashlib.sha256(repr((seed, *use)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
@@ -25,7 +25,7 @@ def stream_seed(seed: int, *use: int | str) -> int:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's global generators of the CPU and of the device, if that is CUDA; afterwards they are as before."""
+    """Seed torch's global generators of the CPU and of a CUDA device for the block, and restore them afterwards."""
     indices = [] if device.type == "cpu" else [_index(device)]
     with torch.random.fork_rng(indices):
         torch.default_generator.manual_seed(seed)
@@ -36,17 +36,3 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 def _index(device: torch.device) -> int:
     return torch.cuda.current_device() if device.index is None else device.index
-
-
-@contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Use so many CPU threads within operations for the block: sums differ with their number. Afterwards as before."""
-    before = torch.get_num_threads()
-    if before == count:
-        yield
-        return
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

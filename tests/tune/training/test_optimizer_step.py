@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tune.spec.experiment import TrainingSpec
 from tune.training import load, save
-from tune.training.optimizer_step import OptimizerStep
+from tune.training.optimizer import OptimizerStep
 
 from .conftest import Start
 

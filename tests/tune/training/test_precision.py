@@ -1,4 +1,4 @@
-"""float16 on a CPU: summed in float32 it comes to what torch's own float16 kernels come to, faster."""
+"""float16 on a CPU, summed in float32, agrees with torch's own slower kernels; what is fixed on a GPU."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tune.training import float16
-from tune.training.float16 import ProductsInFloat32, float16_on_cpu
+from tune.training import precision
+from tune.training.precision import ProductsInFloat32, _float16_on_cpu
 
 STEP = 2.0**-10  # between neighbours in float16, relative
 
@@ -27,7 +27,7 @@ def network() -> nn.Sequential:
 
 
 def outputs_and_gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, list[Tensor]]:
-    with float16_on_cpu():
+    with _float16_on_cpu():
         outputs = model(images)
     F.cross_entropy(outputs.float(), torch.arange(len(images)) % 5).mul(1024).backward()  # type: ignore[no-untyped-call]
     return outputs.detach(), [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -35,14 +35,14 @@ def outputs_and_gradients(model: nn.Module, images: Tensor) -> tuple[Tensor, lis
 
 @pytest.mark.parametrize("own", [False, True])
 def test_the_context_is_torchs_own_where_the_cpu_has_instructions(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(float16, "cpu_computes_float16", lambda: own)
+    monkeypatch.setattr(precision, "cpu_computes_float16", lambda: own)
     seen: list[ProductsInFloat32] = []
 
     def mode() -> ProductsInFloat32:
         seen.append(ProductsInFloat32())
         return seen[-1]
 
-    monkeypatch.setattr(float16, "ProductsInFloat32", mode)
+    monkeypatch.setattr(precision, "ProductsInFloat32", mode)
     outputs, _ = outputs_and_gradients(network(), torch.ones(1, 2, 6, 6).expand(2, -1, -1, -1))
     assert outputs.dtype == torch.float16
     assert (seen == []) is own
@@ -52,7 +52,7 @@ def test_outputs_and_gradients_are_those_of_torchs_kernels(monkeypatch: pytest.M
     torch.manual_seed(1)
     images, found = torch.randn(8, 2, 6, 6), []
     for own in (True, False):
-        monkeypatch.setattr(float16, "cpu_computes_float16", lambda own=own: own)
+        monkeypatch.setattr(precision, "cpu_computes_float16", lambda own=own: own)
         found.append(outputs_and_gradients(network(), images))
     (torchs, gradients), (ours, our_gradients) = found
     torch.testing.assert_close(ours, torchs, rtol=4 * STEP, atol=4 * STEP)
@@ -66,9 +66,22 @@ def test_outputs_and_gradients_are_those_of_torchs_kernels(monkeypatch: pytest.M
 def test_products_are_rounded_once_and_exact_before() -> None:
     """One in 2,048 is lost beside 1 in float16, and kept by a sum in float32 until that is rounded."""
     many = torch.cat([torch.ones(1), torch.full((2048,), 2.0**-11)])
-    with float16_on_cpu(), ProductsInFloat32():
+    with _float16_on_cpu(), ProductsInFloat32():
         assert F.linear(many, torch.ones(1, len(many))).item() == 2.0
         assert F.linear(torch.tensor([1 + 2.0**-12]), torch.ones(1, 1)).item() == 1.0
         too_large = F.linear(torch.tensor([300.0]), torch.tensor([[300.0]]))
     assert too_large.dtype == torch.float16
     assert too_large.isinf().all()  # beyond 65,504, as on a GPU: the gradient scaler is there for it
+
+
+def test_flags_of_float32_on_a_gpu_are_set_for_a_block_and_a_cpu_has_none() -> None:
+    def flags() -> tuple[bool, bool, bool]:
+        cudnn = torch.backends.cudnn
+        return torch.backends.cuda.matmul.allow_tf32, cudnn.allow_tf32, cudnn.benchmark
+
+    before = flags()
+    with precision.float32_on_gpu(torch.device("cpu")):
+        assert flags() == before
+    with precision.float32_on_gpu(torch.device("cuda")):
+        assert flags() == (True, True, False)
+    assert flags() == before

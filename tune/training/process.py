@@ -1,0 +1,52 @@
+"""What a process that trains sets for itself: threads, and memory that it keeps."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+_MIB = 2**20
+
+# mallopt(3): the number of each parameter (glibc's malloc.h) and its value.
+_SETTINGS = {
+    "MALLOC_ARENA_MAX": (-8, 1),  # one heap for all threads: only the main one can grow at will
+    "MALLOC_MMAP_MAX_": (-4, 0),  # large blocks from the heap too, not from mappings that are undone when freed
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2047 * _MIB),  # give nothing back below this much free at the heap's end
+}
+
+MALLOC_ENVIRONMENT = {name: str(value) for name, (_, value) in _SETTINGS.items()}
+"""Environment variables that do the same for a process to be started, whose trainings run in other threads."""
+
+
+def keep_freed_memory() -> bool:
+    """Make this process keep memory that operations free, for the next ones; returns whether it could (glibc only).
+
+    The tensors of a CPU training step are so large that glibc returns each to the system, which zeroes its pages for
+    the next step: 100,000 to a million page faults per epoch of simple_cnn, 5 to 50 % of its time, most on a busy
+    machine (tests/benchmarks/NOTES.md). In exchange, the process keeps up to 2 GiB that it once needed.
+
+    For programs that train, to be called as they start: the setting lasts as long as the process.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    accepted = [mallopt(number, value) == 1 for number, value in _SETTINGS.values()]
+    return all(accepted)
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Use this number of CPU threads within operations for the block. Sums depend on it."""
+    before = torch.get_num_threads()
+    if before == count:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
