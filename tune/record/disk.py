@@ -1,4 +1,4 @@
-"""A full disk: recognised, waited out, and given up on after a set time."""
+"""Full disks: recognized, waited for, and given up on after a while."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from tune.errors import WorkError
 FULL = (errno.ENOSPC, errno.EDQUOT)  # "no space left on device", "disk quota exceeded"
 PATIENCE = 600.0  # seconds to wait for room before giving up
 PAUSE = 2.0  # seconds between two attempts
+ROOM_AGAIN = "there is room on the disk again; continuing"
 
 
 class UnwritableError(WorkError):
-    """The record takes no more: the search ends in order, recorded up to there."""
+    """The record can no longer be written: the search ends cleanly, recorded up to there."""
 
 
 class FullDiskError(UnwritableError):
@@ -23,7 +24,7 @@ class FullDiskError(UnwritableError):
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that led to it, says that the disk is full."""
+    """Whether an error, or one that caused it, says that the disk is full."""
     while error is not None:
         # torch.save over a full disk raises a RuntimeError while the OSError is on its way
         if isinstance(error, OSError) and error.errno in FULL:
@@ -40,15 +41,21 @@ def retry_while_disk_full(
 ) -> None:
     """Do a write that undoes itself when it fails; while the disk is full, wait and try again.
 
+    Args:
+        write: The write.
+        folder: Where it writes to, for messages.
+        say: Told when waiting begins and ends.
+        patience: Seconds to wait for room, by default `PATIENCE`.
+
     Raises:
-        FullDiskError: `patience` (by default `PATIENCE`) seconds of attempts were not enough. Nothing was written.
+        FullDiskError: The disk stayed full for that long. Nothing was written.
     """
     patience = PATIENCE if patience is None else patience
     start = time.monotonic()
     told = False
     while True:
         try:
-            return write()
+            write()
         except Exception as error:
             if not is_full(error):
                 raise
@@ -56,6 +63,10 @@ def retry_while_disk_full(
                 message = f"{folder}: the disk stayed full for {patience:.0f} s; free some space and resume"
                 raise FullDiskError(message) from None
             if not told:
-                say(f"the disk of {folder} is full: paused for up to {patience:.0f} s; free some space and it goes on")
+                say(f"the disk of {folder} is full: paused for up to {patience:.0f} s; free some space to continue")
                 told = True
             time.sleep(PAUSE)
+        else:
+            if told:
+                say(ROOM_AGAIN)
+            return

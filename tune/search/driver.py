@@ -145,7 +145,7 @@ class Driver:
                 self.stop(f"failed: {report.reason} for more than {disk.PATIENCE:.0f} s; free some space and resume")
         elif report.epochs and self._full_since is not None:
             self._full_since = None
-            self.observer.say("there is room on the disk again; continuing")
+            self.observer.say(disk.ROOM_AGAIN)
 
     def _judge(self, number: int) -> bool:
         """Whether the scheduler stops the trial at its last epoch."""
