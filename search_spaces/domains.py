@@ -1,7 +1,6 @@
-"""Domains: what one free field of an experiment may be. Bounds are inclusive.
+"""Domains: the values that one searched field of an experiment can have. Bounds are inclusive.
 
-A domain knows nothing of the sampler that draws from it, nor of the field it is for. `search_spaces.notation` says how
-domains are written in YAML.
+A domain depends neither on the sampler nor on the field. How domains are written in YAML: `search_spaces.notation`.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ from typing import Any
 
 from search_spaces.errors import shown
 
-SIGNIFICANT_DIGITS = 6  # of a drawn float: readable in a table, finer than any training can tell apart
-MOST_DIGITS = 15  # that every double has
+SIGNIFICANT_DIGITS = 6  # of a drawn float: readable in a table, and finer than makes a difference to a training
+MOST_DIGITS = 15  # every double has as many
 
 Condition = tuple[tuple[str, tuple[Any, ...]], ...]
 """Pairs (dotted field, values): the domain is in play when every field has one of its values."""
@@ -63,29 +62,29 @@ class Float:
 
     @property
     def size(self) -> int | None:
-        """How many values there are; None where they cannot be counted."""
+        """How many values there are; None if infinitely many."""
         if self.low == self.high:
             return 1
         return None if self.step is None else int((exact(self.high) - exact(self.low)) / exact(self.step)) + 1
 
     @property
     def first(self) -> float:
-        """A value that stands for the domain where any will do."""
+        """The value to use where any will do."""
         return self.canonical(self.low)
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values to try a field's own limits with."""
+        """The extreme values, which show whether the field allows the domain."""
         return (self.low, self.high)
 
     @property
-    def legal(self) -> str:
-        """What is in the domain, in words."""
+    def description(self) -> str:
+        """The values, so that it can follow `must be`."""
         steps = "" if self.step is None else f" in steps of {self.step:.12g}"
-        return f"{self.low:.12g} to {self.high:.12g}{steps}"
+        return f"from {self.low:.12g} to {self.high:.12g}{steps}"
 
     def values(self) -> tuple[Any, ...]:
-        """Every value, in order; only where `size` is known."""
+        """Every value, in order; only if `size` is not None."""
         return tuple(self._at(index) for index in range(self.size or 0))
 
     def _at(self, index: int) -> float:
@@ -137,19 +136,19 @@ class Int:
 
     @property
     def first(self) -> int:
-        """A value that stands for the domain where any will do."""
+        """The value to use where any will do."""
         return self.low
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values to try a field's own limits with."""
+        """The extreme values, which show whether the field allows the domain."""
         return (self.low, self.high)
 
     @property
-    def legal(self) -> str:
-        """What is in the domain, in words."""
+    def description(self) -> str:
+        """The values, so that it can follow `must be`."""
         steps = "" if self.step == 1 else f" in steps of {self.step}"
-        return f"whole numbers from {self.low} to {self.high}{steps}"
+        return f"a whole number from {self.low} to {self.high}{steps}"
 
     def values(self) -> tuple[Any, ...]:
         """Every value, in order."""
@@ -187,18 +186,18 @@ class Choice:
 
     @property
     def first(self) -> Any:
-        """A value that stands for the domain where any will do."""
+        """The value to use where any will do."""
         return self.options[0]
 
     @property
     def ends(self) -> tuple[Any, ...]:
-        """The values to try a field's own limits with: all of them."""
+        """All values: each must be allowed by the field."""
         return self.options
 
     @property
-    def legal(self) -> str:
-        """What is in the domain, in words."""
-        return ", ".join(map(shown, self.options))
+    def description(self) -> str:
+        """The values, so that it can follow `must be`."""
+        return f"one of {', '.join(map(shown, self.options))}"
 
     def values(self) -> tuple[Any, ...]:
         """Every value, in order."""

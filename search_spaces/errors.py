@@ -1,4 +1,4 @@
-"""The one error that this package shows to users, and how values and names are worded in it."""
+"""The one error that this package raises for users, and the phrases that messages share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-LONGEST_VALUE = 100  # characters of a value that a message shows
+MAX_SHOWN = 100  # characters of a value in a message
 
 
 class SpaceError(ValueError):
-    """A search space, or one domain of it, cannot be: the text names the condition, the value, and what is legal."""
+    """A domain or a search space is invalid: the text names the value and what is allowed."""
 
 
 def shown(value: Any) -> str:
-    """A value as a user would write it (`true`, `null`, `{"crop": 2}`), on one line and cut where it is long.
+    """A value as a user would write it (`true`, `null`, `{"crop": 2}`), on one line, shortened where it is long.
 
-    A text stands in Python's quotes, which give line breaks and unprintable characters away.
+    Text is in Python's quotes, which make line breaks and unprintable characters visible.
     """
     if isinstance(value, str):
         text = repr(value)
@@ -26,16 +26,31 @@ def shown(value: Any) -> str:
             text = json.dumps(value, ensure_ascii=False, default=str)
         except (TypeError, ValueError):  # keys that JSON does not have
             text = repr(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
-def closest(name: str, legal: Iterable[str]) -> str:
-    """The nearest legal name as a question with a space after it; empty where none is near."""
-    close = difflib.get_close_matches(name, sorted(legal), n=1)
-    return f"did you mean {close[0]}? " if close else ""
+def similar(name: str, names: Iterable[str]) -> str:
+    """The most similar of the names; empty where none is similar."""
+    return next(iter(difflib.get_close_matches(name, sorted(names), n=1)), "")
 
 
-def nearest(name: str, legal: Iterable[str]) -> str:
-    """What to say after an unknown name: the nearest legal one if any, and all of them."""
-    names = sorted(legal)
-    return f"{closest(name, names)}legal: {', '.join(names)}"
+def nearest(name: str, names: Iterable[str], valid: str = "valid names", meant: str = "") -> str:
+    """What to add after an unknown name: `did you mean lr? Valid names: lr, momentum`.
+
+    Args:
+        name: The unknown name.
+        names: Those that there are.
+        valid: What to call them.
+        meant: The one that was probably meant, if it is not one of these.
+    """
+    names = sorted(names)
+    meant = meant or similar(name, names)
+    listed = f"{valid}: {', '.join(names) or 'none'}"
+    return f"did you mean {meant}? {listed[0].upper()}{listed[1:]}" if meant else listed
+
+
+def one_of(value: Any, names: Iterable[str]) -> str:
+    """What is wrong with a value that must be one of the names: `must be one of adam, sgd (got 'adm')`."""
+    names = sorted(names)
+    meant = similar(str(value), names)
+    return f"must be one of {', '.join(names)} (got {shown(value)})" + (f"; did you mean {meant}?" if meant else "")

@@ -1,4 +1,4 @@
-"""A space: the free fields of an experiment, each with its domain, and the order in which they are drawn."""
+"""A space: the searched fields of an experiment, each with its domain, and the order in which they are drawn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.domains import Condition, Domain, among
-from search_spaces.errors import SpaceError, closest, nearest, shown
+from search_spaces.errors import SpaceError, nearest, shown, similar
 from search_spaces.notation import parse
 
 Config = dict[str, Any]
@@ -21,16 +21,16 @@ Config = dict[str, Any]
 
 @dataclass(frozen=True)
 class Space:
-    """The free fields, parents before the fields whose `when` names them.
+    """The searched fields, each after those that its `when` names.
 
-    `fixed` holds the values of fields that are not searched, so that conditions may name them.
+    `fixed` has the values of fields that are not searched, so that conditions can name them.
     """
 
     domains: Mapping[str, Domain]
     fixed: Mapping[str, Any]
 
     def in_play(self, field: str, config: Mapping[str, Any]) -> bool:
-        """Whether `field` is drawn, given the values drawn before it. A field that is idle makes its children idle."""
+        """Whether `field` is drawn, given the values drawn before it; never if a field that it depends on is not."""
         for parent, values in self.domains[field].when:
             if parent in self.domains and parent not in config:
                 return False
@@ -39,7 +39,7 @@ class Space:
         return True
 
     def canonical(self, config: Mapping[str, Any]) -> Config:
-        """The configuration without idle fields, in the space's order, floats rounded: equal ones look equal."""
+        """The configuration without fields not in play, in the space's order, floats rounded: equal ones look equal."""
         result: Config = {}
         for field, domain in self.domains.items():
             if field in config and self.in_play(field, result):
@@ -47,9 +47,9 @@ class Space:
         return result
 
     def problems(self, config: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Why a configuration named by hand is not one of this space: pairs (field, what is wrong)."""
+        """Why a configuration written by hand is not one of this space: pairs (field, what is wrong)."""
         found = [
-            (str(field), f"is not a field of this space; {nearest(str(field), self.domains)}")
+            (str(field), f"unknown field; {nearest(str(field), self.domains, 'valid fields here')}")
             for field in config
             if field not in self.domains
         ]
@@ -57,13 +57,13 @@ class Space:
         for field, domain in self.domains.items():
             if not self.in_play(field, known):
                 if field in config:
-                    found.append((field, f"{shown(config[field])} is given, but its `when` does not hold"))
+                    found.append((field, f"must be left out, since its `when` is not met (got {shown(config[field])})"))
                 continue
             known[field] = domain.first
             if field not in config:
-                found.append((field, f"is missing; legal: {domain.legal}"))
+                found.append((field, f"is required: {domain.description}"))
             elif not domain.contains(config[field]):
-                found.append((field, f"{shown(config[field])} is outside of its domain; legal: {domain.legal}"))
+                found.append((field, f"must be {domain.description} (got {shown(config[field])})"))
             else:
                 known[field] = domain.canonical(config[field])
         return found
@@ -87,13 +87,13 @@ class Space:
     def premises(self, field: str) -> dict[str, tuple[Any, ...]]:
         """What must hold for `field` to be in play: its own conditions, and those of the fields that they name.
 
-        Conditions on one field are joined to the values that meet all of them; where there are none, `field` never is.
+        Several conditions on one field leave the values that meet all of them; without any, `field` is never in play.
         """
         needed: dict[str, tuple[Any, ...]] = {}
         for parent, values in self.domains[field].when:
             above = self.premises(parent) if parent in self.domains else {}
-            for name, legal in [(parent, values), *above.items()]:
-                needed[name] = tuple(value for value in needed.get(name, legal) if among(value, legal))
+            for name, allowed in [(parent, values), *above.items()]:
+                needed[name] = tuple(value for value in needed.get(name, allowed) if among(value, allowed))
         return needed
 
     def blocker(self, field: str) -> str | None:
@@ -106,7 +106,7 @@ class Space:
 
     @property
     def size_limit(self) -> int | None:
-        """At most how many configurations there are (idle fields counted as if in play); None where endless."""
+        """An upper bound of the number of configurations, as if all fields were in play; None where it is infinite."""
         sizes = [domain.size for domain in self.domains.values()]
         return None if None in sizes else math.prod(size or 0 for size in sizes)
 
@@ -122,7 +122,7 @@ class Space:
 
 
 def config_key(config: Mapping[str, Any]) -> str:
-    """A text that two configurations share exactly when they are the same."""
+    """A text that is the same for two configurations exactly if they are equal."""
     return json.dumps(dict(config), sort_keys=True)
 
 
@@ -132,7 +132,7 @@ def parse_space(raw: Any, fixed: Mapping[str, Any]) -> tuple[Space, list[tuple[s
     `fixed` maps the dotted fields that are not searched to their values, so that a `when` may name them.
     """
     if not isinstance(raw, Mapping):
-        return Space({}, fixed), [("", f"{shown(raw)} is not a mapping of dotted field names to domains")]
+        return Space({}, fixed), [("", f"must be a mapping of dotted field names to domains (got {shown(raw)})")]
     domains: dict[str, Domain] = {}
     found: list[tuple[str, str]] = []
     for field, value in raw.items():
@@ -145,26 +145,27 @@ def parse_space(raw: Any, fixed: Mapping[str, Any]) -> tuple[Space, list[tuple[s
         named = tuple((parent, values) for parent, values in domain.when if parent not in faulty)
         found += [(field, f"when: {problem}") for problem in _condition_problems(named, domains, fixed)]
     ordered, stuck = _parents_first(domains)
-    found += [(field, "its `when` conditions lead back to itself") for field in stuck if _leads_back(field, stuck)]
+    found += [(field, "its `when` conditions form a cycle") for field in stuck if _in_cycle(field, stuck)]
     return Space(ordered, fixed), found
 
 
 def _condition_problems(when: Condition, domains: Mapping[str, Domain], fixed: Mapping[str, Any]) -> Iterator[str]:
     for parent, values in when:
         if parent in domains:
-            legal = domains[parent]
-            if legal.size is None:
-                yield f"{parent} is drawn from a continuum and hits a value by chance only; legal: give it a step"
+            domain = domains[parent]
+            if domain.size is None:
+                yield f"{parent} is continuous and has a given value only by chance; give it a step"
                 continue
             for value in values:
-                if not legal.contains(value) or not among(legal.canonical(value), (value,)):
-                    yield f"{parent} can never be {shown(value)}; legal: {legal.legal}"
+                if not domain.contains(value) or not among(domain.canonical(value), (value,)):
+                    yield f"{parent} is never {shown(value)}; it is {domain.description}"
         elif parent not in fixed:
-            yield f"there is no field {parent}; {closest(parent, [*domains, *fixed])}legal: a field of the experiment"
+            meant = similar(parent, [*domains, *fixed])
+            yield f"{parent}: unknown field" + (f"; did you mean {meant}?" if meant else "")
 
 
 def _parents_first(domains: Mapping[str, Domain]) -> tuple[dict[str, Domain], dict[str, Domain]]:
-    """The domains in an order in which each field follows those its conditions name; and those a circle keeps back."""
+    """The domains, each after those that its conditions name; and those for which a cycle makes that impossible."""
     ordered: dict[str, Domain] = {}
     left = dict(domains)
     while ready := [field for field, domain in left.items() if not any(parent in left for parent, _ in domain.when)]:
@@ -172,8 +173,8 @@ def _parents_first(domains: Mapping[str, Domain]) -> tuple[dict[str, Domain], di
     return ordered, left
 
 
-def _leads_back(field: str, domains: Mapping[str, Domain]) -> bool:
-    """Whether a field's conditions, and theirs, name the field itself."""
+def _in_cycle(field: str, domains: Mapping[str, Domain]) -> bool:
+    """Whether a field depends on itself, by its conditions or theirs."""
     reached: set[str] = set()
     ahead = [field]
     while ahead:
@@ -184,6 +185,6 @@ def _leads_back(field: str, domains: Mapping[str, Domain]) -> bool:
 
 
 def shipped() -> dict[str, Path]:
-    """The YAML files that come with imagetune: name -> path; `fixed/` holds experiments with nothing left free."""
+    """The YAML files that come with imagetune: name -> path; in `fixed/` are experiments with no searched field."""
     folder = Path(__file__).parent
     return {path.stem: path for path in [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("fixed/*.yaml"))]}

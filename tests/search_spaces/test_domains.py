@@ -198,5 +198,5 @@ def test_ends_and_words(raw: Any) -> None:
     domain = parse(raw)
     assert all(domain.contains(end) for end in domain.ends)
     assert domain.contains(domain.first)
-    assert domain.legal
-    assert "\n" not in domain.legal
+    assert domain.description
+    assert "\n" not in domain.description

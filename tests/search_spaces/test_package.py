@@ -16,7 +16,7 @@ def test_the_package_is_ours() -> None:
 def test_public_face() -> None:
     assert set(search_spaces.__all__) == {
         *("Choice", "Config", "Domain", "Float", "Int", "Space", "SpaceError"),
-        *("closest", "config_key", "nearest", "parse", "parse_space", "shipped", "shown", "write"),
+        *("config_key", "nearest", "one_of", "parse", "parse_space", "shipped", "shown", "similar", "write"),
     }
     assert all(hasattr(search_spaces, name) for name in search_spaces.__all__)
 

@@ -88,9 +88,12 @@ def test_what_keeps_a_field_out_for_ever() -> None:
 @pytest.mark.parametrize(
     ("raw", "expected"),
     [
-        (3, [("", "3 is not a mapping of dotted field names to domains")]),
-        ({"a": 3, "b": {"int": [2, 1]}}, [("a", "3 is not a domain"), ("b", "low 2 is above high 1")]),
-        ({"a": {"int": [0, 1], "when": {"a": 1}}}, [("a", "its `when` conditions lead back to itself")]),
+        (3, [("", "must be a mapping of dotted field names to domains (got 3)")]),
+        (
+            {"a": 3, "b": {"int": [2, 1]}},
+            [("a", "3 is not a domain"), ("b", "low must be at most high (got low 2, high 1)")],
+        ),
+        ({"a": {"int": [0, 1], "when": {"a": 1}}}, [("a", "its `when` conditions form a cycle")]),
         (
             {
                 "a": {"int": [0, 1], "when": {"b": 1}},
@@ -98,34 +101,34 @@ def test_what_keeps_a_field_out_for_ever() -> None:
                 "c": {"int": [0, 1], "when": {"a": 1}},
                 "beyond": {"int": [0, 1], "when": {"a": 1}},
             },
-            [(field, "its `when` conditions lead back to itself") for field in "abc"],
+            [(field, "its `when` conditions form a cycle") for field in "abc"],
         ),
         (
             {"a": {"int": [0, 1], "when": {"b": 1}}},
-            [("a", "when: there is no field b; legal: a field of the experiment")],
+            [("a", "when: b: unknown field")],
         ),
         (
             {"a": {"int": [0, 1], "when": {"fixd": 1}}},
-            [("a", "when: there is no field fixd; did you mean fixed? legal: a field of the experiment")],
+            [("a", "when: fixd: unknown field; did you mean fixed?")],
         ),
         (
             {"a": {"int": [0, 4], "step": 2}, "b": {"int": [0, 1], "when": {"a": [0, 1, 5, True, "0"]}}},
             [
-                ("b", f"when: a can never be {value}; legal: whole numbers from 0 to 4 in steps of 2")
+                ("b", f"when: a is never {value}; it is a whole number from 0 to 4 in steps of 2")
                 for value in ("1", "5", "true", "'0'")
             ],
         ),
         (
             {"a": {"choice": ["x", 1]}, "b": {"int": [0, 1], "when": {"a": [1.0, True, "y"]}}},
-            [("b", f"when: a can never be {value}; legal: 'x', 1") for value in ("true", "'y'")],
+            [("b", f"when: a is never {value}; it is one of 'x', 1") for value in ("true", "'y'")],
         ),
         (
             {"a": {"float": [0, 1]}, "b": {"int": [0, 1], "when": {"a": 0.5}}},
-            [("b", "when: a is drawn from a continuum and hits a value by chance only; legal: give it a step")],
+            [("b", "when: a is continuous and has a given value only by chance; give it a step")],
         ),
         (
             {"a": {"float": [0, 1], "step": 0.1}, "b": {"int": [0, 1], "when": {"a": [0.3, 0.30000000001]}}},
-            [("b", "when: a can never be 0.30000000001; legal: 0 to 1 in steps of 0.1")],
+            [("b", "when: a is never 0.30000000001; it is from 0 to 1 in steps of 0.1")],
         ),
         ({"a": 3, "b": {"int": [0, 1], "when": {"a": 1}}}, [("a", "3 is not a domain")]),
     ],
@@ -144,30 +147,28 @@ def test_configurations_named_by_hand() -> None:
     assert made.problems({"optimizer": "sgdd", "momentm": 0.8}) == [
         (
             "momentm",
-            "is not a field of this space; did you mean momentum? legal: amsgrad, momentum, nesterov, optimizer",
+            "unknown field; did you mean momentum? Valid fields here: amsgrad, momentum, nesterov, optimizer",
         ),
-        ("optimizer", "'sgdd' is outside of its domain; legal: 'adam', 'sgd', 'rmsprop'"),
-        ("amsgrad", "is missing; legal: true, false"),
+        ("optimizer", "must be one of 'adam', 'sgd', 'rmsprop' (got 'sgdd')"),
+        ("amsgrad", "is required: one of true, false"),
     ]
     assert made.problems({"optimizer": "sgd", "momentum": 0.85, "amsgrad": True}) == [
-        ("momentum", "0.85 is outside of its domain; legal: 0.8 to 0.9 in steps of 0.1"),
-        ("amsgrad", "true is given, but its `when` does not hold"),
+        ("momentum", "must be from 0.8 to 0.9 in steps of 0.1 (got 0.85)"),
+        ("amsgrad", "must be left out, since its `when` is not met (got true)"),
     ]
     assert made.problems({}) == [
-        ("optimizer", "is missing; legal: 'adam', 'sgd', 'rmsprop'"),
-        ("amsgrad", "is missing; legal: true, false"),
+        ("optimizer", "is required: one of 'adam', 'sgd', 'rmsprop'"),
+        ("amsgrad", "is required: one of true, false"),
     ]
 
 
 def test_null_is_a_value_and_not_the_lack_of_one() -> None:
     made = space({"a": {"choice": [None, 1]}, "b": {"int": [0, 1], "when": {"a": None}}})
     assert made.problems({}) == [
-        ("a", "is missing; legal: null, 1"),
-        ("b", "is missing; legal: whole numbers from 0 to 1"),
+        ("a", "is required: one of null, 1"),
+        ("b", "is required: a whole number from 0 to 1"),
     ]
-    assert made.problems({"a": None, "b": None}) == [
-        ("b", "null is outside of its domain; legal: whole numbers from 0 to 1")
-    ]
+    assert made.problems({"a": None, "b": None}) == [("b", "must be a whole number from 0 to 1 (got null)")]
     assert made.problems({"a": 1}) == []
     assert made.canonical({"a": None, "b": 1}) == {"a": None, "b": 1}
 

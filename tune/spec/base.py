@@ -1,4 +1,4 @@
-"""The ground of every specification: frozen, strict, and telling of several faults at once."""
+"""The base class of all specifications."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ FROM_LIST = BeforeValidator(_tuple_from_list)
 
 
 class Frozen(BaseModel):
-    """The ground of every specification: unknown keys are refused, and `"10"` is not a number.
+    """The base class of all specifications: unknown fields are errors, and `"10"` is not a number.
 
-    What two fields can only be told wrong together is checked at the later one, against those of the earlier ones that
-    are sound (`info.data`): so one faulty field does not hide the faults of the others.
+    A rule about two fields is checked at the later one, and only if the earlier one is valid (`info.data`), so that one
+    invalid field does not hide the problems of others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class FaultsBelowError(ValueError):
-    """Faults of a field's value that was validated apart, as the specification `kind`."""
+class NestedError(ValueError):
+    """What is wrong inside a field whose value was validated separately, as the specification `kind`."""
 
     def __init__(self, kind: type[BaseModel], error: ValidationError) -> None:
         super().__init__(str(error))

@@ -1,4 +1,4 @@
-"""What the fields of a specification can only be told wrong together, with the data's shape and the model's plan."""
+"""Rules about several sections of a specification, about the images, and about the model on these images."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import models
 from search_spaces import Space
 from tune.spec.errors import Problem
 from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
+from tune.spec.metric import OWN_FIELDS, metrics_of
 from tune.spec.pydantic_errors import validated
+from tune.spec.recipe import misfits
 from tune.spec.search import ConstraintsSpec, SchedulerSpec, SearchSettings
-from tune.spec.tasks import OWN_FIELDS, metrics_of
 
 Look = Callable[[DataSpec], data.DatasetInfo]
-"""How the shape, classes and size of a data set are come by; raises `data.DataError`."""
+"""Finds the shape, the classes and the number of images of a data set; raises `data.DataError`."""
 
 _SECTIONS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(Experiment.model_fields[name].rebuild_annotation()) for name in ("data", "model", "training")
@@ -29,7 +30,7 @@ _SECTIONS: dict[str, TypeAdapter[Any]] = {
 
 
 def data_root(root: Path | None = None) -> Path:
-    """The data directory (torchvision's `root`): the one given, else $IMAGETUNE_DATA, else the user's cache folder."""
+    """The data directory (torchvision's `root`): as given, or $IMAGETUNE_DATA, or in the user's cache folder."""
     if root is not None:
         return root
     if given := os.environ.get("IMAGETUNE_DATA"):
@@ -38,27 +39,28 @@ def data_root(root: Path | None = None) -> Path:
 
 
 def inspect_data(spec: DataSpec, root: Path | None = None) -> data.DatasetInfo:
-    """Shape, classes and number of training images, without decoding any.
+    """The shape, the classes and the number of training images, without decoding any.
 
     Raises:
-        data.DataError: the folder is missing, or not one folder per class.
+        data.DataError: the folder is missing, or does not have one folder per class.
     """
     return data.inspect(spec.source, data_root(root))
 
 
 def looker(root: Path | None) -> Look:
-    """`inspect_data` that looks at each data set once."""
-    return lru_cache(maxsize=64)(lambda spec: inspect_data(spec, root))
+    """`inspect_data` that looks at each data set once, however it is normalized and augmented."""
+    inspect = lru_cache(maxsize=64)(lambda source: data.inspect(source, data_root(root)))
+    return lambda spec: inspect(spec.source)
 
 
 def check_tree(tree: Mapping[str, Any], look: Look | None) -> tuple[Experiment | None, list[Problem]]:
-    """The experiment in a tree, and all that is wrong with it: faults of one section hide none of the others.
+    """The experiment in a tree, and everything that is wrong with it; an invalid section does not hide other problems.
 
-    Without `look`, what depends on the images is not checked.
+    Without `look` only the fields are checked, not whether the experiment can be trained.
     """
     experiment, problems = validated(Experiment, tree)
     spec, model, training = (
-        getattr(experiment, name) if experiment else _sound(kind, tree.get(name, {}))
+        getattr(experiment, name) if experiment else _valid(kind, tree.get(name, {}))
         for name, kind in _SECTIONS.items()
     )
     if spec is not None and look is not None:
@@ -70,7 +72,7 @@ def check_tree(tree: Mapping[str, Any], look: Look | None) -> tuple[Experiment |
     return experiment, problems
 
 
-def _sound(kind: TypeAdapter[Any], tree: Any) -> Any:
+def _valid(kind: TypeAdapter[Any], tree: Any) -> Any:
     try:
         return kind.validate_python(tree)
     except ValidationError:
@@ -78,14 +80,14 @@ def _sound(kind: TypeAdapter[Any], tree: Any) -> Any:
 
 
 def check_experiment(experiment: Experiment, info: data.DatasetInfo) -> list[Problem]:
-    """What is impossible about a well-formed experiment: its plan on these images, a batch larger than the set."""
+    """Why a valid experiment cannot be trained on these images."""
     return check_parts(experiment.data, experiment.model, experiment.training, info)
 
 
 def check_parts(
     spec: DataSpec, model: ModelSpec | None, training: TrainingSpec | None, info: data.DatasetInfo
 ) -> list[Problem]:
-    """The same for the sections that are well formed."""
+    """The same for the sections that are valid."""
     problems = [*_normalization_problems(spec, info), *_split_problems(spec, info)]
     if training is not None:
         problems += _training_problems(spec, training, info)
@@ -102,10 +104,8 @@ def check_parts(
 def _normalization_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]:
     channels = info.input_shape[0]
     if not isinstance(spec.normalize, str) and len(spec.normalize.mean) not in (1, channels):
-        given = len(spec.normalize.mean)
-        legal = "1" if channels == 1 else f"{channels}, or 1 for all"
-        message = f"is given for {given} channels, and the images have {channels}; legal: {legal}"
-        yield Problem("data.normalize", message)
+        needed = "1 number" if channels == 1 else f"{channels} numbers, or 1 for all channels,"
+        yield Problem("data.normalize", f"must have {needed} in mean and std (got {len(spec.normalize.mean)})")
 
 
 def _split_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]:
@@ -113,69 +113,74 @@ def _split_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]
         return
     fraction, left = spec.validation_fraction, _left(spec, info.train_size)
     if fraction > 0 and left == info.train_size:
-        message = f"{fraction:g} of {left} images is none; legal: 0, or >= {1 / left:.2g}"
+        message = f"must be 0 or at least {1 / left:.2g} for {left} images (got {fraction:g})"
         yield Problem("data.validation_fraction", message)
     if left < len(info.classes):
         classes = len(info.classes)
         most = math.floor(1e4 * (1 - classes / info.train_size)) / 1e4
-        message = f"{fraction:g} leaves {left} images to train {classes} classes on; legal: <= {most:g}"
+        message = (
+            f"must be at most {most:g} to leave an image to train on for each of {classes} classes (got {fraction:g})"
+        )
         yield Problem("data.validation_fraction", message)
     elif spec.train_limit is not None and spec.train_limit > left:
-        message = f"{spec.train_limit} is above the {left} training images; legal: <= {left}"
-        yield Problem("data.train_limit", message)
+        yield Problem("data.train_limit", f"must be at most the {left} training images (got {spec.train_limit})")
 
 
 def _mixing_problems(spec: DataSpec, model: ModelSpec) -> Iterator[Problem]:
     task = models.get(model.name).task
     if spec.mixing and task != "classification":
-        message = f"mixes labels, and {model.name} is trained for {task}, without labels; legal: leave it out"
+        message = f"mixes labels, but {model.name} is trained for {task}, without labels; remove it"
         yield from (Problem(f"data.augment.{name}", message) for name in spec.mixing)
 
 
 def _task_problems(model: ModelSpec, training: TrainingSpec) -> Iterator[Problem]:
-    """Fields that mean nothing to the model's task must stay as they are unset."""
+    """Fields of another task must keep their defaults."""
     task = models.get(model.name).task
     for field, owner in OWN_FIELDS.items():
         value = getattr(training, field)
         if owner != task and value != TrainingSpec.model_fields[field].default:
-            message = f"{value:g} is for {owner}, and {model.name} is trained for {task}; legal: leave it out"
+            message = f"is only for {owner}, and {model.name} is trained for {task} (got {value:g}); remove it"
             yield Problem(f"training.{field}", message)
 
 
 def _left(spec: DataSpec, train_size: int) -> int:
-    """Images to train on after validation images are split off."""
+    """The number of images to train on, without those for validation."""
     return train_size - round(train_size * spec.validation_fraction)
 
 
 def _training_problems(spec: DataSpec, training: TrainingSpec, info: data.DatasetInfo) -> Iterator[Problem]:
     if spec.validation_fraction == 0 and training.early_stopping is not None:
-        message = "0 leaves nothing to judge early stopping by; legal: > 0, or no training.early_stopping"
+        message = "must be above 0: early stopping needs validation images (got 0); or remove training.early_stopping"
         yield Problem("data.validation_fraction", message)
-    if info.train_size is None:
-        return
-    left = _left(spec, info.train_size)
-    left = min(left, spec.train_limit or left)
-    if training.batch_size > left:
-        message = f"{training.batch_size} is larger than the training set of {left} images; legal: <= {left}"
-        yield Problem("training.batch_size", message)
+    steps = None
+    if info.train_size is not None:
+        left = _left(spec, info.train_size)
+        left = min(left, spec.train_limit or left)
+        if training.batch_size > left:
+            message = f"must be at most the {left} training images (got {training.batch_size})"
+            yield Problem("training.batch_size", message)
+        steps = left // training.batch_size + (left % training.batch_size > 1) or 1  # as `training.steps_per_epoch`
+    yield from (Problem(f"training.{field}", message) for field, message in misfits(training, steps))
 
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
-    """Which constraints an experiment that is possible does not keep to."""
+    """Which constraints an experiment does not meet."""
     if constraints.parameters is None and constraints.mult_adds is None:
         return
     cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
     for name in ("parameters", "mult_adds"):
         bound, value = getattr(constraints, name), getattr(cost, name)
         if bound is not None and not bound.holds(value):
-            yield f"has {value} {name}, outside of constraints.{name}; legal: {bound.legal}"
+            yield f"must have {bound.text} {name.replace('_', '-')} by constraints.{name} (got {value})"
 
 
 def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
-    """What is impossible about the settings of a search; `sample` stands for all that is fixed."""
+    """What is wrong with the settings of a search; `sample` has the values of all fields that are not searched."""
     problems = list(_metric_problems(settings, space, sample))
     if settings.objective.metric.part == "val" and sample.data.validation_fraction == 0:
-        message = f"{settings.metric} needs validation images; legal: data.validation_fraction > 0, or a train_ metric"
+        message = (
+            f"{settings.metric} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
+        )
         problems.append(Problem("search.metric", message))
     if settings.scheduler.name == "asha":
         domain = space.domains.get("training.epochs")
@@ -186,27 +191,28 @@ def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> 
 
 
 def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
-    """A metric that some of the searched models do not have."""
+    """A metric that one of the searched models does not have."""
     domain = space.domains.get("model.name")
     for task in dict.fromkeys(models.get(name).task for name in (domain.ends if domain else [sample.model.name])):
-        if settings.metric not in (legal := metrics_of(task)):
-            message = f"{settings.metric} is no metric of {task}; legal: {', '.join(legal)}"
-            yield Problem("search.metric", message)
+        if settings.objective.metric not in (metrics := metrics_of(task)):
+            names = ", ".join(metric.name for metric in metrics)
+            yield Problem("search.metric", f"must be a metric of {task}: one of {names} (got {settings.metric!r})")
 
 
 def _rung_problems(spec: SchedulerSpec, epochs: int) -> Iterator[Problem]:
-    """What is impossible about ASHA's rungs when the longest trial has so many epochs."""
+    """What is wrong with ASHA's settings if the longest trial has this many epochs."""
     if spec.grace_period > epochs:
-        message = f"{spec.grace_period} is above the {epochs} epochs that a trial has; legal: <= {epochs}"
+        message = f"must be at most the {epochs} epochs of a trial (got {spec.grace_period})"
         yield Problem("search.scheduler.grace_period", message)
         return
-    rungs = int(math.log(epochs / spec.grace_period) / math.log(spec.reduction_factor)) + 1  # as Ray counts them
+    # At grace_period x reduction_factor ** n epochs.
+    rungs = int(math.log(epochs / spec.grace_period) / math.log(spec.reduction_factor)) + 1
     if rungs > epochs:
-        message = f"{spec.reduction_factor} makes {rungs} rungs of {epochs} epochs; legal: such as 2 to 4"
+        message = f"must be larger: it makes {rungs} rungs in {epochs} epochs (got {spec.reduction_factor}); try 2 to 4"
         yield Problem("search.scheduler.reduction_factor", message)
     elif spec.brackets > rungs:
         message = (
-            f"{spec.brackets} brackets, but {epochs} epochs with grace_period {spec.grace_period} and reduction_factor "
-            f"{spec.reduction_factor:g} have {rungs} rungs, so that some would be empty; legal: <= {rungs}"
+            f"must be at most the {rungs} rungs of {epochs} epochs with grace_period={spec.grace_period} and "
+            f"reduction_factor={spec.reduction_factor:g} (got {spec.brackets})"
         )
         yield Problem("search.scheduler.brackets", message)

@@ -1,4 +1,4 @@
-"""The data section of an experiment: which images, and what is done to them before the model sees them."""
+"""The `data` section of an experiment: which images, and how they are prepared for the model."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from pydantic import (
 import data
 from data import augmentation as augmentations
 from data import registry as datasets
-from tune.spec.base import FROM_LIST, FaultsBelowError, Fraction, Frozen
+from tune.spec.base import FROM_LIST, Fraction, Frozen, NestedError
 from tune.spec.dotted import within
-from tune.spec.errors import OVERRIDE, Problem, nearest, shown
+from tune.spec.errors import OVERRIDE, Problem, one_of, shown
 
 SPLIT_FIELDS = (
     "data.name",
@@ -61,26 +61,26 @@ PerChannel = Annotated[tuple[float, ...], FROM_LIST]
 
 
 class Normalization(Frozen):
-    """Per channel: (pixel / 255 - mean) / std."""
+    """Per channel: (pixel / 255 - mean) / std, with one number per channel, or one for all."""
 
     mean: PerChannel
     std: PerChannel
 
     @field_validator("mean")
     @classmethod
-    def _something(cls, mean: tuple[float, ...]) -> tuple[float, ...]:
+    def _not_empty(cls, mean: tuple[float, ...]) -> tuple[float, ...]:
         if not mean:
-            raise ValueError("[] is empty; legal: a number per channel, or one for all")
+            raise ValueError("must be a number per channel, or one for all (got [])")
         return mean
 
     @field_validator("std")
     @classmethod
-    def _fits_mean(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
+    def _matches_mean(cls, std: tuple[float, ...], info: ValidationInfo) -> tuple[float, ...]:
         mean = info.data.get("mean")
         if mean is not None and len(std) != len(mean):
-            raise ValueError(f"{shown(std)} and mean {shown(mean)} do not fit; legal: as many of each")
+            raise ValueError(f"must have as many numbers as mean, {len(mean)} (got {shown(std)})")
         if not std or min(std) <= 0:
-            raise ValueError(f"{shown(std)} cannot be divided by; legal: numbers > 0")
+            raise ValueError(f"must be numbers above 0 (got {shown(std)})")
         return std
 
 
@@ -115,20 +115,20 @@ Augmentations = create_model("Augmentations", __base__=Frozen, **_NULLABLE)
 
 
 def _parse_augment(raw: Any) -> Any:
-    """Pairs (name, all options as JSON), from a list of names or a mapping name -> options."""
+    """Pairs (name, all options as JSON), from a list of names or a mapping of names to options."""
     if isinstance(raw, tuple):
         return raw
     named = isinstance(raw, list) and all(isinstance(name, str) for name in raw)
     if not named and not isinstance(raw, dict):
-        raise ValueError(f"{shown(raw)} is of the wrong type; legal: a list of names, or a mapping of names to options")
+        raise ValueError(f"must be a list of names, or a mapping of names to options (got {shown(raw)})")
     if twice := [name for name in dict.fromkeys(raw) if list(raw).count(name) > 1]:
-        raise ValueError(f"names {', '.join(twice)} more than once; legal: each once")
+        raise ValueError(f"lists {', '.join(twice)} more than once; list each once")
     try:
         table = Augmentations.model_validate(raw if isinstance(raw, dict) else dict.fromkeys(raw))
     except ValidationError as error:
-        raise FaultsBelowError(Augmentations, error) from None
+        raise NestedError(Augmentations, error) from None
     chosen = {name: getattr(table, name) or augment_class(name)() for name in raw}
-    try:  # what can only be told of several options together
+    try:  # rules about several options together
         data.build_augment({name: options.model_dump() for name, options in chosen.items()})
     except data.DataError as error:
         raise ValueError(str(error).removeprefix("data.augment.")) from None
@@ -140,11 +140,26 @@ def _augment_table(steps: tuple[tuple[str, str], ...]) -> dict[str, dict[str, An
 
 
 Augment = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_parse_augment), PlainSerializer(_augment_table)]
-"""Augmentations in the order in which they are applied; hashable, and a mapping again in YAML."""
+"""Augmentations in the order in which they are applied: hashable here, a mapping in YAML."""
 
 
 class DataSpec(Frozen):
-    """Which images, how they are split, and what is done to them before the model sees them."""
+    """Which images, how they are split into parts, and how they are prepared for the model.
+
+    Attributes:
+        name: The data set; see `imagetune datasets`.
+        path: Your folder of images (data set `folder` only), relative to the working directory.
+        image_size: Height and width in pixels that images are resized to (data set `folder` only).
+        validation_fraction: The share of the training images that is set aside for validation.
+        test_fraction: The share of all images that is set aside for the test, where a folder has no test part.
+        split_seed: Decides which images are set aside.
+        train_limit: Train on this many images at most.
+        skip_unreadable: Leave out files that cannot be decoded, rather than stop.
+        max_pixels: Refuse images with more pixels than this, before they are decoded.
+        normalize: How pixels are scaled: half (to -1 to 1), dataset (by the training images' own mean and standard
+            deviation), none (to 0 to 1), or a mean and std of your own.
+        augment: Random changes to the training images, applied in this order (`data.augmentation`).
+    """
 
     name: str
     path: Annotated[str | None, Field(validate_default=True)] = None
@@ -160,14 +175,14 @@ class DataSpec(Frozen):
 
     @property
     def mixing(self) -> tuple[str, ...]:
-        """The augmentations that mix labels too."""
+        """The augmentations that mix labels as well as images."""
         return tuple(name for name, _ in self.augment if augmentations.get(name).kind is augmentations.Kind.MIX)
 
     @field_validator("name")
     @classmethod
     def _known(cls, name: str) -> str:
         if name not in datasets.names():
-            raise ValueError(f"{shown(name)} is not a data set; {nearest(name, datasets.names())}")
+            raise ValueError(one_of(name, datasets.names()))
         return name
 
     @field_validator("path", "image_size")
@@ -175,16 +190,20 @@ class DataSpec(Frozen):
     def _goes_with_folder(cls, value: Any, info: ValidationInfo) -> Any:
         name = info.data.get("name")
         if name == "folder" and not value:
-            legal = "your folder of images" if info.field_name == "path" else "the side in pixels to resize images to"
-            raise ValueError(f"is missing, and the data set folder needs it; legal: {legal}")
+            what = (
+                "the folder with your images" if info.field_name == "path" else "the side in pixels to resize images to"
+            )
+            raise ValueError(f"is required: {what}")
         if name not in (None, "folder") and value is not None:
-            raise ValueError(f"{shown(value)} goes with the data set folder, not with {name}; legal: leave it out")
-        # Absolute from here on: workers have another working directory, and a resume may start from anywhere.
+            raise ValueError(f"is only for data.name=folder, not for {name} (got {shown(value)}); remove it")
+        if isinstance(value, str) and "\0" in value:
+            raise ValueError(f"must be a path (got {shown(value)})")
+        # Absolute, since workers have another working directory and a resume may start from anywhere.
         return str(Path(os.path.expanduser(value)).absolute()) if isinstance(value, str) else value
 
     @property
     def source(self) -> data.Source:
-        """What the data package needs to read the images."""
+        """What the data package needs to find and read the images."""
         return data.Source(
             name=self.name,
             path=self.path,

@@ -10,7 +10,7 @@ Tree = dict[str, Any]
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
-    """The leaves of a nested mapping by their dotted names; an empty mapping is a leaf."""
+    """The values of a nested mapping by dotted name; an empty mapping counts as a value."""
     flat: Tree = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
@@ -21,14 +21,14 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
 
 
 def within(field: str, sections: Iterable[str]) -> bool:
-    """Whether a dotted name is one of the names, or lies below one of them."""
+    """Whether a dotted name is one of the sections, or a field inside one of them."""
     return any(field == section or field.startswith(f"{section}.") for section in sections)
 
 
 def set_dotted(tree: Tree, name: str, value: Any) -> None:
-    """Put a value at a dotted name, in place; what stands in the way and is no mapping is replaced.
+    """Set the value of a dotted name, in place; a value on the path that is not a mapping is replaced by one.
 
-    A list of names in the way, as `data.augment: [flip, crop]`, is the mapping of these names to null.
+    A list of names on the path, as in `data.augment: [flip, crop]`, becomes a mapping of these names to null.
     """
     *path, last = name.split(".")
     for key in path:
@@ -42,7 +42,7 @@ def set_dotted(tree: Tree, name: str, value: Any) -> None:
 
 
 def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> Tree:
-    """A deep copy of the tree with the dotted values put in."""
+    """A deep copy of the tree with the values of the dotted names set."""
     result = copy.deepcopy(dict(tree))
     for name, value in values.items():
         set_dotted(result, name, copy.deepcopy(value))
@@ -53,7 +53,7 @@ _ABSENT = object()
 
 
 def get_dotted(tree: Mapping[str, Any], name: str, default: Any = None) -> Any:
-    """The value at a dotted name, or the default."""
+    """The value of a dotted name, or the default."""
     value: Any = tree
     for key in name.split("."):
         if not isinstance(value, Mapping) or key not in value:
@@ -63,12 +63,12 @@ def get_dotted(tree: Mapping[str, Any], name: str, default: Any = None) -> Any:
 
 
 def has_dotted(tree: Mapping[str, Any], name: str) -> bool:
-    """Whether there is anything at a dotted name, null included."""
+    """Whether a dotted name has a value, null included."""
     return get_dotted(tree, name, _ABSENT) is not _ABSENT
 
 
 def remove_dotted(tree: Tree, name: str) -> None:
-    """Take away what is at a dotted name, if anything is, in place."""
+    """Remove the value of a dotted name, if it has one, in place."""
     path, _, last = name.rpartition(".")
     parent = get_dotted(tree, path) if path else tree
     if isinstance(parent, dict):
@@ -76,7 +76,7 @@ def remove_dotted(tree: Tree, name: str) -> None:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Dotted names by their last part where that is clear: training.optimizer.lr is lr."""
+    """Dotted names with their last part where that is unique: `lr` for training.optimizer.lr."""
     names = list(names)
     last = [name.rpartition(".")[2] for name in names]
     return {name: tail if last.count(tail) == 1 else name for name, tail in zip(names, last, strict=True)}

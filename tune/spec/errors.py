@@ -1,22 +1,22 @@
-"""What is wrong with a specification: all of it, each with its file, dotted name, value and what is legal."""
+"""What is wrong with a specification: everything, each problem with its file, dotted field and value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from search_spaces import closest, nearest, shown
+from search_spaces import nearest, one_of, shown, similar
 from tune.errors import UserError
 
-__all__ = ["OVERRIDE", "Problem", "SpecError", "closest", "nearest", "shown"]
+__all__ = ["OVERRIDE", "Problem", "SpecError", "nearest", "one_of", "shown", "similar", "unknown_name"]
 
 OVERRIDE = "override"
-"""What stands in the place of the file where a value came from the command line."""
+"""Named in place of the file where a value came from the command line."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong at one place."""
+    """One thing that is wrong, printed as `FILE: FIELD: MESSAGE`."""
 
     field: str
     message: str
@@ -24,13 +24,18 @@ class Problem:
 
     def __str__(self) -> str:
         line = ": ".join(part for part in (self.file, self.field, self.message) if part)
-        # A key, a path or a message of a library may hold line breaks, escape sequences, or bytes that were no text.
+        # A key, a path or a library's message may contain line breaks, escape sequences, or bytes that are not text.
         return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 class SpecError(UserError):
-    """One or more problems of a specification, a line each."""
+    """A specification is invalid; the text has one line for each problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def unknown_name(kind: str, name: str, names: Iterable[str], meant: str = "") -> str:
+    """What is wrong with an unknown name: `unknown field; did you mean lr? Valid fields here: lr, momentum`."""
+    return f"unknown {kind}; {nearest(name, names, f'valid {kind}s here', meant)}"

@@ -1,4 +1,4 @@
-"""An experiment: the complete description of one training. Frozen, hashable, and the same after a trip through YAML."""
+"""An experiment: the complete description of one training. Hashable, and equal after being written and read as YAML."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class ModelSpec(Frozen):
-    """A model by name; each registered model has a subclass with its own options."""
+    """A model; each registered one has a subclass with its own options (`imagetune describe MODEL`)."""
 
     name: str
 
@@ -40,7 +40,7 @@ class ModelSpec(Frozen):
 
 @functools.cache
 def model_spec_class(name: str) -> type[ModelSpec]:
-    """The specification of one registered model: its options with their types, limits and defaults."""
+    """The specification of a registered model: its options with types, limits and defaults."""
     fields: dict[str, Any] = {
         option.name: (Annotated[option.annotation, FROM_LIST], option.default)
         for option in models.options(name).values()
@@ -56,7 +56,14 @@ else:
 
 
 class Experiment(Frozen):
-    """Data, model, recipe and seed: all that one training depends on."""
+    """Everything that a training depends on.
+
+    Attributes:
+        data: Which images, and how they are prepared.
+        model: The network.
+        training: The recipe.
+        seed: Of the initial weights, the order of the images and the augmentation.
+    """
 
     data: DataSpec
     model: AnyModelSpec
@@ -64,5 +71,5 @@ class Experiment(Frozen):
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
 
     def to_tree(self) -> dict[str, Any]:
-        """The YAML form: every field, defaults included."""
+        """The YAML form: every field, including defaults."""
         return self.model_dump(mode="json")

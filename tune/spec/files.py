@@ -1,4 +1,4 @@
-"""YAML 1.2 in and out: `1e-4` is a number, `no` a string, a key given twice an error."""
+"""Reading and writing YAML 1.2: `1e-4` is a number, `no` is text, and a duplicate key is an error."""
 
 from __future__ import annotations
 
@@ -12,37 +12,84 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+from ruamel.yaml.scanner import Scanner
 
 from search_spaces import shipped
 from tune.spec.errors import Problem, SpecError, nearest, shown
 
+MAX_VALUES = 100_000
+"""Values that a text may stand for: a few aliases of aliases would otherwise fill the memory."""
+MAX_DEPTH = 50
+
 
 class _Constructor(SafeConstructor):
-    """Values of plain types: YAML 1.2 has no dates, and `2026-01-31` is a text."""
+    """Plain values only: YAML 1.2 has no dates, so `2026-01-31` is text."""
+
+    def construct_document(self, node: Any) -> Any:
+        """The value of a document, of which no part is shared: changing what an alias stands for changes one place."""
+        _count(node, {}, MAX_DEPTH)
+        return _unshared(super().construct_document(node))
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda constructor, node: node.value)
+
+
+def _count(node: Node, known: dict[Node, int], depth: int) -> int:
+    """How many values a node stands for, those of its aliases included.
+
+    Raises:
+        YAMLError: it is too many, nested too deeply, or a node contains itself.
+    """
+    if depth == 0:  # the depth of a node that contains itself has no end
+        raise YAMLError(f"nested more than {MAX_DEPTH} levels deep, or a value that contains itself")
+    if node not in known:
+        inner = node.value if isinstance(node, CollectionNode) else []
+        parts = [part for pair in inner for part in pair] if isinstance(node, MappingNode) else inner
+        known[node] = 1 + sum(_count(part, known, depth - 1) for part in parts)
+        if known[node] > MAX_VALUES:
+            raise YAMLError(f"more than {MAX_VALUES:,} values; use fewer aliases")
+    return known[node]
+
+
+def _unshared(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_unshared(key): _unshared(inner) for key, inner in value.items()}
+    if isinstance(value, int):
+        str(value)  # raises ValueError for a number too long to be shown, which only hexadecimals can be here
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
+
+
+class _NoComments(Scanner):
+    """For a value of the command line, from which nothing may be dropped in silence."""
+
+    def scan_to_next_token(self) -> Any:
+        start = self.reader.pointer
+        super().scan_to_next_token()
+        if "#" in self.reader.buffer[start : self.reader.pointer]:
+            raise YAMLError("what follows ' #' would be dropped as a comment; put the text in quotes to keep it")
 
 
 def _yaml() -> YAML:
     yaml = YAML(typ="safe", pure=True)  # the pure one: libyaml's parser is YAML 1.1
     yaml.Constructor = _Constructor
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of fields
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of the fields
     yaml.width = 120
     return yaml
 
 
-def parse_yaml(text: str, file: str, field: str = "") -> Any:
+def parse_yaml(text: str, file: str, field: str = "", *, comments: bool = True) -> Any:
     """The value of a YAML text.
 
     Raises:
-        SpecError: not YAML, or a key given twice; the problem names `file`, line and column.
+        SpecError: not YAML, a key given twice, far too large, or a comment where none is allowed.
     """
+    yaml = _yaml()
+    if not comments:
+        yaml.Scanner = _NoComments
     try:
-        value = _yaml().load(text)
-        json.dumps(value, default=str, skipkeys=True)  # refuses a value that contains itself, by way of an alias
-        return value
+        return yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
@@ -50,9 +97,9 @@ def parse_yaml(text: str, file: str, field: str = "") -> Any:
     except (YAMLError, ValueError) as error:
         reason = f"not YAML: {str(error).partition(chr(10))[0]}"
     except (LookupError, TypeError, AttributeError):  # which ruamel raises at such keys and values
-        reason = "not YAML: a key that is no text, or a value that is not what its tag says"
+        reason = "not YAML: a key is not text, or a value does not match its tag"
     except RecursionError:
-        reason = "not readable: nested too deeply"
+        reason = f"not YAML: nested more than {MAX_DEPTH} levels deep"
     raise SpecError([Problem(field, reason, file)])
 
 
@@ -64,12 +111,12 @@ def dump_yaml(tree: Any) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A field's value in a line, as one would write it in YAML: `{crop: {padding: 4}, flip: {p: 0.5}}`.
+    """A field's value on one line, as in YAML: `{crop: {padding: 4}, flip: {p: 0.5}}`.
 
-    Lists and mappings may come as the JSON text that stands for them in tables.
+    Lists and mappings may be given as JSON text, as they are in tables.
     """
     if isinstance(value, str) and value.startswith(("{", "[")):
-        with contextlib.suppress(json.JSONDecodeError):  # else a text that only looks like it
+        with contextlib.suppress(json.JSONDecodeError):  # text that only looks like JSON
             value = json.loads(value)
     if not isinstance(value, list | dict):
         return str(value)
@@ -80,21 +127,21 @@ def value_text(value: Any) -> str:
 
 
 def find(name_or_path: str) -> Path:
-    """The file of a shipped name or a path. A file that is called like a shipped one is reached as `./name`.
+    """The file of a shipped name or a path. A file with the name of a shipped one can be given as `./name`.
 
     Raises:
-        SpecError: there is neither.
+        SpecError: there is no such file.
     """
     if (found := shipped().get(name_or_path)) is not None:
         return found
-    if os.path.isfile(name_or_path):  # which says no, where Path.is_file would raise, to a name too long to be one
+    if os.path.isfile(name_or_path):  # unlike Path.is_file, it does not raise for a name that is too long
         return Path(name_or_path)
     if os.path.isdir(name_or_path):
-        message = f"{shown(name_or_path)} is a folder; legal: a YAML file, or one of {', '.join(sorted(shipped()))}"
+        message = f"{shown(name_or_path)} is a folder; give a YAML file, or one of {', '.join(sorted(shipped()))}"
     elif name_or_path.endswith((".yaml", ".yml")):
-        message = f"{shown(name_or_path)} is not a file"
+        message = f"{shown(name_or_path)} does not exist; give a YAML file, or a name that `imagetune spaces` lists"
     else:
-        message = f"{shown(name_or_path)} is neither a file nor shipped; {nearest(name_or_path, shipped())}"
+        message = f"{shown(name_or_path)} is neither a file nor a shipped space; {nearest(name_or_path, shipped())}"
     raise SpecError([Problem("", message)])
 
 
@@ -102,7 +149,7 @@ def read_tree(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
     Raises:
-        SpecError: the file cannot be read, is not YAML, or is not a mapping.
+        SpecError: the file cannot be read, is not YAML, or does not contain a mapping.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -112,8 +159,8 @@ def read_tree(path: Path) -> dict[str, Any]:
         raise SpecError([Problem("", f"cannot be read: byte {error.start + 1} is not UTF-8 text", str(path))]) from None
     tree = parse_yaml(text, str(path))
     if not isinstance(tree, dict):
-        found = "is empty" if tree is None else f"holds {shown(tree)}"
-        raise SpecError([Problem("", f"{found}; legal: a mapping of names to values", str(path))])
+        found = "the file is empty" if tree is None else f"got {shown(tree)}"
+        raise SpecError([Problem("", f"must be a mapping of fields to values ({found})", str(path))])
     if odd := [key for key in tree if not isinstance(key, str)]:
-        raise SpecError([Problem(shown(key), "is not a name; legal: text", str(path)) for key in odd])
+        raise SpecError([Problem(shown(key), "must be text: it is the name of a field", str(path)) for key in odd])
     return tree

@@ -1,4 +1,4 @@
-"""The free fields of a search: whether they are fields of its experiment, and which of them an override took away."""
+"""The searched fields of a file: whether they are fields of its experiment, and which ones overrides leave."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from tune.spec.data_spec import SPLIT_FIELDS
 from tune.spec.dotted import Tree, get_dotted, has_dotted, remove_dotted, with_values, within
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
+from tune.spec.overrides import Loaded
 from tune.spec.schema import complete, every_name, unknown_field
 from tune.spec.search import ConstraintsSpec
-from tune.spec.sections import Loaded
 
 _SECTIONS = tuple(name for name in Experiment.model_fields if name != "seed")
 
 
 @dataclass(frozen=True)
 class FreeFields:
-    """The space of a search as far as it is sound.
+    """The space of a search, as far as it is valid.
 
     Attributes:
-        tree: The experiment that the fields are free in.
-        base: The same with every default spelled out, without the searched fields.
-        space: The sound domains that can come into play.
-        faulty: Fields whose domains are not sound.
+        tree: The experiment of the file.
+        base: The same with every default filled in, without the searched fields.
+        space: The valid domains that can come into play.
+        faulty: Fields with an invalid domain.
         problems: What is wrong with those.
     """
 
@@ -38,14 +38,14 @@ class FreeFields:
     problems: tuple[Problem, ...]
 
     def concerned(self, field: str) -> bool:
-        """Whether a fault of this field may come from a faulty domain being left out."""
+        """Whether a problem of this field may only come from an invalid domain being left out."""
         return within(field, self.faulty) or any(within(faulty, [field]) for faulty in self.faulty)
 
 
 def free_fields(loaded: Loaded, *, recorded: bool = False) -> FreeFields:
-    """The free fields of a file, less those that overrides fixed or keep out of play.
+    """The searched fields of a file, without those that overrides fix or keep out of play.
 
-    A search that is `recorded` may have searched what cannot be searched any more.
+    A `recorded` search may have searched fields that can no longer be searched.
     """
     raw = {str(field): domain for field, domain in loaded.sections["space"].items()}
     base = _base(loaded.experiment, raw)
@@ -68,10 +68,10 @@ def free_fields(loaded: Loaded, *, recorded: bool = False) -> FreeFields:
 
 
 def _base(tree: Tree, searched: Iterable[str]) -> Tree:
-    """The tree with every default spelled out, without the searched fields.
+    """The tree with every default filled in, without the searched fields.
 
-    A value that the file gives to a searched field stays: it holds where a `when` keeps the field out of play. Where
-    the model itself is searched its options keep to what the file says, since models differ in theirs.
+    A value that the file gives to a searched field stays: it applies where a `when` keeps the field out of play. If the
+    model itself is searched, its options get no defaults, since models differ in their options.
     """
     whole = complete(tree)
     if "model.name" in searched and isinstance(tree.get("model"), Mapping):
@@ -83,7 +83,7 @@ def _base(tree: Tree, searched: Iterable[str]) -> Tree:
 
 
 def _model_names(tree: Tree, searched: Iterable[str], space: Space) -> list[str]:
-    """The models that may be drawn; all there are where that cannot be told."""
+    """The models that may be drawn; all models if that is not known."""
     domain = space.domains.get("model.name")
     named = domain.options if isinstance(domain, Choice) else [get_dotted(tree, "model.name")]
     known = [name for name in models.names() if name in named]
@@ -93,19 +93,19 @@ def _model_names(tree: Tree, searched: Iterable[str], space: Space) -> list[str]
 def _name_problems(searched: Iterable[str], model_names: Iterable[str]) -> Iterator[tuple[str, str]]:
     for field in searched:
         if field in _SECTIONS:
-            yield field, "is a section; legal: its fields, such as training.batch_size"
+            yield field, "is a section and cannot be searched; use its fields, such as training.batch_size"
         elif (message := unknown_field(field, model_names)) is not None:
             yield field, message
         for around in searched:
             if around != field and within(field, [around]):
-                yield field, f"lies within {around}, which is searched too; legal: one of the two"
+                yield field, f"is part of {around}, which is also searched; remove one of the two"
 
 
 def _never(space: Space, blocker: str) -> str:
     if blocker in space.domains:
-        return f"when: asks for several values of {blocker} at once, and never holds; legal: conditions that agree"
+        return f"when: is never met, since it requires different values of {blocker} at once; change the conditions"
     value = shown(space.fixed.get(blocker))
-    return f"when: {blocker} is {value} and not searched, so that this never holds; legal: search it, or no condition"
+    return f"when: is never met, since {blocker} is {value} and not searched; search it, or remove the condition"
 
 
 _FIXED_MESSAGE = (
@@ -118,18 +118,18 @@ def _decides_images(field: str) -> bool:
 
 
 Reasons = Callable[[Config], Iterable[str]]
-"""Why a configuration of the space is not possible, or not wanted."""
+"""Why a configuration cannot be trained, or does not meet the constraints."""
 
 
 def first_configs(loaded: Loaded, free: FreeFields, reasons: Reasons) -> tuple[tuple[Config, ...], list[Problem]]:
-    """The known good configurations, and what is wrong with them; fields that overrides took away are passed over."""
+    """The configurations of `first`, without fields that overrides fix, and what is wrong with them."""
     configs: list[Config] = []
     problems: list[Problem] = []
     gone = [*loaded.overridden, *(field for field in loaded.sections["space"] if field not in free.space.domains)]
     for index, given in enumerate(loaded.sections["first"]):
         place = f"first.{index}"
         if not isinstance(given, Mapping):
-            message = f"{shown(given)} is of the wrong type; legal: a mapping of dotted fields to values"
+            message = f"must be a mapping of dotted fields to values (got {shown(given)})"
             problems.append(Problem(place, message))
             continue
         named = {field: value for field, value in given.items() if not within(str(field), gone)}
@@ -148,7 +148,7 @@ def first_configs(loaded: Loaded, free: FreeFields, reasons: Reasons) -> tuple[t
 
 
 def reasons_against(free: FreeFields, constraints: ConstraintsSpec | None, look: Look | None) -> Reasons:
-    """What tells of a configuration whether the experiment is possible, and keeps to the constraints."""
+    """A function that says why a configuration cannot be trained, or does not meet the constraints."""
 
     def reasons(config: Config) -> Iterator[str]:
         experiment, problems = check_tree(with_values(free.tree, config), look)

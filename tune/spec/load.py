@@ -1,4 +1,4 @@
-"""From a YAML file and overrides to a checked experiment or search: all that is wrong is said at once."""
+"""From a YAML file and overrides to a valid experiment or search, or to everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,33 @@ from tune.spec.checks import check_search, looker
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
 from tune.spec.free_fields import first_configs, free_fields, reasons_against
-from tune.spec.overrides import parse_overrides
+from tune.spec.overrides import Loaded, parse_overrides, read
 from tune.spec.pydantic_errors import validated
 from tune.spec.search import ConstraintsSpec, SearchSettings, SearchSpec
-from tune.spec.sections import Loaded, read
 from tune.spec.space_checks import find_example, space_problems
 
 __all__ = ["load_experiment", "load_search", "parse_overrides"]
 
 
 def load_experiment(name_or_path: str, overrides: Iterable[str] = (), root: Path | None = None) -> Experiment:
-    """A checked experiment. `root` is the data directory (for the images' shape and number).
+    """A valid experiment.
+
+    Args:
+        name_or_path: The name of a shipped file, or a path.
+        overrides: As on the command line: `training.epochs=3`.
+        root: The data directory; see `data_root`.
 
     Raises:
-        SpecError: all that is wrong with it.
+        SpecError: everything that is wrong with it.
     """
     loaded = read(name_or_path, overrides)
     free = free_fields(loaded)
     example = find_example(free, looker(root))
     problems = [*space_problems(free, example), *_read_settings(loaded)[2]]
     if free.space.domains:
-        message = f"has free fields: {', '.join(free.space.domains)}; legal: `search` it, or fix each with an override"
+        message = (
+            f"has searched fields: {', '.join(free.space.domains)}; use `search`, or give each a value: FIELD=VALUE"
+        )
         problems.append(Problem("space", message))
     if problems or loaded.problems or example.experiment is None:
         raise SpecError([*loaded.problems, *loaded.placed(problems)])
@@ -39,24 +45,25 @@ def load_experiment(name_or_path: str, overrides: Iterable[str] = (), root: Path
 def load_search(
     name_or_path: str, overrides: Iterable[str] = (), root: Path | None = None, *, with_data: bool = True
 ) -> SearchSpec:
-    """A checked search; see `load_experiment`.
+    """A valid search; for the arguments see `load_experiment`.
 
-    Without data it is read as a record: what depends on the images is not checked, nor what no longer may be searched.
+    With `with_data=False` the file is read as a record of a search that was made: neither its images nor rules about
+    what may be trained or searched today are checked.
 
     Raises:
-        SpecError: all that is wrong with it.
+        SpecError: everything that is wrong with it.
     """
     loaded = read(name_or_path, overrides)
     look = looker(root) if with_data else None
     free = free_fields(loaded, recorded=not with_data)
     example = find_example(free, look)
     constraints, settings, problems = _read_settings(loaded)
-    # Where no configuration is possible, that is said once, and not of each that was named.
+    # If no configuration can be trained, that is reported once, not for each of `first`.
     reasons = reasons_against(free, constraints, look) if example.experiment else lambda config: ()
     first, first_problems = first_configs(loaded, free, reasons)
     problems = [*space_problems(free, example), *first_problems, *problems]
     if not free.space.domains and not free.problems:
-        problems.append(Problem("space", "has no free field; legal: at least one, or `train` the experiment"))
+        problems.append(Problem("space", "has no searched field; add one, or use `train`"))
     if settings is not None and example.experiment is not None:
         problems += check_search(settings, free.space, example.experiment)
     if problems or loaded.problems or constraints is None or settings is None:
@@ -65,7 +72,7 @@ def load_search(
 
 
 def _read_settings(loaded: Loaded) -> tuple[ConstraintsSpec | None, SearchSettings | None, list[Problem]]:
-    """The sections beside experiment and space, and what is wrong with them."""
+    """The sections `constraints` and `search`, and what is wrong with them."""
     constraints, found = validated(ConstraintsSpec, loaded.sections["constraints"], "constraints")
     settings, more = validated(SearchSettings, loaded.sections["search"], "search")
     return constraints, settings, [*found, *more]

@@ -1,4 +1,4 @@
-"""Metrics and objectives as values: everything that depends on what a metric is asks the metric, not its name."""
+"""Metrics and objectives as values: whatever depends on a metric's goal, part or unit asks the metric, not its name."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Metric:
     """What is measured in every epoch.
 
     Attributes:
-        part: On which images: those trained on, or those that validate.
-        kind: What is measured, such as `loss`; the same name for both parts.
-        goal: Whether a good value is small or large.
-        unit: `%` for a fraction that people read in percent, `nats`, or nothing.
+        part: On which images: those for training, or those for validation.
+        kind: What is measured, such as `loss`; both parts have the same kinds.
+        goal: Whether small or large values are good.
+        unit: `%` for a fraction that is shown as a percentage, `nats`, or nothing.
     """
 
     part: Part
@@ -33,17 +33,18 @@ class Metric:
         return f"{self.part}_{self.kind}"
 
     def text(self, value: float | None) -> str:
-        """A value as people read it: `98.20 %`, `0.0712`, `-` where it is unknown."""
+        """A value as it is shown: `98.20 %`, `0.0712`, or `-` if it is unknown."""
         if value is None or not math.isfinite(value):
             return "-"
         return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
 
 
 _KINDS: dict[str, tuple[tuple[str, Goal, str], ...]] = {
-    "classification": (("loss", "min", ""), ("accuracy", "max", "%")),
+    "classification": (("loss", "min", "nats"), ("accuracy", "max", "%")),
     "reconstruction": (("loss", "min", "nats"), ("reconstruction", "min", ""), ("kl", "min", "nats")),
 }
-"""By task (`models.get(...).task`): kind, goal and unit. The first is what is minimized."""
+"""By task (`models.get(...).task`): kind, goal and unit. The first is what training minimizes. A kind has the same goal
+and unit in every task, so that a metric is known by its name."""
 
 
 def metrics_of(task: str) -> tuple[Metric, ...]:
@@ -54,6 +55,10 @@ def metrics_of(task: str) -> tuple[Metric, ...]:
 
 METRICS: dict[str, Metric] = {metric.name: metric for task in _KINDS for metric in metrics_of(task)}
 """Every metric of every task, by name."""
+
+
+OWN_FIELDS = {"label_smoothing": "classification", "beta": "reconstruction"}
+"""The fields of `training` that are for one task only."""
 
 
 class HasValues(Protocol):
@@ -72,17 +77,17 @@ class Objective:
     """What a search or a training is judged by.
 
     Attributes:
-        metric: The one metric there is.
+        metric: The metric that is minimized or maximized.
     """
 
     metric: Metric
 
     def cost(self, values: Mapping[str, float]) -> float | None:
-        """The value to minimize: the metric's, negated where large is good; None where it is missing or not finite."""
+        """The value to minimize: the metric's, negated if large is good; None if it is missing or not finite."""
         value = values.get(self.metric.name, math.nan)
         return (value if self.metric.goal == "min" else -value) if math.isfinite(value) else None
 
     def best(self, epochs: Iterable[E]) -> E | None:
-        """The best epoch: the earlier of two equals, None where none has a finite value."""
+        """The best epoch, the earliest if several are; None if none has a finite value."""
         known = [(cost, epoch) for epoch in epochs if (cost := self.cost(epoch.values)) is not None]
         return min(known, key=lambda pair: pair[0])[1] if known else None

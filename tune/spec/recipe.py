@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,32 +10,38 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, ValidationInfo, field_validator
 
 from tune.spec.base import FROM_LIST, Fraction, Frozen
+from tune.spec.errors import shown
 
 
 class OneOfSeveral(Frozen):
-    """A specification whose `name` says which of its other fields count: those of others must stay as they are unset.
+    """A specification whose `name` decides which other fields apply; the others must keep their defaults.
 
     Attributes:
-        only: The names that a field belongs to; fields that are not listed belong to all.
+        only: The names that a field is for; a field that is not listed is for all names.
     """
 
     only: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @field_validator("*")
     @classmethod
-    def _of_the_named(cls, value: Any, info: ValidationInfo) -> Any:
+    def _for_this_name(cls, value: Any, info: ValidationInfo) -> Any:
         field, name = str(info.field_name), info.data.get("name")
         owners = cls.only.get(field)
         if owners and name is not None and name not in owners and value != cls.model_fields[field].default:
-            raise ValueError(f"{name} has no {field}; legal: leave it out, or the name {' or '.join(owners)}")
+            raise ValueError(f"is only for {' or '.join(owners)}, not for {name} (got {shown(value)}); remove it")
         return value
 
 
 class OptimizerSpec(OneOfSeveral):
     """torch.optim's SGD, Adam or AdamW, or Muon (`tune.training.muon`).
 
-    `lr` and `weight_decay` of muon are of AdamW's size, since its steps are scaled to those. Where `momentum` is unset
-    it is 0 for sgd and 0.95 for muon, whose momentum is always Nesterov's.
+    Attributes:
+        name: The optimizer.
+        lr: Learning rate. That of muon is of AdamW's size, since its steps are scaled to AdamW's.
+        weight_decay: As torch defines it for the optimizer; muon's is decoupled, as AdamW's.
+        momentum: sgd and muon only. By default 0 for sgd, and 0.95 for muon, which always uses Nesterov's.
+        nesterov: sgd only: Nesterov's momentum.
+        amsgrad: adam and adamw only: the AMSGrad variant.
     """
 
     only: ClassVar = {
@@ -55,19 +61,32 @@ class OptimizerSpec(OneOfSeveral):
     @classmethod
     def _needs_momentum(cls, nesterov: bool, info: ValidationInfo) -> bool:
         if nesterov and info.data.get("name") == "sgd" and not info.data.get("momentum", True):
-            raise ValueError("needs momentum; legal: momentum > 0, or leave it out")
+            raise ValueError("needs training.optimizer.momentum above 0; set it, or remove nesterov")
         return nesterov
 
 
 class ScheduleSpec(OneOfSeveral):
-    """The learning rate over the training. `optimizer.lr` is its start, for onecycle and after a warm-up its peak.
+    """The learning rate during a training. `training.optimizer.lr` is where it starts, or its peak after a warm-up.
 
-    constant; step (torch StepLR: times `gamma` every `step_size` epochs); multistep (torch MultiStepLR: times `gamma`
-    after each of the `milestones`, in epochs); cosine (down to `min_lr`, per epoch or `per_batch`, after a linear
-    warm-up of `warmup_epochs`); onecycle (torch OneCycleLR with cosine annealing, per batch; with `cycle_momentum`
-    SGD's momentum, or Adam's beta1, goes from 0.95 to 0.85 and back, whatever the optimizer states); plateau (torch
-    ReduceLROnPlateau: times `factor`, not below `min_lr`, after more than `patience` epochs whose validation loss was
-    not the best by 0.01 %; without validation images the training loss is looked at).
+    constant; step (torch StepLR); multistep (torch MultiStepLR); cosine (a linear warm-up, then half a cosine down to
+    `min_lr`); onecycle (torch OneCycleLR with cosine annealing, per batch); plateau (torch ReduceLROnPlateau on the
+    validation loss, or on the training loss if there are no validation images).
+
+    Attributes:
+        name: The schedule.
+        step_size: step: multiply by `gamma` every so many epochs.
+        gamma: step, multistep: the factor.
+        milestones: multistep: multiply by `gamma` after each of these epochs.
+        min_lr: cosine, plateau: the lowest learning rate.
+        warmup_epochs: cosine: how long the learning rate rises at the start, in epochs; fractions are allowed.
+        per_batch: cosine: change the learning rate after every batch, not only after every epoch.
+        pct_start: onecycle: the share of all steps in which the learning rate rises.
+        div_factor: onecycle: the learning rate starts at `lr / div_factor`.
+        final_div_factor: onecycle: it ends at `lr / div_factor / final_div_factor`.
+        cycle_momentum: onecycle: also move SGD's momentum, or Adam's beta1, from 0.95 to 0.85 and back.
+        factor: plateau: multiply by this when the loss stops improving by at least 0.01 %.
+        patience: plateau: after this many epochs in a row without improvement. It may be longer than the training, as
+            that of early stopping: whether either acts depends on the losses anyway.
     """
 
     only: ClassVar = {
@@ -104,23 +123,31 @@ class ScheduleSpec(OneOfSeveral):
     def _in_order(cls, milestones: tuple[int, ...] | None, info: ValidationInfo) -> tuple[int, ...] | None:
         if info.data.get("name") == "multistep":
             if not milestones:
-                raise ValueError("multistep has none; legal: epochs after which the learning rate falls, as [10, 15]")
+                raise ValueError(
+                    "is required for multistep: the epochs after which the learning rate falls, such as [10, 15]"
+                )
             if any(one >= other for one, other in pairwise(milestones)):
-                raise ValueError(f"{list(milestones)} is not in ascending order; legal: each epoch once, as [10, 15]")
+                raise ValueError(f"must be in ascending order, each epoch once (got {list(milestones)})")
         return milestones
 
     @property
     def spans_all_epochs(self) -> bool:
-        """Whether it is laid over the whole training, and would be another one over more epochs."""
+        """Whether it depends on the number of epochs, so that more of them make it a different schedule."""
         return self.name in ("cosine", "onecycle")
 
 
 class AveragingSpec(OneOfSeveral):
-    """Average of the weights; validated and kept is the average, from when there is one (`tune.training.averaging`).
+    """An average of the weights, which is what is validated and saved (`tune.training.averaging`).
 
-    none; ema (exponential moving average with `decay` per step); swa (stochastic weight averaging: the plain mean of
-    the weights after each epoch, once the share `start` of all epochs is over. The learning rate follows the schedule,
-    or, where `lr` is given, goes there within `anneal_epochs` by a cosine and stays).
+    none; ema (exponential moving average); swa (stochastic weight averaging: the mean of the weights after each of the
+    last epochs).
+
+    Attributes:
+        name: The kind of average.
+        decay: ema: the weight of the old average in each step.
+        start: swa: average once this share of all epochs is over; the last epoch is always averaged.
+        lr: swa: move to this learning rate while averaging; by default the schedule goes on.
+        anneal_epochs: swa: the number of epochs in which it gets there, along a cosine.
     """
 
     only: ClassVar = {"decay": ("ema",), "start": ("swa",), "lr": ("swa",), "anneal_epochs": ("swa",)}
@@ -137,24 +164,40 @@ class AveragingSpec(OneOfSeveral):
         return self.name == "swa"
 
     def epochs_before(self, epochs: int) -> int:
-        """Epochs of a training before its weights are averaged; at least the last one is."""
+        """The number of epochs before the first that is averaged; the last one always is."""
         # Rounded first: .29 x 100 is 28.999999999999996 in binary.
-        return int(round(self.start * epochs, 9)) if self.name == "swa" else 0
+        return min(int(round(self.start * epochs, 9)), epochs - 1) if self.name == "swa" else 0
 
 
 class EarlyStoppingSpec(Frozen):
-    """End when the validation loss has not gone below its best by `min_delta` for `patience` epochs."""
+    """Stop when the validation loss no longer improves.
+
+    Attributes:
+        patience: Stop after this many epochs in a row without improvement.
+        min_delta: How much lower than the best so far a loss must be to count as an improvement.
+    """
 
     patience: Annotated[int, Ge(1)] = 5
     min_delta: Annotated[float, Ge(0)] = 0.0
 
 
 class TrainingSpec(Frozen):
-    """The recipe. `threads` counts CPU threads, since sums differ with it; None: as many as the trial has CPUs.
+    """The recipe: how the model is trained.
 
-    `precision` is what the network computes in (torch.autocast); its weights, the loss and the optimizer stay float32.
-    float16 has a gradient scaler. `label_smoothing` is for classification alone, `beta` for reconstruction: the weight
-    of the KL divergence, which is as good as the decoder's variance (`tune.training.tasks`).
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images per step.
+        optimizer: How the weights are updated.
+        schedule: How the learning rate changes.
+        label_smoothing: Classification only: the share of each label that is spread over all classes.
+        beta: Reconstruction only: the weight of the KL divergence, which acts like the variance of the decoder
+            (`tune.training.tasks`).
+        clip_norm: Scale gradients down to at most this norm.
+        precision: What the network computes in (torch.autocast); weights, loss and optimizer are always float32.
+            float16 uses a gradient scaler.
+        averaging: Whether an average of the weights is kept.
+        early_stopping: Whether to stop when the validation loss no longer improves.
+        threads: CPU threads, on which results depend in the last digits; by default as many as the trial has CPUs.
     """
 
     epochs: Annotated[int, Ge(1)] = 10
@@ -169,15 +212,42 @@ class TrainingSpec(Frozen):
     early_stopping: EarlyStoppingSpec | None = None
     threads: Annotated[int, Ge(1)] | None = None
 
-    @field_validator("schedule")
-    @classmethod
-    def _leaves_epochs(cls, schedule: ScheduleSpec, info: ValidationInfo) -> ScheduleSpec:
-        epochs = info.data.get("epochs")
-        if epochs is not None and schedule.warmup_epochs >= epochs:
-            raise ValueError(f"warmup_epochs {schedule.warmup_epochs:g} takes all epochs; legal: < {epochs}")
-        return schedule
-
     @property
     def spanning(self) -> tuple[str, ...]:
-        """The parts laid over all epochs, by name: with more epochs this would have been another training."""
+        """The parts that depend on the number of epochs, by name: more of them make a different training."""
         return tuple(part.name for part in (self.schedule, self.averaging) if part.spans_all_epochs)
+
+
+def misfits(training: TrainingSpec, steps: int | None = None) -> Iterator[tuple[str, str]]:
+    """The fields of a schedule or an average that do not fit the epochs or the learning rate, and what is wrong.
+
+    A search may combine such values: the configuration is then infeasible. They are not errors of the fields, so that
+    experiments of before this rule can still be read.
+
+    Args:
+        training: The recipe.
+        steps: Steps per epoch; None if the number of images is not known.
+    """
+    epochs, lr, schedule, averaging = training.epochs, training.optimizer.lr, training.schedule, training.averaging
+    before_the_end = f"must be below training.epochs={epochs}"
+    if schedule.name == "step" and schedule.step_size >= epochs:
+        yield "schedule.step_size", f"{before_the_end}, or the learning rate never falls (got {schedule.step_size})"
+    if schedule.milestones and schedule.milestones[-1] >= epochs:
+        yield "schedule.milestones", f"{before_the_end} (got {list(schedule.milestones)})"
+    if schedule.warmup_epochs >= epochs:
+        yield "schedule.warmup_epochs", f"{before_the_end} (got {schedule.warmup_epochs:g})"
+    if schedule.min_lr > lr:
+        yield "schedule.min_lr", f"must be at most training.optimizer.lr={lr:g} (got {schedule.min_lr:g})"
+    if schedule.name == "onecycle" and steps is not None:
+        total = epochs * steps
+        rising = round(schedule.pct_start * total, 9)  # 0.07 x 100 is 7.000000000000001 in binary
+        if not 1 <= rising <= total - 1:
+            message = f"must leave at least one of the {total} steps to the rise and one to the fall"
+            yield "schedule.pct_start", f"{message} (got {schedule.pct_start:g})"
+    if averaging.lr is not None:
+        if averaging.lr > lr:
+            yield "averaging.lr", f"must be at most training.optimizer.lr={lr:g} (got {averaging.lr:g})"
+        averaged = epochs - averaging.epochs_before(epochs)
+        if averaging.anneal_epochs > averaged:
+            message = f"must be at most the {averaged} epochs that are averaged (got {averaging.anneal_epochs})"
+            yield "averaging.anneal_epochs", message

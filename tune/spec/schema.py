@@ -1,4 +1,4 @@
-"""What the specification says about names: which fields there are at a place, and their defaults spelled out."""
+"""What the specification classes say about dotted names: which fields there are, their defaults and kinds."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ import models
 from data import augmentation as augmentations
 from tune.spec.data_spec import Augmentations, augment_class
 from tune.spec.dotted import Tree, within
+from tune.spec.errors import similar, unknown_name
 from tune.spec.experiment import Experiment, model_spec_class
 
 Kind = type[BaseModel]
 
 
 def kind_in(annotation: Any) -> Kind | None:
-    """The specification inside an annotation such as `X | None`; the first of several."""
+    """The specification class inside an annotation such as `X | None`; the first of several."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
@@ -29,7 +30,7 @@ def kind_in(annotation: Any) -> Kind | None:
 
 
 def fields_at(root: Kind, path: Iterable[str]) -> list[str]:
-    """The names that are legal at a dotted place of a specification."""
+    """The names of the fields at a place in a specification."""
     kind: Kind | None = root
     for part in path:
         field = kind.model_fields.get(part) if kind else None
@@ -38,9 +39,9 @@ def fields_at(root: Kind, path: Iterable[str]) -> list[str]:
 
 
 def complete(tree: Mapping[str, Any], kind: Kind = Experiment) -> Tree:
-    """A copy of the tree with every default spelled out, in the specification's order; faults stay as they are.
+    """A copy of the tree with every default filled in, in the specification's order; invalid values stay.
 
-    A model without a known name keeps to the options that are given.
+    A model without a known name gets no defaults.
     """
     whole = kind.model_construct().model_dump(mode="json") | dict(tree)
     whole |= {name: _complete_below(kind, name, value) for name, value in tree.items() if name in kind.model_fields}
@@ -63,7 +64,7 @@ def _model_kind(tree: Mapping[str, Any]) -> Kind | None:
 
 
 def _complete_augment(raw: Any) -> Any:
-    """Augmentations, written as a list of names or as a mapping, as a mapping with all options."""
+    """Augmentations, given as a list of names or as a mapping, as a mapping with all options."""
     if isinstance(raw, list) and all(isinstance(step, str) for step in raw) and len(set(raw)) == len(raw):
         raw = dict.fromkeys(raw)
     if not isinstance(raw, Mapping):
@@ -77,25 +78,37 @@ def _complete_augment(raw: Any) -> Any:
 
 
 def unknown_field(name: str, model_names: Iterable[str]) -> str | None:
-    """What is wrong with a dotted name that no field of an experiment has; None for one that there is.
+    """What is wrong with a dotted name that is not a field of an experiment; None for one that is.
 
-    The model may be any of those named, and has the options of them all.
+    The model may be any of those named, and has the options of all of them.
     """
     tree = _field_tree(model_names)
-    known, part, legal = _follow(name, tree)
+    known, part, below = _follow(name, tree)
     if not part:
         return None
-    where = f"{known} has no {part}" if known else f"there is no {part}"
-    return f"{where}; {_meant(name, tree)}legal: {', '.join(sorted(legal)) or 'no name below it'}"
+    if not below:
+        return f"unknown field: {known} is a value, not a section; use {known}"
+    return unknown_name("field", name, below, _similar(name, tree))
 
 
-def meant(name: str) -> str:
-    """The field that an unknown name may have meant, as a question with a space after it; empty where none is near."""
-    return _meant(name, _field_tree(models.names()))
+def similar_field(name: str) -> str:
+    """The field of an experiment that an unknown name probably means; empty where none is similar."""
+    return _similar(name, _field_tree(models.names()))
+
+
+def is_text(name: str) -> bool:
+    """Whether the field of an experiment with this dotted name is text, so that its value needs no YAML quotes."""
+    kind: Kind | None = Experiment
+    *path, last = name.split(".")
+    for part in path:
+        field = kind.model_fields.get(part) if kind else None
+        kind = kind_in(field.annotation) if field else None
+    field = kind.model_fields.get(last) if kind else None
+    return field is not None and field.annotation in (str, str | None)
 
 
 def _follow(name: str, tree: Tree) -> tuple[str, str, Tree]:
-    """How much of a dotted name there is, the part after it that is not there (or nothing), and what is there."""
+    """The known beginning of a dotted name, the first unknown part (or nothing), and the names valid in its place."""
     known: list[str] = []
     for part in name.split("."):
         if part not in tree:
@@ -105,21 +118,19 @@ def _follow(name: str, tree: Tree) -> tuple[str, str, Tree]:
     return name, "", tree
 
 
-def _meant(name: str, tree: Tree) -> str:
-    """By the first part that is not there; else by the last part, which a field elsewhere may share."""
-    known, part, legal = _follow(name, tree)
+def _similar(name: str, tree: Tree) -> str:
+    """By a name similar to the first unknown part; else by the last part, which another field may share."""
+    known, part, below = _follow(name, tree)
     names = every_name(tree)
-    near = difflib.get_close_matches(part, sorted(legal), n=1)
-    if near:
-        names = {field: None for field in names if within(field, [".".join([*filter(None, [known]), near[0]])])}
+    if near := similar(part, below):
+        found = [field for field in names if within(field, [".".join([*filter(None, [known]), near])])]
     else:
-        names = {field: None for field in names if field.split(".")[-1] == name.split(".")[-1]}
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0)
-    return f"did you mean {found[0]}? " if found else ""
+        found = [field for field in names if field.split(".")[-1] == name.split(".")[-1]]
+    return next(iter(difflib.get_close_matches(name, found, n=1, cutoff=0)), "")
 
 
 def _field_tree(model_names: Iterable[str]) -> Tree:
-    """The names of an experiment's fields, each with those below it."""
+    """The names of an experiment's fields, each with those inside it."""
     tree = _names(Experiment) | {"model": {"name": {}}}
     for model in model_names:
         tree["model"] |= _names(model_spec_class(model))
@@ -128,14 +139,14 @@ def _field_tree(model_names: Iterable[str]) -> Tree:
 
 
 def _names(kind: Kind) -> dict[str, Any]:
-    """The names of a specification's fields, each with those of the fields below it."""
+    """The names of a specification's fields, each with those inside it."""
     return {
         name: _names(inner) if (inner := kind_in(field.annotation)) else {} for name, field in kind.model_fields.items()
     }
 
 
 def every_name(tree: Mapping[str, Any], prefix: str = "") -> Tree:
-    """All values of a tree by dotted name, those of sections among them."""
+    """All values of a tree by dotted name, including whole sections."""
     named: Tree = {}
     for key, value in tree.items():
         named[f"{prefix}{key}"] = value

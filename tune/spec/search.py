@@ -1,4 +1,4 @@
-"""A search: an experiment with fields left free, and how to search them."""
+"""A search: an experiment, the fields of it that are searched, and how to search them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from pydantic import BeforeValidator, ValidationInfo, field_validator, model_val
 from search_spaces import Config, Space, write
 from tune.spec.base import Frozen
 from tune.spec.dotted import with_values
-from tune.spec.errors import shown
+from tune.spec.errors import one_of, shown
 from tune.spec.experiment import Experiment
-from tune.spec.metric import METRICS, Objective
+from tune.spec.metric import METRICS, Goal, Objective
 
-Metric = Literal[
-    "val_loss", "val_accuracy", "val_reconstruction", "val_kl",
-    "train_loss", "train_accuracy", "train_reconstruction", "train_kl",
-]  # fmt: skip
-Mode = Literal["min", "max"]
 Count = Annotated[int, Ge(1)]
 
 
-def _natural(metric: str) -> Mode:
-    return "max" if metric.endswith("accuracy") else "min"
-
-
 class SchedulerSpec(Frozen):
-    """Who is stopped early. asha: Li et al., arXiv 1810.05934; none: every trial runs all its epochs."""
+    """Which trials are stopped early.
+
+    asha (Li et al., arXiv 1810.05934) compares trials after `grace_period`, `grace_period * reduction_factor`, ...
+    epochs, and continues only the best; none runs every trial to its end.
+
+    Attributes:
+        name: The scheduler.
+        max_t: Epochs after which every trial ends; by default those of the experiment.
+        grace_period: Epochs that a trial runs at least.
+        reduction_factor: One in so many trials goes on at each comparison.
+        brackets: Groups of trials that are compared among themselves, each starting one comparison later.
+    """
 
     name: Literal["asha", "none"] = "asha"
     max_t: Count | None = None
@@ -40,46 +42,65 @@ class SchedulerSpec(Frozen):
 
 
 class SamplerSpec(Frozen):
-    """Who proposes configurations: Optuna's TPE, or random. `startup_trials`: random ones before TPE models."""
+    """What proposes configurations.
+
+    Attributes:
+        name: tpe (Optuna's Tree-structured Parzen Estimator) or random.
+        startup_trials: Random configurations at the start, before TPE has enough results.
+    """
 
     name: Literal["tpe", "random"] = "tpe"
     startup_trials: Annotated[int, Ge(0)] = 10
 
 
-LEAST_SHARE = 1e-4  # of a CPU or GPU: Ray counts no finer
+MIN_SHARE = 1e-4  # of a CPU or GPU: the finest that Ray counts
 
 
 def _check_gpu(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value == "auto" or (number and (value == 0 or LEAST_SHARE <= value <= 1)):
+    if value == "auto" or (number and (value == 0 or MIN_SHARE <= value <= 1)):
         return value
     if number and 1 < value < float("inf") and value == int(value):
         return value
-    raise ValueError(f"{shown(value)} is no share of a GPU; legal: auto, 0 to 1 (from {LEAST_SHARE}), a whole number")
+    raise ValueError(f"must be auto, 0, from {MIN_SHARE} to 1, or a whole number (got {shown(value)})")
 
 
 class ResourcesSpec(Frozen):
-    """What each trial reserves. `gpu: auto` is half a GPU where there is one, else 0."""
+    """What each trial reserves.
 
-    cpu: Annotated[float, Ge(LEAST_SHARE)] = 1
+    Attributes:
+        cpu: CPU cores.
+        gpu: GPUs, or a share of one; auto is half a GPU if there is one, otherwise 0.
+    """
+
+    cpu: Annotated[float, Ge(MIN_SHARE)] = 1
     gpu: Annotated[float | Literal["auto"], BeforeValidator(_check_gpu)] = "auto"
 
 
 class RetentionSpec(Frozen):
-    """Disk: the best `best` trials keep their best checkpoint; live ones their last."""
+    """Which checkpoints are kept on disk.
+
+    Attributes:
+        best: Keep those of this many best trials, each with the weights of its best epoch.
+    """
 
     best: Count = 5
 
 
 class FailureSpec(Frozen):
-    """A trial that raises is tried again up to `retries` times; `consecutive` failed from the start end the search."""
+    """What happens when trials fail.
+
+    Attributes:
+        retries: How often a failed trial is tried again.
+        consecutive: End the search when this many trials fail and none has succeeded.
+    """
 
     retries: Annotated[int, Ge(0)] = 1
     consecutive: Count = 5
 
 
 class Bound(Frozen):
-    """Limits of one quantity, inclusive; at least one of them."""
+    """The limits of one quantity, inclusive: min, max or both."""
 
     min: Annotated[float, Ge(0)] | None = None
     max: Annotated[float, Ge(0)] | None = None
@@ -89,38 +110,58 @@ class Bound(Frozen):
     def _above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
         least = info.data.get("min")
         if most is not None and least is not None and least > most:
-            raise ValueError(f"{most:.12g} is below min {least:.12g}; legal: >= {least:.12g}")
+            raise ValueError(f"must be at least min={least:.12g} (got {most:.12g})")
         return most
 
     @model_validator(mode="after")
-    def _bounds_something(self) -> Bound:
+    def _not_empty(self) -> Bound:
         if self.min is None and self.max is None:
-            raise ValueError("bounds nothing; legal: min, max, or both")
+            raise ValueError("must have min, max or both")
         return self
 
     @property
-    def legal(self) -> str:
-        """The limits, in words."""
-        limits = ((">=", self.min), ("<=", self.max))
-        return " and ".join(f"{sign} {limit:.12g}" for sign, limit in limits if limit is not None)
+    def text(self) -> str:
+        """`at least 2 and at most 3`."""
+        limits = (("at least", self.min), ("at most", self.max))
+        return " and ".join(f"{words} {limit:.12g}" for words, limit in limits if limit is not None)
 
     def holds(self, value: float) -> bool:
-        """Whether the value lies within."""
+        """Whether the value is within the limits."""
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
 
 class ConstraintsSpec(Frozen):
-    """What a configuration must keep to, known before it is trained. mult_adds are per image."""
+    """What the model of every trial must have; checked without training it.
+
+    Attributes:
+        parameters: The number of its parameters.
+        mult_adds: Multiply-add operations per image.
+    """
 
     parameters: Bound | None = None
     mult_adds: Bound | None = None
 
 
 class SearchSettings(Frozen):
-    """How to search. `concurrent` None: as many trials at once as the resources hold."""
+    """How to search.
 
-    metric: Metric = "val_loss"
-    mode: Mode | None = None
+    Attributes:
+        metric: What is minimized or maximized.
+        mode: min or max; follows from the metric.
+        trials: The number of trials.
+        concurrent: Trials at the same time; by default as many as the resources allow.
+        seed: Of the sampler; by default the experiment's.
+        scheduler: Which trials are stopped early.
+        sampler: What proposes configurations.
+        resources: What each trial reserves.
+        retention: Which checkpoints are kept.
+        failures: What happens when trials fail.
+        epoch_timeout: Seconds after which an epoch counts as hung.
+        time_budget: Seconds after which the search ends cleanly.
+    """
+
+    metric: str = "val_loss"
+    mode: Goal | None = None
     trials: Count = 50
     concurrent: Count | None = None
     seed: Annotated[int, Ge(0)] | None = None
@@ -137,23 +178,35 @@ class SearchSettings(Frozen):
         """What trials are judged by."""
         return Objective(METRICS[self.metric])
 
-    @property
-    def direction(self) -> Mode:
-        """The mode, by default what the metric's name says."""
-        return self.mode or _natural(self.metric)
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in METRICS:
+            raise ValueError(one_of(metric, METRICS))
+        return metric
 
     @field_validator("mode")
     @classmethod
-    def _seeks_the_best(cls, mode: Mode | None, info: ValidationInfo) -> Mode | None:
-        metric = info.data.get("metric")
-        if mode is not None and metric is not None and mode != _natural(metric):
-            raise ValueError(f"{mode} seeks the worst {metric}; legal: {_natural(metric)}")
+    def _seeks_the_best(cls, mode: Goal | None, info: ValidationInfo) -> Goal | None:
+        metric = METRICS.get(info.data.get("metric", ""))
+        if mode is not None and metric is not None and mode != metric.goal:
+            raise ValueError(f"must be {metric.goal} for {metric.name} (got {mode}); remove it, the metric decides")
         return mode
 
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """A search, whole and checked: `base` holds every fixed field of the experiment as a tree."""
+    """A valid search.
+
+    Attributes:
+        name: Of its folder, and of the file it came from.
+        base: The experiment as a tree, every field that is not searched filled in.
+        space: The searched fields.
+        constraints: What the model of every trial must have.
+        search: How to search.
+        example: A configuration that can be trained.
+        first: Configurations to try before the sampler proposes any.
+    """
 
     name: str
     base: Mapping[str, Any]
@@ -161,43 +214,41 @@ class SearchSpec:
     constraints: ConstraintsSpec
     search: SearchSettings
     example: Config
-    """A configuration that is possible; what is fixed can be read off its experiment."""
     first: tuple[Config, ...] = ()
-    """Known good configurations, tried before the sampler proposes."""
 
     def experiment(self, config: Config) -> Experiment:
         """The experiment of one trial.
 
         Raises:
-            pydantic.ValidationError: the combination of values is impossible.
+            pydantic.ValidationError: the values do not go together.
         """
         return Experiment.model_validate(with_values(self.base, config))
 
     @cached_property
     def sample(self) -> Experiment:
-        """The experiment of the example: stands for all that is fixed."""
+        """The experiment of the example; its fields that are not searched are those of every trial."""
         return self.experiment(self.example)
 
     @property
     def epochs(self) -> int | None:
-        """Epochs after which the scheduler ends every trial; None where the experiment alone decides."""
+        """Epochs after which the scheduler ends every trial; None if only the experiment decides."""
         scheduler = self.search.scheduler
         return scheduler.max_t if scheduler.name == "asha" else None
 
     @property
     def longest(self) -> int:
-        """The most epochs that any trial can have."""
+        """The number of epochs of the longest possible trial."""
         domain = self.space.domains.get("training.epochs")
         epochs = max(domain.ends) if domain else self.sample.training.epochs
         return min(epochs, self.epochs or epochs)
 
     @property
     def seed(self) -> int:
-        """The seed of the search (the sampler's): its own, else the experiment's."""
+        """The sampler's seed: the search's own, or the experiment's."""
         return self.sample.seed if self.search.seed is None else self.search.seed
 
     def to_tree(self) -> dict[str, Any]:
-        """The YAML form, from which `tune.spec.load` makes the same search again."""
+        """The YAML form; loading it gives an equal search."""
         return {
             "experiment": dict(self.base),
             "space": {field: write(domain) for field, domain in self.space.domains.items()},

@@ -1,4 +1,4 @@
-"""Whether anything in a space is possible, and every value of it somewhere."""
+"""Whether any configuration of a space can be trained, and whether every value can be used."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from tune.spec.experiment import Experiment
 from tune.spec.free_fields import FreeFields
 from tune.spec.pydantic_errors import validated
 
-EXAMPLE_ATTEMPTS = 1000  # configurations tried before a space counts as impossible
-COMMON_ATTEMPTS = 30  # of these, before a problem that all of them had is taken for one that all have
+EXAMPLE_ATTEMPTS = 1000  # configurations tried before none is assumed to be possible
+COMMON_ATTEMPTS = 30  # of these, before a problem of all of them is assumed to be one of all configurations
 VALUE_ATTEMPTS = 50  # configurations tried around one value
 
 
 @dataclass(frozen=True)
 class Example:
-    """A configuration that is possible, and its experiment.
+    """A configuration that can be trained, and its experiment.
 
-    Or None, the problems that all configurations tried had in common, and in case there were no such, one's as example.
+    If none was found, `experiment` is None, `common` has the problems that all configurations share, and `summary` one
+    problem as an example, in case they share none.
     """
 
     config: Config
@@ -34,7 +35,7 @@ class Example:
 
 
 def find_example(free: FreeFields, look: Look | None) -> Example:
-    """A configuration that is possible: the first values of all domains if they go together, else another."""
+    """A configuration that can be trained: the first value of every domain if they go together, or another."""
     tried: list[Config] = []
     first, common = Problem("", ""), list[Problem]()
     for config in _candidates(free.space):
@@ -49,12 +50,12 @@ def find_example(free: FreeFields, look: Look | None) -> Example:
         if len(tried) >= COMMON_ATTEMPTS and common:
             break
     reason = f"the first, {shown(tried[0])}: {first.field}: {first.message}"
-    summary = Problem("space", f"none of {len(tried)} configurations is possible; {reason}")
+    summary = Problem("space", f"none of {len(tried)} configurations can be trained; {reason}")
     return Example(tried[0], None, tuple(common), (summary,))
 
 
 def _candidates(space: Space) -> Iterator[Config]:
-    """Every configuration of a small space; else the first values, and random ones."""
+    """Every configuration of a small space; of others the first values, then random ones."""
     if space.size_limit is not None and space.size_limit <= EXAMPLE_ATTEMPTS:
         yield from space.enumerate()
         return
@@ -65,21 +66,21 @@ def _candidates(space: Space) -> Iterator[Config]:
 
 
 def space_problems(free: FreeFields, example: Example) -> list[Problem]:
-    """What is wrong with all configurations, and with the values of the domains.
+    """What is wrong with all configurations, and with values of the domains.
 
-    A value is wrong that its field cannot have, and a choice that fits into no configuration. Whether the experiment
-    is well formed is all that is asked here: what its plan or its data forbid is only never drawn.
+    A value is wrong if its field cannot have it, and a choice also if it goes with no values of the other fields. Only
+    the fields are looked at: a value that does not go with the images or the model's plan is just never drawn.
     """
     common = example.common
-    illegal = {field: found for field in free.space.domains if (found := _illegal(free, field, common))}
-    unfit = [_unfit(free, field, common, illegal) for field in free.space.domains if field not in illegal]
-    found = [_at_domain(problem, free.space) for problems in [common, *illegal.values()] for problem in problems]
-    found += [*free.problems, *(problem for problems in unfit for problem in problems)]
+    invalid = {field: found for field in free.space.domains if (found := _invalid(free, field, common))}
+    unusable = [_unusable(free, field, common, invalid) for field in free.space.domains if field not in invalid]
+    found = [_at_domain(problem, free.space) for problems in [common, *invalid.values()] for problem in problems]
+    found += [*free.problems, *(problem for problems in unusable for problem in problems)]
     return found or list(example.summary)
 
 
 def _at_domain(problem: Problem, space: Space) -> Problem:
-    """The problem of a value that a domain gave, named by the domain."""
+    """The problem of a value that came from a domain, with the domain as its field."""
     for field in space.domains:
         if within(problem.field, [field]):
             below = problem.field.removeprefix(field).removeprefix(".")
@@ -87,8 +88,8 @@ def _at_domain(problem: Problem, space: Space) -> Problem:
     return problem
 
 
-def _illegal(free: FreeFields, field: str, common: Collection[Problem]) -> list[Problem]:
-    """What is wrong with values that the field itself cannot have: of a choice all, of a range the first."""
+def _invalid(free: FreeFields, field: str, common: Collection[Problem]) -> list[Problem]:
+    """What is wrong with values that the field itself cannot have: all of a choice, the first of a range."""
 
     def own(problem: Problem) -> bool:
         return problem not in common and within(problem.field, [field])
@@ -98,21 +99,21 @@ def _illegal(free: FreeFields, field: str, common: Collection[Problem]) -> list[
     return found if isinstance(domain, Choice) else found[:1]
 
 
-def _unfit(free: FreeFields, field: str, common: Collection[Problem], illegal: Collection[str]) -> Iterator[Problem]:
-    """What keeps a choice, legal in itself, out of every configuration: mostly a field without its `when`."""
+def _unusable(free: FreeFields, field: str, common: Collection[Problem], invalid: Collection[str]) -> Iterator[Problem]:
+    """Why a valid choice goes with no values of the other fields: mostly, one of those lacks its `when`."""
 
     def other(problem: Problem) -> bool:
-        return problem not in common and not within(problem.field, illegal)
+        return problem not in common and not within(problem.field, invalid)
 
     domain = free.space.domains[field]
     for value in domain.options if isinstance(domain, Choice) else ():
         if (problem := _fault(free, field, value, other)) is not None:
-            message = f"{shown(value)} fits no configuration: {problem.field}: {problem.message}"
+            message = f"{shown(value)} can never be used: {problem.field}: {problem.message}"
             yield Problem(f"space.{field}", message)
 
 
 def _fault(free: FreeFields, field: str, value: Any, counts: Callable[[Problem], bool]) -> Problem | None:
-    """The first problem that counts with this value; None as soon as a configuration has none."""
+    """The first problem that counts with this value; None if there is a configuration without one."""
     first: Problem | None = None
     for config in _around(free.space, field, value):
         _, found = validated(Experiment, with_values(free.tree, config))

@@ -100,7 +100,7 @@ def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> No
         (["clasifier"], "did you mean classifier?"),
         (["classifier", "cnn_layer=5"], "did you mean cnn_layers?"),
         (["classifier", "cnn_layers=12"], "cnn_layers"),
-        (["classifier", "cnn_layers"], "'cnn_layers' is not an override; legal: dotted.name=value"),
+        (["classifier", "cnn_layers"], "'cnn_layers' is not an override; write dotted.name=value"),
         (["classifier", "cnn_layers=[1"], "not YAML"),
         (["classifier", "cnn_layers=many"], "many"),
         (["classifier", "--input", "32x32"], "--input must be CxHxW"),
@@ -137,7 +137,7 @@ def test_prepare_a_folder(imagetune: Command, tmp_path: Path) -> None:
         (["folder", "data.path=/no/where", "data.image_size=8"], ["/no/where does not exist"]),
         (
             ["digits", "data.pth=1", "training.epochs=2"],
-            ["data.pth: unknown; did you mean path?", "training.epochs: is no field of the data"],
+            ["data.pth: unknown field; did you mean path?", "training.epochs: is no field of the data"],
         ),
     ],
 )

@@ -116,14 +116,14 @@ def test_another_file_and_folder(imagetune: Command) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["tny"], "'tny' is not a published row; did you mean tiny? legal: in_float32, other, tiny, wild"),
+        (["tny"], "'tny' is not a published row; did you mean tiny? Valid names: in_float32, other, tiny, wild"),
         (["--seeds", "0"], "--seeds"),
         (["tiny", "--csv", "."], "--csv .: is a folder; legal: a file"),
         (["tiny", "--csv", "other.csv"], "other.csv is not a table with a column 'row'"),
         (["tiny", "--out", "s3://bucket/x"], "legal: a folder"),
         (
             ["tiny", "--precision", "bf16"],
-            "'bf16' is unknown; did you mean bfloat16? legal: bfloat16, float16, float32",
+            "must be one of bfloat16, float16, float32 (got 'bf16'); did you mean bfloat16?",
         ),
     ],
 )

@@ -88,7 +88,7 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
     broken = str(written(tmp_path, "data: {name: [", "broken.yaml"))
     unknown = str(written(tmp_path, EXPERIMENT + "sede: 3\n", "unknown.yaml"))
     return {
-        "unknown key": ([unknown], "sede: unknown; did you mean seed?"),
+        "unknown key": ([unknown], "sede: unknown section; did you mean seed?"),
         "unknown field": ([tiny, "training.optimizer.lrr=1"], "did you mean lr?"),
         "wrong type": ([tiny, "training.epochs=many"], "training.epochs"),
         "unknown model": ([tiny, "model.name=simple_cn"], "did you mean simple_cnn?"),
@@ -96,10 +96,10 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "unknown space": (["digts"], "did you mean digits?"),
         "impossible plan": ([tiny, "model={name: classifier, cnn_layers: 9}"], "cnn_layers"),
         "batch above the set": ([tiny, "training.batch_size=301"], "training.batch_size"),
-        "missing file": (["nowhere.yaml"], "'nowhere.yaml' is not a file"),
+        "missing file": (["nowhere.yaml"], "'nowhere.yaml' does not exist"),
         "not YAML": ([broken], "not YAML"),
-        "no equals sign": ([tiny, "training.epochs"], "legal: dotted.name=value"),
-        "free fields": (["digits"], "has free fields"),
+        "no equals sign": ([tiny, "training.epochs"], "write dotted.name=value"),
+        "free fields": (["digits"], "has searched fields"),
         "bad name": ([tiny, "--name", "a/b"], "'a/b' is not a name for a folder"),
         "nothing to resume": ([tiny, "--resume"], "'tiny' is not a run"),
         "no such weights": ([tiny, "--weights", "none"], "'none' is not a run"),

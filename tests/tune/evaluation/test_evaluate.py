@@ -99,7 +99,7 @@ def test_a_damaged_description_is_named(done: RunResult, tmp_path: Path) -> None
     shutil.copytree(done.folder.path, folder.path)
     text = folder.experiment.read_text()
     folder.experiment.write_text(text.replace("metric: val_loss", "metric: [1]").replace("seed: 0", "seed: x"))
-    with pytest.raises(SpecError, match="seed: 'x' is of the wrong type"):
+    with pytest.raises(SpecError, match="seed: must be a whole number"):
         evaluate(folder, "test", tmp_path, say)
     folder.experiment.write_text(text.partition("made_with")[0])
     with pytest.raises(SpecError, match="made_with"):

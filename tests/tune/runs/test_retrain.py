@@ -72,5 +72,5 @@ def test_changed_fields_make_a_folder_of_their_own(tmp_path: Path) -> None:
     assert longer.epochs is None  # the search's limit counts no more
     (every_image,) = plans(found, trial, 1, full=True, changes={"training.epochs": 30})
     assert every_image.last_epoch == 30  # asked for by name: not the trial's best number
-    with pytest.raises(SpecError, match=r"training\.epochs: 0 is out of range; legal: >= 1"):
+    with pytest.raises(SpecError, match=r"training\.epochs: must be at least 1 \(got 0\)"):
         list(plans(found, trial, 1, full=False, changes={"training.epochs": 0}))

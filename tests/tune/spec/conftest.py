@@ -1,4 +1,4 @@
-"""Specifications written to a file and loaded from there, and what a user reads where they are refused."""
+"""Specifications written to a file and loaded from there, and what is wrong with those that are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tune.spec import Experiment, Problem, SearchSpec, SpecError, load_experiment, load_search
+from tune.spec import Experiment, SearchSpec, SpecError, load_experiment, load_search
 
 JARGON = (
     "Input should",
@@ -21,6 +21,7 @@ JARGON = (
     "type=",
     "errors.",
     "Value error",
+    "is invalid (",
 )
 
 
@@ -42,12 +43,6 @@ class Desk:
         self.path.write_text(text, encoding="utf-8")
         return load_search(str(self.path), overrides, self.folder / "data", **options)
 
-    def problems(self, load: Callable[..., object], text: str, *overrides: str) -> tuple[Problem, ...]:
-        """What is wrong, all of it."""
-        with pytest.raises(SpecError) as refused:
-            load(text, *overrides)
-        return refused.value.problems
-
     def refusal(self, load: Callable[..., object], text: str, *overrides: str) -> list[str]:
         """The lines that a user reads: each says one thing once, in plain words."""
         with pytest.raises(SpecError) as refused:
@@ -59,12 +54,17 @@ class Desk:
         assert refused.value.exit_code == 2
         return [line.replace(str(self.path), "FILE") for line in lines]
 
+    def faults(self, load: Callable[..., object], text: str, *overrides: str) -> list[str]:
+        """Where the problems are: `override: training.epochs`, `FILE: data`."""
+        return [": ".join(line.split(": ")[:2]) for line in self.refusal(load, text, *overrides)]
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
+EXPERIMENT = "data: {name: digits}\nmodel: {name: mnist_mlr}\n"
 LR = "training.optimizer.lr: {float: [1e-4, 1e-2], log: true}"
 OPTIMIZER = "training.optimizer.name: {choice: [adam, sgd]}"
 MOMENTUM = "training.optimizer.momentum: {float: [0.8, 0.99], when: {training.optimizer.name: sgd}}"

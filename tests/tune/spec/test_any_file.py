@@ -117,7 +117,7 @@ def test_loaded_or_refused_in_plain_words(tmp_path: Path, tree: dict[str, Any], 
             assert len(lines) == len(refusal.problems) > 0  # noqa: PT017 - most of the trees are refused, not all
         assert len(lines) == len(set(lines))
         assert all(line.isprintable() for line in lines)
-        assert not [line for line in lines if "not legal here" in line or any(word in line for word in JARGON)]
+        assert not [line for line in lines if any(word in line for word in JARGON)]
 
 
 @given(files())
@@ -141,5 +141,5 @@ def test_the_tree_without_anything_odd_is_sound(tmp_path: Path) -> None:
     path = tmp_path / "made.yaml"
     path.write_text(dump_yaml({**BASE, "space": SPACE, "first": [FIRST]}), encoding="utf-8")
     assert len(load_search(str(path)).first) == 1
-    with pytest.raises(SpecError, match="has free fields"):
+    with pytest.raises(SpecError, match="has searched fields"):
         load_experiment(str(path))

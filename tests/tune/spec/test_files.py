@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,15 +74,16 @@ def test_numbers_without_end() -> None:
         ("a: {b: 1, b: 1}", 'not YAML: found duplicate key "b"'),
         ("a: 1\n---\nb: 2", "not YAML: but found another document (line 2, column 1)"),
         ("a: *b", "not YAML: found undefined alias 'b' (line 1, column 4)"),
-        ("a: &a [*a]", "not YAML: Circular reference detected"),
-        ("a: &a {b: *a}", "not YAML: Circular reference detected"),
+        ("a: &a [*a]", "not YAML: nested more than 50 levels deep, or a value that contains itself"),
+        ("a: &a {b: *a}", "not YAML: nested more than 50"),
         ("!!python/object:os.system 1", "not YAML: could not determine a constructor for the tag"),
-        ("!!bool 3", "not YAML: a key that is no text, or a value that is not what its tag says"),
+        ("!!bool 3", "not YAML: a key is not text, or a value does not match its tag"),
         ("!!int x", "not YAML: invalid literal for int()"),
-        ("{[a, {}]: 1}", "not YAML: a key that is no text, or a value that is not what its tag says"),
+        ("{[a, {}]: 1}", "not YAML: a key is not text, or a value does not match its tag"),
         ("a\x00b", "not YAML: unacceptable character #x0000"),
         ("@here", "not YAML: found character '@' that cannot start any token (line 1, column 1)"),
-        ("[" * 3000, "not readable: nested too deeply"),
+        ("[" * 3000, "not YAML: nested more than 50 levels deep"),
+        ("[" * 51 + "]" * 51, "not YAML: nested more than 50 levels deep"),
         ("9" * 5000, "not YAML: Exceeds the limit (4300 digits)"),
         ("0x" + "f" * 5000, "not YAML: Exceeds the limit (4300 digits)"),
         ('{"a\\nb": 1, "a\\nb": 2}', r'not YAML: found duplicate key "a\nb" with value "2"'),
@@ -91,6 +93,35 @@ def test_what_is_not_yaml_is_refused_in_one_line(text: str, message: str) -> Non
     with pytest.raises(SpecError, match="^FILE: field: " + re.escape(message)) as refusal:
         parse_yaml(text, "FILE", "field")
     assert len(str(refusal.value).splitlines()) == 1
+
+
+def bomb(*links: str) -> str:
+    """Each line stands for nine times what the line before stands for."""
+    lines = ["a0: &a0 {x: 1}"]
+    for n in range(1, 12):
+        link = links[n % len(links)].replace("*", ", ".join([f"*a{n - 1}"] * 9))
+        lines.append(f"a{n}: &a{n} {link}")
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("links", [("[*]",), ("{<<: [*]}", "{<<: [*], y: 1}"), ("[*]", "{k: [*]}")])
+def test_aliases_of_aliases_are_refused_before_they_fill_the_memory(tmp_path: Path, links: tuple[str, ...]) -> None:
+    (tmp_path / "bomb.yaml").write_text(bomb(*links))
+    started = time.perf_counter()
+    for load in (load_experiment, load_search):
+        with pytest.raises(SpecError, match=r"bomb\.yaml: not YAML: more than 100,000 values"):
+            load(str(tmp_path / "bomb.yaml"))
+    assert time.perf_counter() - started < 2
+    with pytest.raises(SpecError, match="more than 100,000 values"):
+        parse_yaml(
+            "[&a [1], " + ", ".join(f"&{chr(98 + n)} [{', '.join(['*' + chr(97 + n)] * 20)}]" for n in range(5)) + "]",
+            "f",
+        )
+
+
+def test_aliases_in_use_are_read() -> None:
+    assert parse_yaml("a: &a {k: 1}\nb: [*a, *a]\nc: {<<: *a, l: 2}", "f")["c"] == {"k": 1, "l": 2}
+    assert parse_yaml("[" * 50 + "]" * 50, "f")
 
 
 @given(st.text())
@@ -123,12 +154,11 @@ def test_written_and_read_again(tree: Any) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty; legal: a mapping of names to values"),
-        (b"# nothing\n", "is empty; legal: a mapping of names to values"),
-        (b"- a\n- b\n", 'holds ["a", "b"]; legal: a mapping of names to values'),
-        (b"hello\n", "holds 'hello'; legal: a mapping of names to values"),
-        (b"1: 2\nseed: 3\n", "1: is not a name; legal: text"),
-        (b"[a]: 2\n", '["a"]: is not a name; legal: text'),
+        (b"", "must be a mapping of fields to values (the file is empty)"),
+        (b"# nothing\n", "must be a mapping of fields to values (the file is empty)"),
+        (b"- a\n- b\n", 'must be a mapping of fields to values (got ["a", "b"])'),
+        (b"1: 2\nseed: 3\n", "1: must be text"),
+        (b"[a]: 2\n", '["a"]: must be text'),
         (b"data: {name: digits\n", "not YAML: expected ',' or '}', but got '<stream end>' (line 2, column 1)"),
         ("data: größe".encode("latin-1"), "cannot be read: byte 9 is not UTF-8 text"),
         ("data: 1".encode("utf-16"), "cannot be read: byte 1 is not UTF-8 text"),
@@ -138,7 +168,7 @@ def test_files_that_are_no_specification(tmp_path: Path, content: bytes, message
     path = tmp_path / "made.yaml"
     path.write_bytes(content)
     for load in (load_experiment, load_search):
-        with pytest.raises(SpecError, match=rf"^{re.escape(str(path))}: {re.escape(message)}$"):
+        with pytest.raises(SpecError, match=rf"^{re.escape(str(path))}: {re.escape(message)}"):
             load(str(path))
 
 
@@ -175,16 +205,16 @@ def test_files_are_found_by_shipped_name_or_path(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("digit", "'digit' is neither a file nor shipped; did you mean digits? legal: cifar10_classifier, "),
-        ("", "'' is neither a file nor shipped; legal: cifar10_classifier, "),
-        ("no/such.yaml", "'no/such.yaml' is not a file"),
-        ("no/such.yml", "'no/such.yml' is not a file"),
-        ("folder", "'folder' is a folder; legal: a YAML file, or one of cifar10_classifier, "),
-        ("folder.yaml", "'folder.yaml' is a folder; legal: a YAML file"),
-        ("a\nb", r"'a\nb' is neither a file nor shipped"),
-        ("a\x00b", r"'a\x00b' is neither a file nor shipped"),
-        ("x" * 5000, "xxx... is neither a file nor shipped"),
-        ("\udcff", r"'\udcff' is neither a file nor shipped"),
+        ("digit", "'digit' is neither a file nor a shipped space; did you mean digits?"),
+        ("", "'' is neither a file nor a shipped space"),
+        ("no/such.yaml", "'no/such.yaml' does not exist"),
+        ("no/such.yml", "'no/such.yml' does not exist"),
+        ("folder", "'folder' is a folder; give a YAML file"),
+        ("folder.yaml", "'folder.yaml' is a folder; give a YAML file"),
+        ("a\nb", r"'a\nb' is neither"),
+        ("a\x00b", r"'a\x00b' is neither"),
+        ("x" * 5000, "xxx... is neither"),
+        ("\udcff", r"'\udcff' is neither"),
     ],
 )
 def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
