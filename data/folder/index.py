@@ -110,7 +110,7 @@ def _remembered(name: str, root: Path) -> tuple[dict[str, int], Facts, Hashes]:
     written = [path for home in homes(root) if (path := home / name).is_file()]
     for path in sorted(written, key=os.path.getmtime, reverse=True):
         with contextlib.suppress(Exception):  # A damaged index is as good as none, whatever NumPy makes of it.
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 paths = file["paths"].tobytes().decode().split("\0")
                 facts, hashes = file["facts"], file["hashes"]
             if facts.shape == (len(paths), 4) and hashes.shape == (len(paths), HASH_BYTES):

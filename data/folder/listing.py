@@ -48,7 +48,9 @@ class LeftOut:
             listed = [
                 f"{n:,} {ending or 'without ending'}" for ending, n in sorted(self.endings.items(), key=_by_count)
             ]
-            told.append(f"{count:,} {'file' if count == 1 else 'files'} not in an image format ({shortened(listed)})")
+            told.append(
+                f"{count:,} {'file' if count == 1 else 'files'} not in an image format ({shortened(listed, 5)})"
+            )
         for kind, paths in self.paths.items():
             told.append(f"{len(paths):,} {kind[len(paths) > 1]} ({shortened(sorted(paths))})")
         if self.hidden:

@@ -82,7 +82,7 @@ def scan(source: Source) -> Listing:
         classes, paths, labels = _class_images(root, "", folders, left)
         _check_no_parts_inside(root, paths)
         train, test = _carve(root, labels, source)
-        _note_single_images(root, classes, labels, notes)
+        notes += _untested(root, classes, labels[test], source.test_fraction)
     _check_names(root, paths)
     notes += _similar_names(root, classes)
     if text := left.text():
@@ -240,12 +240,14 @@ def _carve(root: Path, labels: Labels, source: Source) -> tuple[Labels, Labels]:
     return parts.train.numpy(), parts.validation.numpy()
 
 
-def _note_single_images(root: Path, classes: tuple[str, ...], labels: Labels, notes: list[str]) -> None:
-    counts = np.bincount(labels, minlength=len(classes))
-    if single := [repr(name) for name, count in zip(classes, counts.tolist(), strict=True) if count == 1]:
-        which = f"class {single[0]} in {root} has" if len(single) == 1 else f"{len(single):,} classes in {root} have"
-        listed = "" if len(single) == 1 else f" ({shortened(single, _MOST_NAMED)})"
-        notes.append(f"{which} a single image{listed}: it is used for training, never for validation or test")
+def _untested(root: Path, classes: tuple[str, ...], tested: Labels, fraction: float) -> list[str]:
+    """A note on classes too small for a share of them to be an image."""
+    counts = np.bincount(tested, minlength=len(classes)).tolist()
+    names = [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
+    if not names or len(names) == len(classes):
+        return []
+    which = "class" if len(names) == 1 else f"{len(names):,} classes:"
+    return [f"no test images in {root} for {which} {shortened(names, _MOST_NAMED)} (data.test_fraction={fraction})"]
 
 
 def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import DataError, Source, inspect, load_test, load_train, prepare
+from data import DataError, Source, decode, inspect, load_test, load_train, prepare
 from data.values import Progress
-from tests.data.folder.pictures import SIDE, picture, source_of
+from tests.data.folder.pictures import SIDE, folder_of, picture, source_of
 
 
 @pytest.fixture
@@ -148,9 +152,8 @@ def test_images_of_one_pixel_are_enlarged(tmp_path: Path, root: Path) -> None:
     for name in ("a", "b"):
         for number in range(3):
             picture(tmp_path / "tiny" / name / f"{number}.png", grey=7, size=(1, 1))
-    assert load_train(source_of(tmp_path / "tiny"), root).images[:, 0].flatten().bincount().tolist() == [0] * 7 + [
-        4 * SIDE * SIDE
-    ]
+    found = load_train(source_of(tmp_path / "tiny"), root)
+    assert found.images[:, 0].numpy().min() == found.images[:, 0].numpy().max() == 7
 
 
 def test_a_class_of_unreadable_images_is_an_error_all_the_same(pictures: Path, root: Path) -> None:
@@ -160,13 +163,63 @@ def test_a_class_of_unreadable_images_is_an_error_all_the_same(pictures: Path, r
         load_train(source_of(pictures, skip_unreadable=True), root)
 
 
-def test_a_class_with_one_image_is_trained_on_and_said(pictures: Path, root: Path) -> None:
+def test_a_class_with_one_image_is_trained_on_and_named(pictures: Path, root: Path) -> None:
     picture(pictures / "zèbre" / "1.png")
-    told: list[str] = []
     source = source_of(pictures)
-    assert load_train(source, root, say=told.append).labels.bincount().tolist() == [8, 1, 8]
-    assert any("class 'zèbre'" in line and "a single image" in line for line in told)
+    for _ in range(2):
+        told: list[str] = []
+        assert load_train(source, root, say=told.append).labels.bincount().tolist() == [8, 1, 8]
+        assert any("no test images" in line and "class 'zèbre'" in line for line in told)
     assert 1 not in load_test(source, root).labels
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from data import Source, decode, load_train, store
+plain = decode.decode
+def slow(path, side, **options):
+    time.sleep(0.02)
+    return plain(path, side, **options)
+decode.decode, store._SAVE_EVERY_SECONDS = slow, 0.0
+load_train(Source("folder", path=sys.argv[1], image_size=8, test_fraction=0.0, skip_unreadable=True), Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_preparation_is_continued(tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path / "images", ("a", "b"), 100)
+    (folder / "a" / "0.png").write_text("not an image")
+    source = source_of(folder, test_fraction=0.0, skip_unreadable=True)
+    monkeypatch.setattr("data.folder.reading._MOST_PER_BATCH", 4)
+    whole = load_train(source, root / "undisturbed")
+
+    code = KILLED.replace("\nload_train", "\nfrom data.folder import reading\nreading._MOST_PER_BATCH = 4\nload_train")
+    process = subprocess.Popen([sys.executable, "-c", code, str(folder), str(root)], cwd=Path(__file__).parents[3])
+    deadline = time.monotonic() + 60
+    while not (notes := list(root.glob("prepared/.partial-*/progress.json"))) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    done = json.loads(notes[0].read_text())[0]
+    assert 0 < done < 200
+
+    decoded: list[Path] = []
+
+    plain = decode.decode
+
+    def counted(path: Path, side: int, **options: int) -> np.ndarray:
+        decoded.append(path)
+        return plain(path, side, **options)
+
+    monkeypatch.setattr("data.decode.decode", counted)
+    told: list[str] = []
+    again = load_train(source, root, say=told.append)
+    assert len(decoded) == 200 - done
+    assert any("continuing" in line for line in told)
+    assert again.images.equal(whole.images)
+    assert again.labels.equal(whole.labels)
+    assert again.unreadable == whole.unreadable
+    assert not list(root.glob("prepared/.partial-*"))
 
 
 def empty(folder: Path) -> Source:
