@@ -1,4 +1,4 @@
-"""Averages of a model's weights, which are often better than the weights themselves."""
+"""Averages of a model's weights, which often generalize better than the weights themselves."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from tune.spec.experiment import TrainingSpec
 
 
 class Averaging:
-    """The running average of a model's weights that a recipe asks for, if it does; by torch's AveragedModel.
+    """The running average of a model's weights, if the recipe asks for one (torch's AveragedModel).
 
-    ema: after every step, `average += (1 - d) (weights - average)`. d grows with the number n of steps as
-    (1 + n) / (10 + n) up to `decay`, so that the first weights are forgotten soon (TensorFlow's
-    ExponentialMovingAverage): with .999 throughout they would still outweigh the rest after 690 steps, and a search
-    judges after fewer. The statistics of batch normalization are averaged the same way.
+    ema: `average += (1 - d) (weights - average)` after every step. d grows with the number of steps n as
+    (1 + n) / (10 + n) until it reaches `decay`, so that the first weights are soon forgotten (as in TensorFlow's
+    ExponentialMovingAverage). With .999 from the start they would outweigh all others for 690 steps, and a search
+    compares trials earlier than that. The statistics of batch normalization are averaged in the same way.
 
-    swa: after each of the last epochs the plain mean (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407), for
-    which the statistics of batch normalization are then estimated anew, by a pass over training images.
+    swa: the mean of the weights after each of the last epochs (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
+    The statistics of batch normalization are then estimated again by a pass over the training images.
 
     Args:
         spec: The recipe.
-        model: Whose weights are averaged; on its device.
+        model: The model whose weights are averaged, on its device.
     """
 
     def __init__(self, spec: TrainingSpec, model: nn.Module) -> None:
@@ -38,37 +38,37 @@ class Averaging:
 
     @property
     def model(self) -> nn.Module:
-        """What would be used: the average once there is one, before that the model itself."""
+        """The model to validate and keep: the average if there is one yet, else the model itself."""
         return self._model if self._average is None or not self._count else self._average.module
 
     @property
     def _count(self) -> int:
-        """How often the weights were taken into the average; the number lies on the CPU."""
+        """How many times the average was updated; a number on the CPU."""
         return 0 if self._average is None else int(self._average.n_averaged)
 
     def after_step(self) -> None:
-        """The optimizer has moved the weights."""
+        """Update the average after an optimizer step."""
         if self._average is not None and self._spec.name == "ema":
             decay = min(self._spec.decay, (1 + self._count) / (10 + self._count))
             self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
             self._average.update_parameters(self._model)
 
     def after_epoch(self, epoch: int, batches: Iterable[Tensor]) -> None:
-        """An epoch of training, counted from 1, is over.
+        """Update the average after an epoch.
 
         Args:
-            epoch: Which.
-            batches: Training images (B, C, H, W), as the model is trained on them; looked at only where needed.
+            epoch: Counted from 1.
+            batches: Training images (B, C, H, W), as the model is trained on them; consumed only if needed.
         """
         if self._average is not None and self._spec.name == "swa" and epoch > self._epochs_before:
             self._average.update_parameters(self._model)
             update_bn(batches, self._average.module)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average, and of how many; empty without one."""
+        """The average and the number of updates; empty without an average."""
         return {} if self._average is None else self._average.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where the other stood."""
+        """Continue from a state."""
         if self._average is not None:
             self._average.load_state_dict(state)

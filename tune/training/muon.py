@@ -1,4 +1,4 @@
-"""Muon: momentum whose matrices are made orthogonal, with AdamW for all parameters that are no hidden matrix."""
+"""Muon: orthogonalized momentum for hidden matrices, AdamW for all other parameters."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# The quintic iteration of Jordan et al. 2024: steepest at 0, and after five steps all singular values are near 1.
+# The quintic iteration of Jordan et al. 2024: steep at 0, so that five steps bring all singular values near 1.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 
 
 class Muon(torch.optim.AdamW):
-    """Muon for hidden matrices, AdamW for the rest: one optimizer with one learning rate.
+    """Muon for hidden matrices and AdamW for the rest, as one optimizer with one learning rate.
 
-    K. Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/); convolutions are matrices of (out, in x height x
-    width). Steps are scaled to AdamW's size, so that a learning rate and weight decay for AdamW suit both (J. Liu et
-    al. 2025, https://arxiv.org/abs/2502.16982, section 2.2). Which matrices are hidden: all but the last, which gives
-    the outputs.
+    K. Jordan et al. 2024 (https://kellerjordan.github.io/posts/muon/). Convolutions are matrices of (out, in x height x
+    width). Muon's steps are scaled to the size of AdamW's, so that both can share a learning rate and weight decay
+    (J. Liu et al. 2025, https://arxiv.org/abs/2502.16982, section 2.2). All matrices are hidden except for the last,
+    which computes the outputs.
 
-    Torch's own Muon and those of timm and pytorch_optimizer iterate in bfloat16 on every device. On a CPU that has no
-    instructions for it this takes 235 ms for one matrix of 128 x 3,136, and 12.5 ms in float32.
+    The implementations of torch, timm and pytorch_optimizer iterate in bfloat16 on every device. On a CPU without
+    bfloat16 instructions that takes 235 ms for one matrix of 128 x 3,136, and 12.5 ms in float32.
 
     Args:
-        model: Whose parameters are trained.
+        model: The model to train.
         lr: Learning rate of both.
         weight_decay: Of both, decoupled.
-        momentum: Of the matrices; stands as the first of their group's betas, where schedules that cycle it look.
+        momentum: Of the matrices; stored as the first of their group's betas, where schedules that cycle it look.
     """
 
     def __init__(self, model: nn.Module, *, lr: float, weight_decay: float, momentum: float) -> None:
@@ -42,11 +42,11 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step; the gradients of matrices are used up."""
+        """Take one step; clears the gradients of the matrices."""
         for group in self.param_groups:
             if group["matrices"]:
                 self._step_matrices(group)
-        return super().step(closure)  # type: ignore[no-any-return]  # passes over parameters without a gradient
+        return super().step(closure)  # type: ignore[no-any-return]  # skips parameters without a gradient
 
     def _step_matrices(self, group: dict[str, Any]) -> None:
         momentum, lr = group["betas"][0], group["lr"]
@@ -56,7 +56,7 @@ class Muon(torch.optim.AdamW):
             state = self.state[weight]
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(weight)
-                state["step"] = torch.tensor(0.0)  # AdamW looks for it when it loads a state
+                state["step"] = torch.tensor(0.0)  # AdamW expects it when it loads a state
             state["momentum_buffer"].lerp_(weight.grad, 1 - momentum)
             update = orthogonal(weight.grad.lerp(state["momentum_buffer"], momentum).flatten(1))
             weight.mul_(1 - lr * group["weight_decay"])
@@ -65,7 +65,7 @@ class Muon(torch.optim.AdamW):
 
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The hidden matrices of a network, and its other parameters: biases, norms, and the matrix of the outputs."""
+    """The hidden matrices of a network, and its other parameters: biases, norms, and the output layer's matrix."""
     parameters = list(model.parameters())
     hidden = {id(parameter) for parameter in [parameter for parameter in parameters if parameter.ndim > 1][:-1]}
     matrices = [parameter for parameter in parameters if id(parameter) in hidden]
@@ -73,7 +73,7 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """The matrix with all singular values brought near 1 (.68 to 1.14), by Newton-Schulz; (rows, columns), float32."""
+    """The (rows, columns) matrix with all singular values moved near 1 (.68 to 1.14) by Newton-Schulz; float32."""
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix

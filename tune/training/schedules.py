@@ -1,4 +1,4 @@
-"""The learning rate over a training."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tune.spec.experiment import ScheduleSpec, TrainingSpec
 
 
 class Schedule:
-    """The learning rate over a training, by torch's own schedulers. The loop says when a batch and an epoch are over.
+    """The learning rate over a training, set by torch's schedulers after batches and epochs.
 
     Args:
-        spec: The recipe, whose epochs the schedule is laid over, however many are run.
-        optimizer: Whose learning rate is set.
+        spec: The recipe; the schedule covers all its epochs, even if fewer are run.
+        optimizer: The optimizer whose learning rate is set.
         steps: Optimizer steps per epoch.
     """
 
@@ -39,16 +39,16 @@ class Schedule:
 
     @property
     def _averaging_lr(self) -> bool:
-        """Whether the learning rate is that of weight averaging by now."""
+        """Whether the learning rate of weight averaging has taken over."""
         return self._last_phase is not None and self._epochs >= self._epochs_before
 
     def after_batch(self) -> None:
-        """A step is done."""
+        """Update the learning rate after an optimizer step."""
         if self._per_batch and self._scheduler is not None and not self._averaging_lr:
             self._scheduler.step()
 
     def after_epoch(self, values: Mapping[str, float]) -> None:
-        """An epoch with these metrics is done."""
+        """Update the learning rate after an epoch with these metrics."""
         self._epochs += 1
         if self._averaging_lr and self._last_phase is not None:
             self._last_phase.step()
@@ -58,18 +58,18 @@ class Schedule:
             self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the schedule stands, in plain values."""
+        """The position in the schedule, as plain values."""
         return {
             "epochs": self._epochs,
             "schedule": self._scheduler.state_dict() if self._scheduler is not None else {},
-            # Torch 2.11's SWALR keeps its formula, a function, among its values.
+            # In torch 2.11, the state of SWALR includes a function.
             "last_phase": {k: v for k, v in self._last_phase.state_dict().items() if not callable(v)}
             if self._last_phase is not None
             else {},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where the other stood."""
+        """Continue from a state."""
         self._epochs = state["epochs"]
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["schedule"])
@@ -97,12 +97,14 @@ def _scheduler(recipe: TrainingSpec, optimizer: Optimizer, steps: int) -> LRSche
 
 
 def cosine(time: int, *, warm_up: float, total: int, least: float) -> float:
-    """The share of the peak learning rate after `time` of `total` epochs or batches.
+    """The learning rate after `time` of `total` epochs or batches, as a share of its peak.
 
-    Up a line for the first `warm_up` of them (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section 2.2), which
-    meets the peak where the cosine begins; then down to `least` by half a cosine (Loshchilov & Hutter 2017,
-    https://arxiv.org/abs/1608.03983, without restarts).
+    It rises linearly for the first `warm_up` of them (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section
+    2.2), and falls to `least` along half a cosine (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, without
+    restarts).
     """
+    # Torch's SequentialLR of LinearLR and CosineAnnealingLR gives the same, but its warm-up cannot end within an epoch,
+    # its learning rate rises again after `total`, and it could not continue from states that exist.
     if time < warm_up:
         return (time + 1) / (warm_up + 1)
     done = min(1.0, (time - warm_up) / (total - warm_up))
@@ -117,13 +119,13 @@ def _onecycle(spec: ScheduleSpec, optimizer: Optimizer, lr: float, total_steps: 
         pct_start=_pct_start(spec.pct_start, total_steps),
         div_factor=spec.div_factor,
         final_div_factor=spec.final_div_factor,
-        cycle_momentum=spec.cycle_momentum,  # torch's default would overwrite the momentum that the experiment states
+        cycle_momentum=spec.cycle_momentum,  # torch's default would overwrite the experiment's momentum
     )
 
 
 def _pct_start(pct_start: float, total_steps: int) -> float:
-    """The share of the warm-up, moved off the one value at which OneCycleLR divides by zero (a warm-up of one step).
+    """The share of the warm-up, kept off the one value for which OneCycleLR divides by zero (a warm-up of one step).
 
-    That step is then the first of the descent: it has the peak's learning rate, as it should.
+    That step is then the first of the descent, with the peak's learning rate.
     """
     return pct_start * (1 - 1e-9) if pct_start * total_steps == 1 else pct_start

@@ -1,4 +1,4 @@
-"""An experiment's images, split and on the device. The test part is never opened here."""
+"""An experiment's images, split and on the device. The test images are not read here."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ class Splits:
 
     Attributes:
         train: Images to train on.
-        validation: Images to judge by, apart from the former; None where all are trained on.
+        validation: Other images to validate on; None if there are none.
         classes: Class names in the order of the labels.
         input_shape: (C, H, W), in pixels.
         split_hash: Equal for the same split of the same labels; `identity` says whether the images are the same.
-        normalization: Mean and standard deviation per channel that batches of both parts are normalized with; whoever
-            uses the model later needs the same.
+        normalization: Mean and standard deviation per channel, for both parts; needed again to use the model.
         identity: What the images are, by content.
         skipped: Unreadable images that were left out.
     """
@@ -47,20 +46,20 @@ def open_splits(
     full: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Splits:
-    """Read, split and place the images of an experiment.
+    """Read and split the images of an experiment and move them to the device.
 
-    On the CPU the images stay memory maps that every process of the node shares; on another device they are copied.
+    On the CPU the images are memory maps that all processes on the machine share; to another device they are copied.
     Several trainings may use the same splits at once.
 
     Args:
         spec: Which images, and how they are split and normalized.
         root: The data directory, as torchvision's `root`.
         device: Where the batches are made.
-        full: Train on validation images too, and validate on none.
-        say: Told of everything slow or unexpected, one line at a time.
+        full: Train on the validation images too, without validation.
+        say: Called with a line about anything slow or unexpected.
 
     Raises:
-        data.DataError: The images cannot be had, are damaged, or too few for the split asked for.
+        data.DataError: The images are not available, damaged, or too few for this split.
     """
     images = data.load_train(spec.source, root, say=say)
     parts = data.split(images.labels, spec.validation_fraction, spec.split_seed)
@@ -88,17 +87,17 @@ def open_splits(
 
 
 def stored_as(splits: Splits, dtype: torch.dtype) -> Splits:
-    """The same splits with their images kept in another type, as `data.Resident.stored_as` does it.
+    """The same splits with images stored as another type (see `data.Resident.stored_as`).
 
     Raises:
-        data.DataError: Images are not kept in that type.
+        data.DataError: Images cannot be stored as this type.
     """
     validation = splits.validation and splits.validation.stored_as(dtype)
     return replace(splits, train=splits.train.stored_as(dtype), validation=validation)
 
 
 def _normalization(spec: DataSpec, images: data.ImageSet, train: torch.Tensor) -> data.Normalization:
-    """The numbers behind the experiment's word for them; `dataset` is measured over the images trained on."""
+    """Mean and standard deviation as the experiment specifies them; `dataset` measures them on training images."""
     if isinstance(spec.normalize, str):
         return data.normalization(spec.normalize, images.images, train)
     channels = images.images.shape[1]
@@ -107,16 +106,16 @@ def _normalization(spec: DataSpec, images: data.ImageSet, train: torch.Tensor) -
 
 
 def augment_of(spec: DataSpec) -> data.Augment | None:
-    """What is done to training images, and to no others; None for nothing."""
+    """The augmentation of training images; None if there is none."""
     table = {name: json.loads(options) for name, options in spec.augment}
     return data.build_augment(table) if table else None
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Optimizer steps of an epoch: the smaller last batch counts, unless it is a single image.
+    """Optimizer steps per epoch: a smaller last batch counts, unless it is a single image of several.
 
-    Batch normalization of one image with one pixel per channel is undefined, and torch refuses it. The image left out
-    is another one each epoch, by the shuffling.
+    Batch normalization of a single image with one pixel per channel is undefined, and torch refuses it. Images are
+    shuffled, so another one is left out in every epoch.
     """
     steps, rest = divmod(images, batch_size)
     return steps + (rest > 1 or (rest == 1 and steps == 0))

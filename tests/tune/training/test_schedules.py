@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
+from data import Resident
 from tune.spec.experiment import ScheduleSpec
 from tune.training import Training, train
 from tune.training.schedules import cosine
+from tune.training.splits import steps_per_epoch
 
 from .conftest import Start
 
@@ -72,6 +77,55 @@ def test_cosine_rises_to_the_peak_and_falls_to_the_least(total: int, share: floa
     assert (
         cosine(total + 9, warm_up=warm_up, total=total, least=least) == values[-1]
     )  # more epochs than it is laid over
+
+
+@pytest.mark.parametrize("warm_up", [0, 1, 3, 50])
+@pytest.mark.parametrize("total", [1, 2, 10, 60, 1000])
+@pytest.mark.parametrize("least", [0.0, 0.1, 1.0])
+def test_cosine_is_that_of_torch_where_torch_has_one(warm_up: int, total: int, least: float) -> None:
+    if warm_up >= total:
+        return
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    scheduler: LRScheduler = CosineAnnealingLR(optimizer, total - warm_up, least * LR)
+    if warm_up:
+        up = LinearLR(optimizer, 1 / (warm_up + 1), 1.0, warm_up)
+        scheduler = SequentialLR(optimizer, [up, scheduler], [warm_up])
+    for time in range(total):
+        rate = LR * cosine(time, warm_up=warm_up, total=total, least=least)
+        assert rate == pytest.approx(optimizer.param_groups[0]["lr"], rel=0, abs=1e-12)
+        optimizer.step()
+        scheduler.step()
+
+
+SCHEDULES: list[dict[str, Any]] = [
+    {"name": "constant"},
+    {"name": "step"},
+    {"name": "multistep", "milestones": [1]},
+    {"name": "cosine"},
+    {"name": "cosine", "per_batch": True},
+    {"name": "onecycle"},
+    {"name": "plateau"},
+]
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize(
+    ("images", "batch_size", "steps"), [(1, 1, 1), (1, 64, 1), (2, 64, 1), (33, 32, 1), (34, 32, 2)]
+)
+def test_the_smallest_trainings_run(
+    start: Start, schedule: dict[str, Any], images: int, batch_size: int, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {"train_limit": images} if images > 10 else {}
+    training = start(epochs=1, batch_size=batch_size, schedule=schedule, data=data)
+    if images <= 10:
+        part = training.splits.train
+        few = Resident(part.images[:images], part.labels[:images] * 0, normalization=part.normalization, classes=1)
+        splits = replace(training.splits, train=few, validation=None, classes=("one",))
+        training = Training(training.experiment, splits, device=torch.device("cpu"))
+    told = at_every_step(training, monkeypatch)
+    assert len(told) == steps == steps_per_epoch(images, batch_size)
+    assert all(rate > 0 for rate in told)
+    assert training.best is training.history[0]
 
 
 @pytest.mark.parametrize(("optimizer", "key"), [("sgd", "momentum"), ("adam", "betas"), ("muon", "betas")])
