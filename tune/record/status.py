@@ -18,11 +18,11 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     """Its loss became NaN or infinite."""
     OUT_OF_MEMORY = "out_of_memory"
-    """It needed more memory than a GPU or the host has; not tried again."""
+    """It ran out of memory, on its GPU or its host; twice, if other trials were running the first time."""
     INFEASIBLE = "infeasible"
-    """Its configuration turned out to be impossible; does not count against the number of trials."""
+    """Its configuration cannot be trained, wherever that is tried; does not count against the number of trials."""
     FAILED = "failed"
-    """It raised, or hung, more often than it may be tried again."""
+    """It failed, also when it was tried again: an error, unusable images, a hang, a worker lost too often."""
 
     @property
     def ended(self) -> bool:

@@ -92,7 +92,7 @@ class FailureSpec(Frozen):
 
     Attributes:
         retries: How often a failed trial is tried again.
-        consecutive: End the search when this many trials fail and none has succeeded.
+        consecutive: End the search when its first so many trials fail, or ten times as many in a row are infeasible.
     """
 
     retries: Annotated[int, Ge(0)] = 1

@@ -16,7 +16,6 @@ import models
 from tests.tune.search.simulation import spec_of
 from tune.search import attempt as module
 from tune.search.attempt import Assignment, Attempt, Job, Report
-from tune.search.devices import memory_fraction
 from tune.training import CheckpointError, EpochMetrics, InfeasibleError, load, open_splits, save
 
 DIGITS = """
@@ -197,17 +196,6 @@ def test_a_node_with_other_images_says_so(tmp_path: Path, same: bool) -> None:
     report = Attempt(job_there, Assignment(0, "a", {"training.optimizer.lr": 0.01})).step()
     assert report.end == (None if same else "failed")
     assert ("the images on this node are not those of the search" in report.reason) is not same
-
-
-def test_shares_of_a_gpu_fit_beside_each_other() -> None:
-    """With the 500 MB that each process takes for itself."""
-    gigabyte = 2**30
-    for total in (2 * gigabyte, 8 * gigabyte, 80 * gigabyte):
-        for trials in (2, 3, 4, 8):
-            fraction = memory_fraction(1 / trials, total)
-            assert 0 < fraction < 1 / trials
-            if total / trials > gigabyte:
-                assert trials * (fraction * total + 2**29) <= total * 1.000001
 
 
 def test_a_gpu_that_torch_cannot_see_is_named(tmp_path: Path) -> None:
