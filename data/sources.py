@@ -19,11 +19,11 @@ __all__ = ["DatasetInfo", "ImageSet", "Source", "ensure", "identify", "inspect",
 
 
 def inspect(source: Source, root: Path) -> DatasetInfo:
-    """What can be said of a dataset at once: nothing is decoded, downloaded or written.
+    """Shape, classes and size of a dataset, without decoding, downloading or writing anything.
 
     Args:
         source: Which images.
-        root: The data folder; not looked at for sets whose facts are known.
+        root: The data folder; not used for published datasets, whose facts are known.
 
     Raises:
         DataError: The name is unknown, or the user's folder cannot be used as it is.
@@ -37,7 +37,7 @@ def inspect(source: Source, root: Path) -> DatasetInfo:
 
 
 def load_train(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
-    """The train part, from which validation is carved.
+    """The train part, from which the validation part is taken.
 
     Args:
         source: Which images.
@@ -50,13 +50,13 @@ def load_train(source: Source, root: Path, *, download: bool = True, say: Say = 
 
     Raises:
         DamagedDataError: A file is damaged.
-        DataError: The images cannot be had; the text says why and what to do.
+        DataError: The images are missing or cannot be used; the text says why and what to do.
     """
     return _load(source, root, "train", download=download, say=say)
 
 
 def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
-    """The test part; see ``load_train``. For the final evaluation only: nothing may be chosen by it."""
+    """The test part; see ``load_train``. For the final evaluation only: never choose anything by it."""
     return _load(source, root, "test", download=download, say=say)
 
 
@@ -78,11 +78,11 @@ def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
 
 
 def ensure(source: Source, root: Path, *, say: Say = silent) -> None:
-    """Verify every file of a dataset, replace damaged and download missing ones; the user's own are left alone.
+    """Verify every file of a published dataset, replace damaged and download missing ones.
 
     Raises:
         DamagedDataError: A damaged file could not be replaced.
-        DataError: A missing file could not be had.
+        DataError: A missing file could not be downloaded.
     """
     entry = _entry(source)
     if entry.torchvision_class:
@@ -91,11 +91,11 @@ def ensure(source: Source, root: Path, *, say: Say = silent) -> None:
 
 
 def _entry(source: Source) -> DatasetEntry:
-    """The table's entry, after a check that only the user's own images are given a path."""
+    """The dataset's entry, after a check that only ``folder`` is given a path."""
     entry = registry.get(source.name)
     if entry.name != "folder" and (source.path or source.image_size):
         given = "data.path" if source.path else "data.image_size"
-        raise DataError(f"{given} is only for data.name=folder, and data.name is {entry.name}")
+        raise DataError(f"{given} is only for data.name=folder (got data.name={entry.name}); remove it")
     return entry
 
 

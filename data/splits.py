@@ -1,4 +1,4 @@
-"""Seeded, stratified division of a train part into train and validation."""
+"""Seeded, stratified splits of a train part into train and validation."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Split:
     Attributes:
         train: Sorted positions, (n,) int64.
         validation: Sorted positions, (m,) int64; empty if no validation was asked for.
-        seed: What the division was drawn from.
-        hash: Hex digest of both parts and of their labels: equal if and only if the same images are used the same way.
+        seed: Seed of the draw.
+        hash: Hex digest of the positions of both parts and of the labels there. Positions and labels only: that the
+            images are the same is told by ``DataIdentity.digest``.
     """
 
     train: Tensor
@@ -33,31 +34,32 @@ class Split:
 
 
 def split(labels: Tensor, fraction: float, seed: int) -> Split:
-    """Carve a validation part out of a train part, every class by the same share.
+    """Take a validation part out of a train part, with the same share of every class.
 
-    The validation part has exactly ``round(fraction * N)`` images. Shares are rounded by largest remainder, ties by
-    chance. Every class keeps at least one image to train on, so a class with a single image stays wholly in train.
-    (scikit-learn's StratifiedShuffleSplit refuses such classes, and parts smaller than the number of classes.)
+    The validation part has exactly ``round(fraction * N)`` images. Shares are rounded by largest remainder, and ties
+    are broken at random. Every class keeps at least one image to train on, so a class with a single image has none in
+    validation. (scikit-learn's StratifiedShuffleSplit refuses such classes, and parts smaller than the number of
+    classes.)
 
     Args:
         labels: (N,) integers.
-        fraction: Share that validates, in [0, 1). For example ``0.1`` of MNIST's 60,000 is 6,000 images.
-        seed: Seed of the draw; NumPy's and PyTorch's global generators are neither read nor moved.
+        fraction: Share of the validation part, in [0, 1). For example ``0.1`` of MNIST's 60,000 is 6,000 images.
+        seed: Seed of the draw; NumPy's and PyTorch's global generators are neither used nor changed.
 
     Raises:
-        DataError: The fraction is outside [0, 1), or leaves nothing to train or to validate on.
+        DataError: The fraction is outside [0, 1), or too small or too large for these labels.
     """
     if not 0.0 <= fraction < 1.0:
-        raise DataError(f"the fraction to split off is {fraction}: it must be at least 0 and below 1")
+        raise DataError(f"the fraction must be at least 0 and below 1 (got {fraction})")
     total, wanted = len(labels), round(fraction * len(labels))
     if fraction > 0 and wanted == 0:
-        raise DataError(f"a fraction of {fraction} of {total:,} images is no image at all: take a larger one, or 0")
+        raise DataError(f"a fraction of {fraction} of {total:,} images is less than one image; use a larger one, or 0")
     classes, counts = np.unique(labels.numpy(), return_counts=True)
     room = total - len(classes)
     if wanted > room:
         raise DataError(
-            f"a fraction of {fraction} of {total:,} images is {wanted:,}, but at most {room:,} can be split off: "
-            f"each of the {len(classes):,} classes keeps one image to train on"
+            f"a fraction of {fraction} of {total:,} images is {wanted:,}, but each of the {len(classes):,} classes "
+            f"needs an image to train on, which leaves {room:,}; use a smaller fraction, or add images"
         )
     validation = _draw(labels.numpy(), wanted, seed, most=counts - 1)
     train = np.setdiff1d(np.arange(total), validation, assume_unique=True)
@@ -65,26 +67,28 @@ def split(labels: Tensor, fraction: float, seed: int) -> Split:
 
 
 def limit(split: Split, n: int, labels: Tensor) -> Split:
-    """Keep ``n`` images of a split's train part, every class by the same share; validation stays as it is.
+    """Keep ``n`` images of a split's train part, with the same share of every class; validation stays as it is.
 
     Args:
-        split: What to cut, made from ``labels``.
-        n: Images to keep, ``data.train_limit``.
+        split: The split to reduce, made from ``labels``.
+        n: Number of images to keep, ``data.train_limit``.
         labels: (N,) integers, of the whole part that was split.
 
     Raises:
         DataError: ``n`` is below 1 or above the number of images there are.
     """
     if not 1 <= n <= len(split.train):
-        raise DataError(f"data.train_limit is {n:,}: it must be between 1 and the {len(split.train):,} images to train")
+        raise DataError(
+            f"data.train_limit must be between 1 and the number of training images, {len(split.train):,} (got {n:,})"
+        )
     own = labels[split.train].numpy()
     kept = torch.from_numpy(_draw(own, n, split.seed, most=np.unique(own, return_counts=True)[1]))
     return _hashed(split.train[kept], split.validation, labels, split.seed)
 
 
 def _draw(labels: Integers, wanted: int, seed: int, most: Integers) -> Integers:
-    """Draw ``wanted`` sorted positions, every class by its share and at most ``most[class]`` of it."""
-    # The legacy generator: its stream is frozen by NumPy's policy (NEP 19), so a recorded split stays what it was.
+    """Draw ``wanted`` positions, sorted, from every class by its share and at most ``most[class]`` of it."""
+    # The legacy generator: NumPy never changes its stream (NEP 19), so a recorded split stays the same.
     random = np.random.RandomState(seed)
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     takes = _apportion(counts, wanted, most, random)
@@ -101,7 +105,7 @@ def _apportion(counts: Integers, wanted: int, most: Integers, random: np.random.
     takes: Integers = np.minimum(np.floor(share).astype(np.int64), most)
     ties = random.permutation(len(counts))
     while (short := wanted - takes.sum()) > 0:
-        # Full classes cannot take more; of the others the one furthest below its share comes first.
+        # Full classes cannot give more; of the others the one furthest below its share comes first.
         open_classes = ties[takes[ties] < most[ties]]
         furthest = open_classes[np.argsort(takes[open_classes] - share[open_classes], kind="stable")]
         takes[furthest[:short]] += 1

@@ -1,4 +1,4 @@
-"""The numbers that describe a dataset, and making it ready for use."""
+"""Preparing a dataset for use, and the numbers that describe it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from data.values import ImageSet, Say, Source, silent
 
 @dataclass(frozen=True)
 class Statistics:
-    """What ``imagetune prepare`` prints.
+    """The numbers that ``imagetune prepare`` prints.
 
     Attributes:
         input_shape: (channels, height, width).
         classes: Class names.
-        train_size: Images to train on, validation not yet carved from them.
-        test_size: Images of the test part.
-        train_counts: Images of each class in the train part.
+        train_size: Number of images of the train part, before validation is taken from it.
+        test_size: Number of images of the test part.
+        train_counts: Number of images of each class in the train part.
         test_counts: The same of the test part.
         mean: Of each channel over the train part, pixels in 0..1.
         std: Standard deviation of each channel over the train part.
-        skipped: Images of both parts left out because they could not be read.
+        skipped: Number of images of both parts that were left out because they cannot be read.
     """
 
     input_shape: tuple[int, int, int]
@@ -44,9 +44,10 @@ def prepare(source: Source, root: Path, *, say: Say = silent) -> Statistics:
 
     Raises:
         DamagedDataError: A file is damaged and could not be replaced.
-        DataError: The images cannot be had; the text says why and what to do.
+        DataError: The images are missing or cannot be used; the text says why and what to do.
     """
     ensure(source, root, say=say)
+    say = _once(say)
     train, test = load_train(source, root, say=say), load_test(source, root, say=say)
     mean, std = channel_moments(train.images)
     _, channels, height, width = train.images.shape
@@ -61,6 +62,18 @@ def prepare(source: Source, root: Path, *, say: Say = silent) -> Statistics:
         std,
         train.skipped + test.skipped,
     )
+
+
+def _once(say: Say) -> Say:
+    """Tell no message twice: both parts come with the same notes on their folder."""
+    told: set[str] = set()
+
+    def say_once(message: str) -> None:
+        if message not in told:
+            told.add(message)
+            say(message)
+
+    return say_once
 
 
 def _class_counts(part: ImageSet) -> tuple[int, ...]:

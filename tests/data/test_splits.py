@@ -99,11 +99,11 @@ def test_no_validation_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("fraction", "message"),
     [
-        (1.0, "is 1.0: it must be at least 0 and below 1"),
-        (-0.1, "is -0.1: it must be at least 0"),
-        (float("nan"), "is nan"),
-        (0.001, "of 20 images is no image at all"),
-        (0.9, r"is 18, but at most 10 can be split off: each of the 10 classes keeps one"),
+        (1.0, r"at least 0 and below 1 \(got 1.0\)"),
+        (-0.1, r"at least 0 .*\(got -0.1\)"),
+        (float("nan"), "got nan"),
+        (0.001, "less than one image"),
+        (0.9, "each of the 10 classes needs an image to train on, which leaves 10"),
     ],
 )
 def test_impossible_fractions_are_refused(fraction: float, message: str) -> None:
@@ -134,5 +134,5 @@ def test_a_limit_comes_after_the_split_and_is_part_of_the_hash() -> None:
 
 @pytest.mark.parametrize("n", [0, -5, 5401])
 def test_an_impossible_limit_names_the_field_and_the_size(n: int) -> None:
-    with pytest.raises(DataError, match=rf"data.train_limit is {n:,}: it must be between 1 and the 5,400"):
+    with pytest.raises(DataError, match=rf"data.train_limit must be between 1 and .* 5,400 \(got {n:,}\)"):
         limit(split(LABELS, 0.1, 42), n, LABELS)

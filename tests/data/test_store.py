@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -74,6 +74,34 @@ def test_the_same_content_elsewhere_is_the_same_copy_and_goes_with_its_last_plac
     assert same(store.fetch(moved, root, silent), some_images())
     store.keep(Origin("set", "train", "another place", (2,)), some_images(1), root, silent)
     assert store.fetch(ORIGIN, root, silent) is None
+
+
+def test_a_file_of_equal_size_and_time_is_another_file(tmp_path: Path) -> None:
+    path = tmp_path / "images.bin"
+    seen = set()
+    for content in (b"one", b"two", b"six"):
+        (tmp_path / "new").write_bytes(content)
+        (tmp_path / "new").replace(path)
+        os.utime(path, (1, 1))
+        seen.add(store.file_facts(path))
+    assert len(seen) == 3
+
+
+def test_parts_read_in_batches_leave_out_what_is_unreadable_on_disk_and_in_memory(root: Path) -> None:
+    whole = some_images()
+
+    def read(start: int) -> Iterator[store.Batch]:
+        assert start == 0
+        yield store.Batch(whole.images[:2].numpy(), 2)
+        yield store.Batch(whole.images[3:6].numpy(), 6, ((2, "torn"),))
+        yield store.Batch(whole.images[:0].numpy(), 7, ((6, "gone"),))
+
+    recipe = store.Recipe((3, 4, 5), whole.labels.numpy(), whole.classes, read)
+    kept = [0, 1, 3, 4, 5]
+    expected = ImageSet(whole.images[kept], whole.labels[kept], whole.classes, ((2, "torn"), (6, "gone")))
+    assert same(store.build(ORIGIN, recipe, root, silent), expected)
+    assert same(store.fetch(ORIGIN, root, silent), expected)
+    assert same(store._in_memory(recipe), expected)
 
 
 def cut_images(folder: Path) -> None:
