@@ -1,7 +1,7 @@
-"""Datasets to batches on a device. Knows tensors, and nothing of models, searches or Ray.
+"""Data sets: from files to batches on a device. Imports no other package of this repository.
 
-``registry`` (what there is) -> ``sources`` (read or download, verify) -> ``store`` (prepared, shared by processes) ->
-``splits`` (train and validation) -> ``resident`` (batches on a device), with ``augmentation`` and ``normalize``.
+``registry`` (the table of data sets) -> ``sources`` (read, download, verify) -> ``store`` (prepared arrays, shared by
+processes) -> ``splits`` (train and validation) -> ``resident`` (batches on a device), ``augmentation``, ``normalize``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
     "inspect", "limit", "load_test", "load_train", "normalization", "prepare", "read_images", "split",
 ]  # fmt: skip
 
-# Loaded when first used: they import torch, and `imagetune datasets` must not wait for that.
+# Imported when first used, since they import torch, which `imagetune datasets` does not need.
 _HOME = {
     "Augment": "augmentation", "build_augment": "augmentation",
     "DataIdentity": "identity",

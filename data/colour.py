@@ -1,4 +1,4 @@
-"""The colours of an image file as sRGB, by its embedded profile or by what it says in place of one."""
+"""Conversion of an image's colours to sRGB, by its embedded profile or equivalent information."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 _SAME_COLOURS = 3
-"""Levels of 255 by which a profile may differ from sRGB and still be it: sRGB profiles differ by their rounding."""
+"""Largest difference, in levels of 255, between two sRGB profiles, which are rounded in different ways."""
 _MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 _SRGB_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _ADOBE_RGB_CHROMATICITY = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
@@ -21,16 +21,16 @@ _INTEROPERABILITY_IFD = 0xA005
 
 
 class ColourError(Exception):
-    """Colours that cannot be brought to sRGB."""
+    """Colours that cannot be converted to sRGB."""
 
 
 def to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """An opaque image as RGB in sRGB.
+    """Convert an opaque image to sRGB.
 
     Args:
-        image: Of mode L, RGB, CMYK or LAB.
-        profile: Its ICC profile; None for sRGB, or for CMYK and LAB as they are defined without one. A profile of
-            another kind of colours than the image has is ignored, as browsers do.
+        image: An image of mode L, RGB, CMYK or LAB.
+        profile: Its ICC profile; None for sRGB, or for CMYK or LAB without a profile. As in browsers, a profile is
+            ignored if it is for another kind of colours than the image has.
 
     Raises:
         ColourError: The profile is damaged.
@@ -51,13 +51,13 @@ def to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def profile_of(image: Image.Image) -> bytes | None:
-    """The profile of an opened file: embedded, or of the same meaning as what the file says; None for sRGB.
+    """The embedded profile of an opened file, or one equivalent to its other colour information; None for sRGB.
 
-    A PNG may give gamma and primary colours instead of a profile (chunks gAMA and cHRM). Cameras mark Adobe RGB by the
-    interoperability index R03 in EXIF alone.
+    A PNG may define gamma and primary colours instead (chunks gAMA and cHRM). Cameras often mark Adobe RGB only by the
+    interoperability index R03 in EXIF.
 
     Raises:
-        ColourError: Gamma or primary colours are impossible.
+        ColourError: Gamma or primary colours are invalid.
     """
     if embedded := image.info.get("icc_profile"):
         return bytes(embedded)
@@ -74,7 +74,7 @@ def profile_of(image: Image.Image) -> bytes | None:
 
 @lru_cache(maxsize=64)
 def _transform(profile: bytes) -> tuple[str, ImageCms.ImageCmsTransform | None]:
-    """The mode of image that a profile is for, and the way from there to sRGB; None where that changes nothing."""
+    """The image mode that a profile is for, and its transform to sRGB; None if that changes nothing."""
     opened = ImageCms.ImageCmsProfile(BytesIO(profile))
     space = opened.profile.xcolor_space.strip()
     if space not in _MODES:
@@ -97,19 +97,19 @@ def _lab_transform() -> ImageCms.ImageCmsTransform:
 
 @lru_cache(maxsize=64)
 def _matrix_profile(gamma: float, chromaticity: tuple[float, ...]) -> bytes:
-    """An ICC profile (version 2.1, matrix and curves) of RGB colours.
+    """An ICC profile (version 2.1, matrix and curves) for RGB.
 
     Args:
-        gamma: Exponent by which light became values, as in PNG's gAMA.
+        gamma: Exponent from light to pixel values, as in PNG's gAMA.
         chromaticity: x and y of white, red, green and blue, as in PNG's cHRM.
     """
     x, y = np.reshape(chromaticity, (4, 2)).T
     if gamma <= 0 or y.min() <= 0:
-        raise ColourError(f"its gamma {gamma:g} or its primary colours {chromaticity} are impossible")
+        raise ColourError(f"its gamma {gamma:g} or its primary colours {chromaticity} are invalid")
     white, *primaries = np.stack([x / y, np.ones(4), (1 - x - y) / y], axis=1)
     columns = np.array(primaries).T
     columns = columns * np.linalg.solve(columns, white)
-    # Profiles are relative to the white D50; the Bradford transform adapts other whites to it (ICC.1:2001-04, annex E).
+    # Profiles use the white point D50; the Bradford transform adapts others to it (ICC.1:2001-04, annex E).
     cones = np.diag(_BRADFORD @ _D50 / (_BRADFORD @ white))
     adapted = np.linalg.solve(_BRADFORD, cones @ _BRADFORD @ columns)
     tags = [(b"wtpt", _xyz(_D50))]

@@ -1,4 +1,4 @@
-"""One image file to pixels: what comes out is what the file shows, or the file is refused."""
+"""Decode an image file to pixels, or refuse it if they would not be what the file shows."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _SIXTEEN_BIT = 65_535
 _TRANSPARENT_MODES = frozenset(("LA", "La", "PA", "RGBA", "RGBa"))
 _GREY_MODES = frozenset(("1", "L", "LA", "La"))
 _FULL_RANGE_FORMATS = frozenset(("PNG", "PPM", "JPEG2000"))
-"""Formats whose grey levels above 8 bits Pillow gives on the full range of 16 bits."""
+"""Formats whose grey levels of more than 8 bits Pillow scales to 16 bits."""
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
 
 
 class UnreadableImageError(Exception):
-    """A file that gives no pixels. The text is the cause, in Pillow's words where it is Pillow's."""
+    """A file that cannot be decoded. The text is the reason."""
 
 
 def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read an image as upright RGB (sRGB), resized to a square.
 
-    The first frame of an animation; turned as its EXIF orientation says; colours by its embedded profile; transparent
-    parts on white, as viewers show them; resized by antialiased bilinear interpolation, without regard to the aspect
-    ratio. The README has a table of what becomes of every kind of pixel.
+    Animations are represented by their first frame. EXIF orientation and embedded colour profiles are applied,
+    transparency is shown on white, and the image is resized by antialiased bilinear interpolation, ignoring its aspect
+    ratio. The README lists what is done with each kind of pixel.
 
     Args:
         path: A file in any format Pillow reads.
@@ -46,7 +46,7 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
         (3, side, side) uint8.
 
     Raises:
-        UnreadableImageError: The file is damaged or too large, or what its pixels mean is not defined.
+        UnreadableImageError: The file is damaged or too large, or the meaning of its pixels is undefined.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -64,15 +64,15 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
     except UnidentifiedImageError as error:
         raise UnreadableImageError("it is not an image, or of a kind that Pillow cannot read") from error
     except Exception as error:
-        # Pillow's readers raise whatever their parsers stumble on: OSError, SyntaxError, struct.error, zlib.error.
+        # Pillow raises many kinds of exceptions for damaged files: OSError, SyntaxError, struct.error, zlib.error.
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableImageError(" ".join(text.split())) from error
 
 
 def _rgb(image: ImageFile.ImageFile) -> Image.Image:
-    """An opened file of any of Pillow's modes as upright, opaque RGB."""
+    """Convert an opened file in any of Pillow's modes to upright, opaque RGB."""
     if image.format in ("JPEG", "MPO") and image.mode == "CMYK" and "adobe" not in image.info:
-        raise UnreadableImageError("a CMYK JPEG without Adobe's marker may count ink or paper; convert it to RGB")
+        raise UnreadableImageError("a CMYK JPEG without Adobe's marker may or may not be inverted; convert it to RGB")
     brightest, white_is_zero = _brightness(image)
     _correct_transparency(image)
     profile = colour.profile_of(image)
@@ -90,10 +90,10 @@ def _rgb(image: ImageFile.ImageFile) -> Image.Image:
 
 
 def _brightness(image: ImageFile.ImageFile) -> tuple[int | None, bool]:
-    """The level that is white where pixels have more than 8 bits (else None), and whether it counts from white.
+    """The maximum of pixels with more than 8 bits (else None), and whether 0 is white instead of black.
 
     Raises:
-        UnreadableImageError: The file does not say which level is white.
+        UnreadableImageError: The range of the pixels is undefined.
     """
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     unsigned = set(tags.get(_TIFF_SAMPLE_FORMAT, ())) <= {_UNSIGNED}
@@ -104,23 +104,23 @@ def _brightness(image: ImageFile.ImageFile) -> tuple[int | None, bool]:
     if unsigned and tags and image.mode.startswith("I;16"):
         return 2 ** tags[_TIFF_BITS][0] - 1, tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO
     raise UnreadableImageError(
-        "its 32-bit, signed or floating-point pixels have no defined white; convert it to 8 or 16 bits, unsigned"
+        "its 32-bit, signed or floating-point pixels have no defined range; convert it to unsigned 8 or 16 bits"
     )
 
 
 def _correct_transparency(image: ImageFile.ImageFile) -> None:
-    """Bring a PNG's transparent colour to the range of its pixels, which Pillow leaves at the file's number of bits."""
+    """Scale a PNG's transparent grey level as Pillow scales its pixels."""
     if image.format != "PNG" or "transparency" not in image.info or not image.tile:
         return
     raw = str(image.tile[0][3])
     if raw in ("L;2", "L;4"):
         image.info["transparency"] *= 255 // (2 ** int(raw[-1]) - 1)
     if raw == "RGB;16B":
-        raise UnreadableImageError("one of its 16-bit colours is transparent, which Pillow cannot tell from others")
+        raise UnreadableImageError("one of its 16-bit colours is transparent; convert it to 8 bits, or use alpha")
 
 
 def _to_eight_bits(image: Image.Image, brightest: int, white_is_zero: bool) -> Image.Image:
-    """Grey levels of more than 8 bits, which Pillow's own conversion clips in some versions and shifts in others."""
+    """Scale grey levels to 8 bits. (Pillow's own conversion clips in some versions and shifts in others.)"""
     levels = np.asarray(image).astype(np.int64)
     scaled = np.rint(levels * (255 / brightest)).astype(np.uint8)
     grey = Image.fromarray(255 - scaled if white_is_zero else scaled)

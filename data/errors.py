@@ -1,4 +1,4 @@
-"""What a user is told when data cannot be had: one line with the condition, the value, and what to do."""
+"""The errors of this package: one line with what is wrong, the value, and what to do."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ from collections.abc import Iterable
 
 
 class DataError(ValueError):
-    """A request for data that cannot be met. The text is one line, fit to be shown as it is."""
+    """Data that cannot be provided. The text is shown to users as it is."""
 
 
 class DamagedDataError(DataError):
-    """A file on disk is damaged or incomplete. The text names the file and says what to do."""
+    """A damaged or incomplete file. The text names the file and says what to do."""
 
 
-def unknown(kind: str, name: object, legal: Iterable[str]) -> DataError:
-    """The error for a name that is not in a table.
+def unknown(kind: str, name: object, known: Iterable[str]) -> DataError:
+    """The error for a name that does not exist, with the nearest name and all valid ones.
 
     Args:
-        kind: What was looked up, as in ``"dataset"``.
+        kind: What the name should be, such as ``"data set"``.
         name: The name that was given.
-        legal: Every name there is.
-
-    Returns:
-        An error that lists the legal names and points at the nearest one.
+        known: All valid names.
     """
-    names = list(legal)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return DataError(f"unknown {kind} {name!r}: choose one of {', '.join(names) or '(none)'}{hint}")
+    names = list(known)
+    if not names:
+        return DataError(f"unknown {kind} {name!r}; there are none")
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return DataError(f"unknown {kind} {name!r}; {hint}Valid names: {', '.join(names)}")

@@ -1,4 +1,4 @@
-"""What images are shifted and scaled by."""
+"""Normalization of images."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _LEVELS = 256
 
 @dataclass(frozen=True)
 class Normalization:
-    """``(pixel / 255 - mean) / std``, per channel; both in units of the pixel range 0..1."""
+    """``(pixel / 255 - mean) / std`` per channel, where mean and std are in units of the pixel range 0..1."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def pixels(self, images: Tensor) -> Tensor:
-        """The way back: normalized images (B, C, H, W) as uint8 pixels; what is outside of their range is clipped."""
+        """Convert normalized images (B, C, H, W) back to uint8 pixels, clipped to 0..255."""
         mean, std = (
             torch.tensor(values, dtype=torch.float32, device=images.device).view(-1, 1, 1)
             for values in (self.mean, self.std)
@@ -32,16 +32,16 @@ class Normalization:
 
 
 def normalization(name: str, images: Tensor, index: Tensor | None = None) -> Normalization:
-    """The values that a name stands for.
+    """The normalization with a given name.
 
     Args:
-        name: ``half`` (mean and standard deviation .5, so -1..1), ``dataset`` (measured over the given images), or
-            ``none`` (0..1 as they are).
+        name: ``half`` (mean and standard deviation .5, for a range of -1..1), ``dataset`` (measured over the given
+            images), or ``none`` (a range of 0..1).
         images: (N, C, H, W) uint8.
-        index: Positions of the train part, (n,) int64; None for all. Only ``dataset`` looks at it.
+        index: Positions of the images to measure, (n,) int64; None for all. Used by ``dataset`` only.
 
     Raises:
-        DataError: The name is none of these.
+        DataError: The name is another one.
     """
     if name not in get_args(NormalizationName):
         raise unknown("normalization", name, get_args(NormalizationName))
@@ -51,12 +51,12 @@ def normalization(name: str, images: Tensor, index: Tensor | None = None) -> Nor
     if name == "none":
         return Normalization((0.0,) * channels, (1.0,) * channels)
     mean, std = channel_moments(images, index)
-    # A constant channel has no spread to divide by: it is only shifted.
+    # A constant channel is only shifted, since its standard deviation is 0.
     return Normalization(mean, tuple(value or 1.0 for value in std))
 
 
 def channel_moments(images: Tensor, index: Tensor | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation of each channel, exact: from counts of the 256 levels.
+    """Mean and (population) standard deviation of each channel, computed exactly from counts of the 256 levels.
 
     Args:
         images: (N, C, H, W) uint8, N at least 1.

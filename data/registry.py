@@ -1,4 +1,4 @@
-"""The table of datasets: what each one is, without reading any of it."""
+"""The table of data sets and what is known of each without reading it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ _CIFAR100 = """
 
 @dataclass(frozen=True)
 class DatasetEntry:
-    """One dataset of the table.
+    """A data set of the table.
 
     Attributes:
-        name: What users write in ``data.name``.
-        summary: One line on what the images are.
-        input_shape: (channels, height, width) of every image, or None where it depends on the user's choice.
-        classes: Class names in the order of the labels, or None where they depend on the user's files.
-        train_size: Images to train on, before a validation part is carved from them, or None where it depends.
-        test_size: Images of the test part, or None where it depends.
-        torchvision_class: Name of the class in ``torchvision.datasets`` whose files, addresses and checksums are used.
+        name: The value of ``data.name``.
+        summary: One line on the images.
+        input_shape: (channels, height, width) of every image; None if it depends on the specification.
+        classes: Class names in the order of the labels; None if they depend on the user's files.
+        train_size: Images in the train part, including those set aside for validation; None if it depends on the files.
+        test_size: Images in the test part; None if it depends on the files.
+        torchvision_class: Class in ``torchvision.datasets`` that provides file names, URLs and checksums.
     """
 
     name: str
@@ -52,7 +52,7 @@ _TABLE: dict[str, DatasetEntry] = {
     entry.name: entry
     for entry in (
         DatasetEntry(
-            "digits", "8x8 grey handwritten digits, bundled with scikit-learn (no download); fixed test part of 20 %",
+            "digits", "8x8 grey handwritten digits from scikit-learn (no download), with a fixed test part of 20 %",
             (1, 8, 8), _TEN_DIGITS, 1_438, 359,
         ),
         DatasetEntry(
@@ -60,7 +60,7 @@ _TABLE: dict[str, DatasetEntry] = {
             (1, 28, 28), _TEN_DIGITS, 60_000, 10_000, "MNIST",
         ),
         DatasetEntry(
-            "fashion_mnist", "28x28 grey pictures of clothes (Xiao et al., 2017)",
+            "fashion_mnist", "28x28 grey photographs of clothes (Xiao et al., 2017)",
             (1, 28, 28), _FASHION, 60_000, 10_000, "FashionMNIST",
         ),
         DatasetEntry(
@@ -71,22 +71,22 @@ _TABLE: dict[str, DatasetEntry] = {
             "cifar100", "32x32 colour photographs of 100 classes (Krizhevsky, 2009)",
             (3, 32, 32), tuple(_CIFAR100.split()), 50_000, 10_000, "CIFAR100",
         ),
-        DatasetEntry("folder", "your own images: data.path with one folder per class, resized to data.image_size"),
+        DatasetEntry("folder", "your own images: one folder per class in data.path, resized to data.image_size"),
     )
 }  # fmt: skip
 
 
 def names() -> list[str]:
-    """The names of all datasets, in the order of the table."""
+    """The names of all data sets, in the order of the table."""
     return list(_TABLE)
 
 
 def get(name: str) -> DatasetEntry:
-    """The entry of a dataset.
+    """The entry of a data set.
 
     Raises:
-        DataError: The name is not in the table; the text lists all names and the nearest one.
+        DataError: There is no such data set; the message lists all names.
     """
     if name not in _TABLE:
-        raise unknown("dataset", name, _TABLE)
+        raise unknown("data set", name, _TABLE)
     return _TABLE[name]

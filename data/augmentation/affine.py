@@ -21,15 +21,15 @@ Factor = Annotated[float, Ge(0.1), Le(10)]
 
 
 def rotation(images: Tensor, generator: Generator, *, degrees: Annotated[float, Ge(0), Le(180)] = 15.0) -> Tensor:
-    """Turn each image about its centre by up to ``degrees`` either way.
+    """Rotate each image about its centre by up to ``degrees`` in either direction.
 
     Args:
         images: (B, C, H, W).
-        generator: Drawn from once per image.
+        generator: Used once per image.
         degrees: The largest angle.
 
     Returns:
-        Maps (B, 3, 3).
+        Matrices (B, 3, 3).
     """
     angles = _uniform(images, generator, -degrees, degrees).deg2rad()
     cos, sin = angles.cos(), angles.sin()
@@ -40,15 +40,15 @@ def rotation(images: Tensor, generator: Generator, *, degrees: Annotated[float, 
 
 
 def translation(images: Tensor, generator: Generator, *, fraction: Annotated[float, Ge(0), Le(1)] = 0.1) -> Tensor:
-    """Shift each image by whole pixels, up to ``fraction`` of its height and of its width, either way.
+    """Shift each image by whole pixels, up to ``fraction`` of its height and width, in either direction.
 
     Args:
         images: (B, C, H, W).
-        generator: Drawn from twice per image, first all vertical and then all horizontal shifts.
-        fraction: The largest shift, 1 for the whole side.
+        generator: Used twice per image, first for all vertical and then for all horizontal shifts.
+        fraction: The largest shift; 1 is the whole side.
 
     Returns:
-        Maps (B, 3, 3).
+        Matrices (B, 3, 3).
     """
     down, across = (_uniform(images, generator, -fraction * n, fraction * n).round() for n in images.shape[2:])
     maps = _identities(down)
@@ -57,16 +57,16 @@ def translation(images: Tensor, generator: Generator, *, fraction: Annotated[flo
 
 
 def scale(images: Tensor, generator: Generator, *, low: Factor = 0.9, high: Factor = 1.1) -> Tensor:
-    """Scale each image about its centre by a factor from ``low`` to ``high``; the size in pixels stays.
+    """Scale the content of each image about its centre by a factor from ``low`` to ``high``.
 
     Args:
         images: (B, C, H, W).
-        generator: Drawn from once per image.
-        low: The smallest factor; below 1 for images that shrink.
+        generator: Used once per image.
+        low: The smallest factor; below 1 the content shrinks.
         high: The largest factor.
 
     Returns:
-        Maps (B, 3, 3).
+        Matrices (B, 3, 3).
     """
     factors = _uniform(images, generator, low, high)
     maps = _identities(factors)
@@ -75,16 +75,16 @@ def scale(images: Tensor, generator: Generator, *, low: Factor = 0.9, high: Fact
 
 
 def resample(images: Tensor, maps: Tensor, *, interpolation: Interpolation = "nearest", fill: Brightness = 0) -> Tensor:
-    """Look up what the maps show of the images, in one interpolation.
+    """Transform images by matrices, with a single interpolation.
 
-    Rotation, scale and translation composed in this order are torchvision's ``RandomAffine(degrees, translate,
-    scale)``, whose interpolation is ``nearest`` unless told otherwise.
+    Rotation, scale and translation in this order equal torchvision's ``RandomAffine(degrees, translate, scale)``, whose
+    default interpolation is ``nearest`` too.
 
     Args:
         images: (B, C, H, W) uint8.
         maps: (B, 3, 3).
-        interpolation: ``nearest`` takes the nearest pixel, ``bilinear`` blends four in two to three times the time.
-        fill: Brightness of what lies outside of the image.
+        interpolation: ``nearest``, or ``bilinear``, which takes two to three times as long.
+        fill: Brightness outside of the image.
 
     Returns:
         (B, C, H, W) uint8.
@@ -93,10 +93,10 @@ def resample(images: Tensor, maps: Tensor, *, interpolation: Interpolation = "ne
     across, down = _places(maps.to(images.device, torch.float32), height, width)
     if interpolation == "bilinear":
         grid = torch.stack([(2 * across + 1) / width - 1, (2 * down + 1) / height - 1], dim=-1)
-        # What lies outside counts as 0, and so the fill does for as long as it is taken off.
+        # grid_sample takes pixels outside of the image as 0, so the fill is subtracted before and added afterwards.
         looked_up = F.grid_sample(images.float().sub_(fill), grid, align_corners=False)
         return looked_up.add_(fill).round_().to(torch.uint8)
-    # A rim of one pixel stands for all that lies outside. Gathering bytes so takes a third of grid_sample's time.
+    # A border of one pixel stands for everything outside. Gathering bytes takes a third of the time of grid_sample.
     rimmed = F.pad(images, (1, 1, 1, 1), value=fill).view(batch, channels, -1)
     column = across.round_().clamp_(-1, width)
     row = down.round_().clamp_(-1, height)
@@ -105,7 +105,7 @@ def resample(images: Tensor, maps: Tensor, *, interpolation: Interpolation = "ne
 
 
 def _places(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Columns and rows of the images, (B, H, W) each, that are seen at every pixel of the results."""
+    """Columns and rows of the images, (B, H, W) each, for every pixel of the result."""
     x = torch.arange(width, device=maps.device) - (width - 1) / 2
     y = torch.arange(height, device=maps.device) - (height - 1) / 2
     along_x = maps[:, :2, :1] * x + maps[:, :2, 2:]
@@ -116,7 +116,7 @@ def _places(maps: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _uniform(images: Tensor, generator: Generator, low: float, high: float) -> Tensor:
-    """One draw per image from ``low`` to ``high``, (B,) float64."""
+    """One random number per image from ``low`` to ``high``, (B,) float64."""
     draws = torch.rand(len(images), generator=generator, device=generator.device)
     return draws.double() * (high - low) + low
 

@@ -24,18 +24,18 @@ def jitter(
 ) -> Tensor:
     """Change brightness, contrast, saturation and hue of each image.
 
-    As torchvision's ``ColorJitter``, but for the order of the four, which is drawn once per batch and not per image.
-    The arithmetic is that of torchvision on float images, clipped after each of the four and rounded once, at the end.
-    Images that are not RGB have neither saturation nor hue.
+    The same as torchvision's ``ColorJitter`` on float images, except that the order of the four is drawn once per batch
+    instead of per image. Values are clipped after each of the four and rounded once, at the end. Saturation and hue
+    only change RGB images.
 
     Args:
         images: (B, C, H, W) uint8.
-        generator: Drawn from for the order (a permutation of four), then four times per image: first for all
-            brightness, then contrast, saturation, hue; whatever the strengths are.
-        brightness: The factor of every pixel is within 1 -+ this.
-        contrast: The factor of a pixel's distance to the image's mean grey is within 1 -+ this.
-        saturation: The factor of a pixel's distance to its own grey is within 1 -+ this.
-        hue: The shift of the hue is within -+ this share of the colour circle.
+        generator: Used for the order (a permutation of four), then four times per image: first for the brightness of
+            all images, then contrast, saturation and hue, even if their strength is 0.
+        brightness: Pixels are multiplied by 1 plus or minus at most this.
+        contrast: Distances from the image's mean grey are multiplied by 1 plus or minus at most this.
+        saturation: Distances from the pixel's own grey are multiplied by 1 plus or minus at most this.
+        hue: The hue is shifted by at most this fraction of the colour circle.
     """
     device = generator.device
     order = torch.randperm(4, generator=generator, device=device).tolist()
@@ -65,7 +65,7 @@ def _saturate(pixels: Tensor, shift: Tensor) -> Tensor:
 
 
 def _grey(pixels: Tensor) -> Tensor:
-    """Brightness as the eye has it, (B, 1, H, W); images that are not RGB are as bright as they are."""
+    """Luma of RGB images, (B, 1, H, W); other images are returned as they are."""
     if pixels.shape[1] != len(_LUMA):
         return pixels
     red, green, blue = pixels.unsqueeze(2).unbind(1)
@@ -73,9 +73,10 @@ def _grey(pixels: Tensor) -> Tensor:
 
 
 def _turn_hue(pixels: Tensor, shift: Tensor) -> Tensor:
-    """RGB to HSV, the hue shifted, and back: with hue in sixths of a turn, a channel is V - chroma * f(n + hue).
+    """Convert RGB to HSV, shift the hue, and convert back.
 
-    f(k) = max(0, min(k, 4 - k, 1)) of k modulo 6, and n is 5, 3, 1 for red, green, blue (the usual closed form).
+    With the hue in sixths of a turn, a channel is V - chroma * f(n + hue), where f(k) = max(0, min(k, 4 - k, 1)) for k
+    modulo 6, and n is 5, 3, 1 for red, green, blue (the usual closed form).
     """
     red, green, blue = pixels.unsqueeze(2).unbind(1)
     largest = torch.maximum(torch.maximum(red, green), blue)
@@ -87,5 +88,5 @@ def _turn_hue(pixels: Tensor, shift: Tensor) -> Tensor:
     hue = torch.where(largest == red, around_red, torch.where(largest == green, around_green, around_blue))
     hue = torch.where(chroma > 0, hue, 0).add_(6 * shift)
     turned = hue + torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(-1, 1, 1)
-    turned.sub_((turned / 6).floor_(), alpha=6)  # modulo 6, in a quarter of the time of remainder
+    turned.sub_((turned / 6).floor_(), alpha=6)  # modulo 6, four times as fast as remainder
     return largest - torch.minimum(turned, 4 - turned).clamp_(0, 1).mul_(chroma)

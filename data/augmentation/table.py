@@ -38,7 +38,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One row of the table: a function of a batch, and one line on what it does."""
+    """A row of the table: a function of a batch and a one-line summary."""
 
     name: str
     kind: Kind
@@ -48,7 +48,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Option:
-    """One option of an augmentation: its name, type with limits, and default."""
+    """An option of an augmentation: its name, its type with the valid range, and its default."""
 
     name: str
     annotation: Any
@@ -60,14 +60,16 @@ _TABLE = {
     for row in (
         Augmentation("flip", Kind.PIXELS, flip, "mirror left to right with probability p"),
         Augmentation("vertical_flip", Kind.PIXELS, vertical_flip, "mirror top to bottom with probability p"),
-        Augmentation("crop", Kind.PIXELS, crop, "pad every side, then crop back to the size at a random place"),
-        Augmentation("rotation", Kind.MAP, rotation, "turn about the centre by up to +-degrees"),
-        Augmentation("translation", Kind.MAP, translation, "shift by up to +-fraction of the sides"),
+        Augmentation("crop", Kind.PIXELS, crop, "pad every side, then crop to the original size at a random position"),
+        Augmentation("rotation", Kind.MAP, rotation, "rotate about the centre by up to +-degrees"),
+        Augmentation("translation", Kind.MAP, translation, "shift by up to +-fraction of height and width"),
         Augmentation("scale", Kind.MAP, scale, "scale about the centre by a factor from low to high"),
         Augmentation("jitter", Kind.PIXELS, jitter, "change brightness, contrast, saturation and hue"),
-        Augmentation("cutout", Kind.PIXELS, cutout, "blank a square of size pixels at a random place"),
-        Augmentation("mixup", Kind.MIX, mixup, "blend with another image, labels likewise, by Beta(alpha, alpha)"),
-        Augmentation("cutmix", Kind.MIX, cutmix, "paste a box of another image, labels by area, by Beta(alpha, alpha)"),
+        Augmentation("cutout", Kind.PIXELS, cutout, "erase a square of size pixels at a random position"),
+        Augmentation("mixup", Kind.MIX, mixup, "blend images and labels with another image, by Beta(alpha, alpha)"),
+        Augmentation(
+            "cutmix", Kind.MIX, cutmix, "paste a box of another image, mix labels by area, by Beta(alpha, alpha)"
+        ),
     )
 }
 
@@ -81,7 +83,7 @@ def get(name: str) -> Augmentation:
     """The row of an augmentation.
 
     Raises:
-        DataError: The name is not in the table; the text lists all names and the nearest one.
+        DataError: There is no such augmentation; the message lists all names.
     """
     if name not in _TABLE:
         raise unknown("augmentation", name, _TABLE)
@@ -89,7 +91,7 @@ def get(name: str) -> Augmentation:
 
 
 def options(name: str) -> dict[str, Option]:
-    """The options of an augmentation: the keyword-only parameters of its function, and of `resample` for maps."""
+    """The options of an augmentation: the keyword-only parameters of its function (and of `resample`, for a map)."""
     row = get(name)
     return _parameters(row.apply) | (_parameters(resample) if row.kind is Kind.MAP else {})
 
@@ -110,30 +112,30 @@ AugmentSpec = Sequence[str] | Mapping[str, Mapping[str, Any] | None] | None
 
 
 Step = tuple[str, tuple[tuple[str, Any], ...]]
-"""The name and all options, defaults included, of an augmentation."""
+"""The name of an augmentation and all its options, including defaults."""
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Augmentations applied one after the other; nothing at all if there are none.
+    """Augmentations that are applied one after the other.
 
-    Neighbours among rotation, translation and scale that interpolate and fill alike are composed, and interpolated
-    once. What mixes labels comes last wherever it is named, since it mixes normalized images; of several one is drawn
-    for each batch, all equally likely.
+    Consecutive rotations, translations and scalings with equal interpolation and fill are combined and interpolated
+    once. Those that mix labels are applied last, wherever they are listed, since they mix normalized images; if there
+    are several, one is drawn for each batch with equal probability.
 
     Attributes:
-        steps: In the order given.
+        steps: The augmentations, in the order given.
     """
 
     steps: tuple[Step, ...] = ()
 
     @property
     def mixes(self) -> bool:
-        """Whether labels are mixed too: `mix` is then to be called on what became of the images."""
+        """Whether labels are mixed too; then call `mix` on the normalized images."""
         return bool(self._mixing)
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Change a batch (B, C, H, W) uint8 by all that does not mix; the given tensor is left as it is."""
+        """Apply everything that does not mix labels to a batch (B, C, H, W) uint8; the given tensor is not changed."""
         for shared, group in groupby(self._changing, key=_shared):
             if shared is None:
                 for name, chosen in group:
@@ -144,12 +146,12 @@ class Augment:
         return images
 
     def mix(self, images: Tensor, targets: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Mix a batch; the given tensors are left as they are.
+        """Mix a batch; the given tensors are not changed.
 
         Args:
             images: (B, C, H, W) float32, normalized.
             targets: (B, classes) float32, the share of each class.
-            generator: Drawn from first for which of several, if there are several.
+            generator: If there are several, first used to draw one of them.
         """
         if not self.mixes:
             return images, targets
@@ -160,7 +162,7 @@ class Augment:
         return mixed
 
     def __str__(self) -> str:
-        """One line, as in ``flip(p=0.5), cutout(size=16, fill=127), mixup(alpha=0.2) or cutmix(alpha=1.0)``."""
+        """One line, such as ``flip(p=0.5), cutout(size=16, fill=127), mixup(alpha=0.2) or cutmix(alpha=1.0)``."""
         parts = [_call(step) for step in self._changing]
         return ", ".join(parts + [" or ".join(map(_call, self._mixing))] * self.mixes) or "none"
 
@@ -174,7 +176,7 @@ class Augment:
 
 
 def _shared(step: Step) -> tuple[tuple[str, Any], ...] | None:
-    """How a map is resampled, which neighbours must agree in to share it; None for what is no map."""
+    """The resampling options of a map, which must be equal for maps to be combined; None for other augmentations."""
     name, chosen = step
     return tuple(pair for pair in chosen if pair[0] in _RESAMPLING) if _TABLE[name].kind is Kind.MAP else None
 
@@ -184,7 +186,7 @@ def _own(chosen: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _product(maps: Sequence[Tensor]) -> Tensor:
-    """One map for several that follow each other: each looks up in what those before it show."""
+    """Combine consecutive maps, in their order, into one."""
     return functools.reduce(torch.matmul, maps)
 
 
@@ -197,32 +199,32 @@ def build_augment(spec: AugmentSpec) -> Augment:
     """The augmentation that ``data.augment`` describes.
 
     Args:
-        spec: Names, or a mapping of names to options (null for the defaults), applied in the order given. None for
-            none. For example ``["flip", "crop"]`` or ``{"crop": {"padding": 2}, "flip": None}``.
+        spec: Names, or a mapping of names to options (None for the defaults), applied in the order given. None for no
+            augmentation. For example ``["flip", "crop"]`` or ``{"crop": {"padding": 2}, "flip": None}``.
 
     Raises:
-        DataError: A name or an option is unknown, twice there, or out of its limits; or two options do not go together.
+        DataError: A name or an option is unknown, repeated or out of range, or two options contradict each other.
     """
     if spec is None:
         return Augment()
     if isinstance(spec, str) or not isinstance(spec, Sequence | Mapping):
-        raise DataError(f"data.augment is {spec!r}: it must be a list of names or a mapping of names to options")
+        raise DataError(f"data.augment must be a list of names or a mapping of names to options (got {spec!r})")
     pairs = list(spec.items()) if isinstance(spec, Mapping) else [(name, None) for name in spec]
     if twice := sorted({str(name) for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
-        raise DataError(f"data.augment names {', '.join(twice)} more than once")
+        raise DataError(f"data.augment must list each name once (got {', '.join(twice)} more than once)")
     return Augment(tuple((str(name), _chosen(name, given or {})) for name, given in pairs))
 
 
 def describe(spec: AugmentSpec) -> str:
-    """One line on what ``data.augment`` does, all options shown; see ``build_augment``."""
+    """One line on what ``data.augment`` does, with all options; see ``build_augment``."""
     return str(build_augment(spec))
 
 
 def _chosen(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    """Every option of an augmentation with its given or default value, checked against its type and limits."""
+    """All options of an augmentation, with the given values or defaults, after checking types and ranges."""
     known = options(name)
     if not isinstance(given, Mapping):
-        raise DataError(f"data.augment.{name} is {given!r}: it must be a mapping of options to values")
+        raise DataError(f"data.augment.{name} must be a mapping of options to values (got {given!r})")
     for key in given:
         if key not in known:
             raise unknown(f"option of augmentation {name}", key, known)
@@ -231,8 +233,8 @@ def _chosen(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
         try:
             TypeAdapter(known[key].annotation, config=_STRICT).validate_python(value)
         except ValidationError as error:
-            problem = error.errors(include_url=False)[0]["msg"]
-            raise DataError(f"data.augment.{name}.{key} is {value!r}: {problem}") from error
+            problem = error.errors(include_url=False)[0]["msg"].replace("Input should be", "must be")
+            raise DataError(f"data.augment.{name}.{key} {problem} (got {value!r})") from error
     if name == "scale" and values["low"] > values["high"]:
-        raise DataError(f"data.augment.scale.low is {values['low']:g}: it must be at most high, {values['high']:g}")
+        raise DataError(f"data.augment.scale.low must be at most high={values['high']:g} (got {values['low']:g})")
     return tuple(values.items())

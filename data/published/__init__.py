@@ -1,1 +1,1 @@
-"""Published data sets: the files that are downloaded, checked and read, and the digits bundled with scikit-learn."""
+"""Published data sets: downloading, verifying and reading their files; and the digits that come with scikit-learn."""

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: pickled batches in one archive, read by torchvision's own classes."""
+"""CIFAR-10 and CIFAR-100: pickled batches in an archive, read by torchvision's classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from data.values import Part, Say
 
 @dataclass(frozen=True)
 class CifarLayout:
-    """``<root>/<base folder>/`` with the batches; ``<root>/<archive>`` is only looked at when they are not whole.
+    """Batches in ``<root>/<base folder>/``; ``<root>/<archive>`` is only used if they are incomplete.
 
     Attributes:
         dataset: ``torchvision.datasets.CIFAR10`` or a subclass.
@@ -34,11 +34,11 @@ class CifarLayout:
         """See ``Layout.faults``."""
         found = [fault for path, md5 in self._files(root) if (fault := check_md5(path, md5))]
         archive = check_md5(self._archive(root), self.dataset.tgz_md5)
-        # Half an archive beside whole batches harms nobody; in their place it is the damage to name.
+        # A damaged archive only matters if the batches are incomplete.
         return [*found, archive] if found and archive and archive.damage else found
 
     def complete(self, root: Path, *, online: bool, say: Say) -> None:
-        """See ``Layout.complete``. An archive that was downloaded here is removed again."""
+        """See ``Layout.complete``. If the archive has to be downloaded, it is deleted afterwards."""
         archive, md5 = self._archive(root), self.dataset.tgz_md5
         given = check_md5(archive, md5) is None
         obtain([self.dataset.url], archive, md5, online=online, say=say)
@@ -49,13 +49,13 @@ class CifarLayout:
                 archive.unlink(missing_ok=True)
 
     def read(self, root: Path, part: Part) -> tuple[np.ndarray, np.ndarray]:
-        """See ``Layout.read``. torchvision checks the md5 of every batch once more before it unpickles one."""
+        """See ``Layout.read``. torchvision checks the md5 of all batches again before it unpickles them."""
         dataset = self.dataset(str(root), train=part == "train")
         images = np.ascontiguousarray(dataset.data.transpose(0, 3, 1, 2))
         return images, np.asarray(dataset.targets, np.int64)
 
     def _extract(self, archive: Path, root: Path) -> None:
-        """Unpack the batches, and nothing else the archive may hold."""
+        """Unpack the batches, and nothing else from the archive."""
         try:
             with tarfile.open(archive) as tar:
                 for path, _ in self._files(root):
@@ -66,7 +66,7 @@ class CifarLayout:
                     with appearing(path) as partial:
                         partial.write_bytes(member.read())
         except (tarfile.TarError, EOFError, zlib.error, KeyError) as error:
-            raise DamagedDataError(f"{archive} cannot be unpacked ({error}): delete it and download again") from error
+            raise DamagedDataError(f"cannot unpack {archive} ({error}); delete it to download it again") from error
 
     def _archive(self, root: Path) -> Path:
         return root / str(self.dataset.filename)

@@ -1,4 +1,4 @@
-"""The handwritten digits that come with scikit-learn: real images without a download."""
+"""The handwritten digits that come with scikit-learn: real images that need no download."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _BRIGHTEST = 16
 
 
 def read_digits(part: Part) -> ImageSet:
-    """One part of the 1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998; scikit-learn's ``load_digits``).
+    """A part of the 1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998; scikit-learn's ``load_digits``).
 
-    The set has no test part of its own: 20 % of every class, drawn once and for all with seed 42, are it. Pixels are
-    counts from 0 to 16 and are scaled to 0..255.
+    The data set has no test part of its own; 20 % of each class, always drawn with seed 42, are the test part. Pixels
+    are counts from 0 to 16 and are scaled to 0..255.
     """
-    from sklearn.datasets import load_digits  # Most of a second to import: only where it is used.
+    from sklearn.datasets import load_digits  # slow to import
 
     bundled = load_digits()
     labels = torch.from_numpy(bundled.target.astype(np.int64))

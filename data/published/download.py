@@ -1,7 +1,9 @@
-"""Downloading a file: the only place with network access.
+"""Downloading a file: the only place with network access. URLs and checksums come from torchvision.
 
-torchvision's own ``download_url`` writes under the final name, waits for ever on a silent server, and calls a body
-that was cut short "corrupted" without saying why; addresses and checksums are still taken from torchvision.
+Why not a library: torchvision's ``download_url`` writes to the final name, has no timeout, and reports an incomplete
+file only as corrupted. pooch has neither mirrors nor progress without a terminal, leaves temporary files behind when
+killed, and decompresses .gz files that a server marks as encoded, so that checksums fail; a wrapper around it that does
+all of this would be as long as this file.
 """
 
 from __future__ import annotations
@@ -23,21 +25,21 @@ _SAY_EVERY_SECONDS = 10.0
 
 
 class DownloadError(Exception):
-    """No address gave the file. The text is one line with each address and its cause."""
+    """The file could not be downloaded. The text is one line with each URL and the reason."""
 
 
 def download(urls: Sequence[str], target: Path, md5: str, say: Say) -> None:
-    """Download a file from the first address that gives it whole; ``target`` appears complete or not at all.
+    """Download a file from the first URL that works; ``target`` is written completely or not at all.
 
     Args:
-        urls: Addresses to try in order.
-        target: The file to write; its folder is made.
-        md5: The published hex md5 of the content.
-        say: Told what is downloaded, and how far it is every 10 seconds.
+        urls: URLs to try in order.
+        target: The file to write; its folder is created.
+        md5: Hex md5 of the published content.
+        say: Called with the URL, and with the progress every 10 seconds.
 
     Raises:
-        DownloadError: Every address failed, was cut short, or gave another content.
-        OSError: The folder cannot be made.
+        DownloadError: Every URL failed, or returned incomplete or other content.
+        OSError: The folder cannot be created.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in sweep(target.parent, f".{target.name}.*.part"):
@@ -49,11 +51,11 @@ def download(urls: Sequence[str], target: Path, md5: str, say: Say) -> None:
                 say(f"downloading {url}")
                 found = _stream(url, partial, say)
                 if found != md5:
-                    raise DownloadError(f"the content is not the published one (md5 {found}, expected {md5})")
+                    raise DownloadError(f"the content differs from the published file (md5 {found} instead of {md5})")
             return
         except (OSError, ValueError, http.client.HTTPException, DownloadError) as error:
             causes.append(f"{url}: {_cause(error)}")
-    raise DownloadError("; ".join(causes) or "no address is known")
+    raise DownloadError("; ".join(causes) or "no URL is known")
 
 
 def _stream(url: str, partial: Path, say: Say) -> str:
@@ -76,7 +78,7 @@ def _stream(url: str, partial: Path, say: Say) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """What a user can use of an error: HTTP status and words, or the system's own."""
+    """An error in a few words: HTTP status and reason, or the system's message."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP {error.code} {error.reason}"
     if isinstance(error, urllib.error.URLError):

@@ -1,7 +1,7 @@
-"""MNIST and its relatives: four IDX files, packed (.gz) or not.
+"""MNIST and similar data sets: four IDX files, compressed (.gz) or not.
 
-torchvision's ``MNIST`` class supplies names, addresses and checksums, but does not read: it prefers a stray
-``processed/training.pt`` to the files themselves, opens only unpacked ones, and never checks what those hold.
+torchvision's ``MNIST`` class provides names, URLs and checksums, but does not read the files here: it prefers an old
+``processed/training.pt`` if there is one, cannot read compressed files, and does not verify the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from data.files import appearing
 from data.published.layouts import Fault, check_md5, obtain
 from data.values import Part, Say
 
-# torchvision publishes the md5 of the packed files only. Of each packed md5, the md5 of what is inside.
+# torchvision has the md5 of compressed files only. This maps each of them to the md5 of the uncompressed file.
 _UNPACKED_MD5 = {
     # MNIST: train images, train labels, test images, test labels.
     "f68b3c2dcbeaaa9fbdd348bbdeb94873": "6bbc9ace898e44ae57da46a324031adb",
@@ -39,7 +39,7 @@ _PREFIX = {"train": "train", "test": "t10k"}
 
 @dataclass(frozen=True)
 class IdxLayout:
-    """``<root>/<class name>/raw/*-ubyte[.gz]``; each file may be there packed, unpacked or both.
+    """``<root>/<class name>/raw/*-ubyte[.gz]``, where each file may be compressed, uncompressed or both.
 
     Attributes:
         dataset: ``torchvision.datasets.MNIST`` or a subclass.
@@ -52,7 +52,7 @@ class IdxLayout:
         return sorted(path for packed, _ in self._packed(root) for path in _forms(packed) if path.is_file())
 
     def faults(self, root: Path) -> list[Fault]:
-        """See ``Layout.faults``. A file that is there in one sound form is not missed in the other."""
+        """See ``Layout.faults``. One intact form of a file, compressed or not, is enough."""
         found: list[Fault] = []
         for packed, md5 in self._packed(root):
             plain = _forms(packed)[1]
@@ -66,7 +66,7 @@ class IdxLayout:
         return found
 
     def complete(self, root: Path, *, online: bool, say: Say) -> None:
-        """See ``Layout.complete``. Leaves both forms, so that torchvision can read the folder as well."""
+        """See ``Layout.complete``. Keeps both forms, so that torchvision can read the folder too."""
         for packed, md5 in self._packed(root):
             plain = _forms(packed)[1]
             if _check_plain(plain, md5) is None and not packed.is_file():
@@ -83,7 +83,7 @@ class IdxLayout:
         paths = [raw / f"{_PREFIX[part]}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
         images, labels = (_parse(path, _unpack(path)) for path in map(_sounder, paths))
         if len(images) != len(labels):
-            raise DamagedDataError(f"{paths[0]} holds {len(images):,} images, {paths[1]} {len(labels):,} labels")
+            raise DamagedDataError(f"{paths[0]} has {len(images):,} images, but {paths[1]} has {len(labels):,} labels")
         return images[:, None], labels.astype(np.int64)
 
     def _raw(self, root: Path) -> Path:
@@ -98,7 +98,7 @@ def _forms(packed: Path) -> tuple[Path, Path]:
 
 
 def _sounder(packed: Path) -> Path:
-    """The form to read: the packed one, whose published md5 covers every byte, where it is there."""
+    """The form to read: preferably the compressed one, whose md5 is published."""
     return packed if packed.is_file() else _forms(packed)[1]
 
 
@@ -109,23 +109,23 @@ def _unpack(path: Path) -> bytes:
     try:
         return gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
-        raise DamagedDataError(f"{path} cannot be unpacked ({error}): delete it and download it again") from error
+        raise DamagedDataError(f"cannot unpack {path} ({error}); delete it to download it again") from error
 
 
 def _check_plain(path: Path, packed_md5: str) -> Fault | None:
-    """The fault of an unpacked file: by checksum where one is known, else by its header and length."""
+    """The fault of an uncompressed file, by its checksum if it is known, else by its header and length."""
     if packed_md5 in _UNPACKED_MD5 or not path.is_file():
         return check_md5(path, _UNPACKED_MD5.get(packed_md5, ""))
     with path.open("rb") as file:
         shape = _shape(file.read(16))
     if shape is None:
-        return Fault(path, "it does not begin as an IDX file of bytes")
+        return Fault(path, "it is not an IDX file of bytes")
     expected, found = 4 + 4 * len(shape) + math.prod(shape), path.stat().st_size
-    return None if found == expected else Fault(path, f"it has {found:,} bytes of {expected:,}")
+    return None if found == expected else Fault(path, f"it has {found:,} bytes instead of {expected:,}")
 
 
 def _shape(head: bytes) -> tuple[int, ...] | None:
-    """The shape in an IDX header (0, 0, type, dimensions, then each length as a big-endian int32), if it is one."""
+    """The shape in an IDX header: 0, 0, type, number of dimensions, then each length as big-endian int32; else None."""
     if len(head) < 8 or head[:3] != bytes((0, 0, _UNSIGNED_BYTES)) or head[3] not in (1, 3):
         return None
     dimensions = head[3]
@@ -137,5 +137,5 @@ def _shape(head: bytes) -> tuple[int, ...] | None:
 def _parse(path: Path, content: bytes) -> np.ndarray:
     shape = _shape(content[:16])
     if shape is None or len(content) != 4 + 4 * len(shape) + math.prod(shape):
-        raise DamagedDataError(f"{path} is not a whole IDX file of bytes: delete it and download it again")
+        raise DamagedDataError(f"{path} is not a complete IDX file of bytes; delete it to download it again")
     return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)

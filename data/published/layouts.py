@@ -1,4 +1,4 @@
-"""What the files of a downloadable dataset have in common, whichever way they are laid out on disk."""
+"""Files of a published data set: what every layout on disk must provide."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from data.values import Part, Say
 
 @dataclass(frozen=True)
 class Fault:
-    """A file that is not as published.
+    """A file that is missing or differs from the published one.
 
     Attributes:
-        path: Where it lies or should lie.
-        damage: What is wrong with it; None where it is simply missing.
+        path: The file.
+        damage: What is wrong with it; None if it is missing.
     """
 
     path: Path
@@ -28,36 +28,36 @@ class Fault:
 
 
 class Layout(Protocol):
-    """The files of one dataset below a data folder, in torchvision's layout."""
+    """The files of a data set in a data folder, in torchvision's layout."""
 
     def present(self, root: Path) -> list[Path]:
-        """The files there are, sorted: what prepared arrays are made from."""
+        """The files that exist, sorted."""
 
     def faults(self, root: Path) -> list[Fault]:
-        """Every file that is missing or damaged, after reading all that are there."""
+        """All files that are missing or damaged; verifies those that exist."""
 
     def complete(self, root: Path, *, online: bool, say: Say) -> None:
-        """Bring every missing or damaged file to its published state, from what is on disk where possible.
+        """Restore all missing or damaged files, from other files on disk if possible.
 
         Raises:
             DownloadError: A file could not be downloaded, or ``online`` is False.
         """
 
     def read(self, root: Path, part: Part) -> tuple[np.ndarray, np.ndarray]:
-        """Images (N, C, H, W) uint8 and labels (N,) int64 of one part, from files without faults."""
+        """Images (N, C, H, W) uint8 and labels (N,) int64 of a part, from files without faults."""
 
 
 def check_md5(path: Path, md5: str) -> Fault | None:
-    """The fault of one file that must be there with a published content, or None."""
+    """The fault of a file with a published md5; None if it is intact."""
     if not path.is_file():
         return Fault(path)
     if (found := md5_of(path)) != md5:
-        return Fault(path, f"its md5 is {found}, the published one is {md5}")
+        return Fault(path, f"its md5 is {found} instead of {md5}")
     return None
 
 
 def obtain(urls: Sequence[str], target: Path, md5: str, *, online: bool, say: Say) -> None:
-    """Download ``target`` unless it is there as published.
+    """Download ``target`` unless it is there and intact.
 
     Raises:
         DownloadError: The file could not be downloaded, or ``online`` is False.
@@ -65,5 +65,5 @@ def obtain(urls: Sequence[str], target: Path, md5: str, *, online: bool, say: Sa
     if check_md5(target, md5) is None:
         return
     if not online:
-        raise DownloadError("downloading is switched off")
+        raise DownloadError("downloads are disabled")
     download(urls, target, md5, say)

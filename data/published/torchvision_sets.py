@@ -1,4 +1,4 @@
-"""Datasets that torchvision publishes: whole files on disk, or a named fault."""
+"""Data sets whose files are described by torchvision: verify, download and read them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from data.values import ImageSet, Part, Say
 
 
 def layout_of(entry: DatasetEntry) -> Layout:
-    """How the files of a torchvision dataset lie on disk."""
-    from torchvision import datasets  # About a second to import: only where it is used.
+    """The layout of a data set's files on disk."""
+    from torchvision import datasets  # slow to import
 
     dataset = getattr(datasets, entry.torchvision_class or "")
     return IdxLayout(dataset) if issubclass(dataset, datasets.MNIST) else CifarLayout(dataset)
@@ -32,18 +32,18 @@ def origin(entry: DatasetEntry, part: Part, root: Path) -> Origin:
 
 
 def ensure(entry: DatasetEntry, root: Path, *, download: bool, repair: bool, say: Say) -> None:
-    """See to it that every file is there as published.
+    """Make sure that all files are there and intact.
 
     Args:
-        entry: Which dataset.
+        entry: The data set.
         root: The data folder.
         download: Whether missing files may be downloaded.
         repair: Whether damaged files may be replaced.
-        say: Told of downloads and repairs.
+        say: Called with a line for each download and repair.
 
     Raises:
-        DamagedDataError: A file is damaged and is not to be, or could not be, replaced.
-        DataError: Files are missing and could not be had; or the folder cannot be read or written.
+        DamagedDataError: A file is damaged and may not, or could not, be replaced.
+        DataError: Files are missing and could not be downloaded, or the folder cannot be read or written.
     """
     layout = layout_of(entry)
     try:
@@ -52,7 +52,7 @@ def ensure(entry: DatasetEntry, root: Path, *, download: bool, repair: bool, say
         if damaged and not repair:
             raise _damaged(entry, damaged)
         for fault in damaged:
-            say(f"{fault.path} is damaged ({fault.damage}): it is replaced")
+            say(f"{fault.path} is damaged ({fault.damage}); replacing it")
         if faults:
             layout.complete(root, online=download, say=say)
             if left := layout.faults(root):
@@ -64,15 +64,17 @@ def ensure(entry: DatasetEntry, root: Path, *, download: bool, repair: bool, say
 
 
 def read(entry: DatasetEntry, part: Part, root: Path) -> ImageSet:
-    """One part of a dataset whose files are whole, in memory.
+    """Read a part of a data set into memory; its files must be intact.
 
     Raises:
-        DamagedDataError: A label is none of the dataset's classes.
+        DamagedDataError: A label is out of range.
     """
     images, labels = layout_of(entry).read(root, part)
     classes = entry.classes or ()
     if labels.size and not 0 <= labels.min() <= labels.max() < len(classes):
-        raise DamagedDataError(f"{entry.name} has labels up to {labels.max()}, but {len(classes)} classes")
+        raise DamagedDataError(
+            f"{entry.name} has labels from {labels.min()} to {labels.max()}, but only {len(classes)} classes"
+        )
     return ImageSet(torch.from_numpy(np.array(images)), torch.from_numpy(labels), classes)
 
 
@@ -80,7 +82,7 @@ def _damaged(entry: DatasetEntry, faults: list[Fault]) -> DamagedDataError:
     listed = "; ".join(f"{fault.path} is damaged: {fault.damage}" for fault in faults)
     them = "it" if len(faults) == 1 else "them"
     return DamagedDataError(
-        f"{listed}. Delete {them}, or run `imagetune prepare {entry.name}` to download {them} again"
+        f"{listed}; delete {them}, or run `imagetune prepare {entry.name}` to download {them} again"
     )
 
 
@@ -88,6 +90,6 @@ def _absent(entry: DatasetEntry, faults: list[Fault], root: Path, cause: Excepti
     names = ", ".join(str(fault.path.relative_to(root)) for fault in faults)
     damaged = any(fault.damage for fault in faults)
     return (DamagedDataError if damaged else DataError)(
-        f"{entry.name} is {'damaged' if damaged else 'not there'}: expected in {root}: {names}. Getting them failed "
-        f"({cause}). Run `imagetune prepare {entry.name}` with network access, or copy the files there"
+        f"{entry.name} is {'damaged' if damaged else 'missing'}: could not download {names} to {root} ({cause}); run "
+        f"`imagetune prepare {entry.name}` with network access, or copy the files there"
     )

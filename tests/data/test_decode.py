@@ -233,7 +233,7 @@ KINDS: dict[str, list[tuple[bytes, list[int] | str]]] = {
         (file_of(plain("L", 40), kind, save_all=True, append_images=[plain("L", 80)]), [40] * 3)
         for kind in ("PNG", "GIF", "TIFF")
     ],
-    "damaged, cut off or empty; more than 179 million pixels; no image; 12-bit JPEG": [
+    "damaged, cut off or empty; more pixels than `data.max_pixels`; not an image; 12-bit JPEG": [
         (b"", "it is not an image"),
         (b"a text", "it is not an image"),
         (png(8, 0, b""), "it is not an image"),

@@ -118,7 +118,7 @@ def interpolate(folder: RunFolder, pair: Sequence[Path], steps: int) -> Picture:
 
 def _read(run: TrainedRun, paths: Sequence[Path]) -> data.Resident:
     """Image files as input of the run's model."""
-    pixels = data.read_images(paths, run.info.input_shape)
+    pixels = data.read_images(paths, run.info.input_shape, max_pixels=run.experiment.data.max_pixels)
     values = run.info.normalization
     normalization = data.Normalization(values.mean, values.std)
     return data.Resident(pixels, torch.zeros(len(pixels), dtype=torch.int64), normalization=normalization)

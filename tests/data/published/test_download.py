@@ -61,9 +61,12 @@ BAD_REPLIES: dict[str, tuple[Callable[[bytes], tuple[bytes, int, int | None]], s
     "not found": (lambda body: (b"gone", 404, None), "HTTP 404 Not Found"),
     "server error": (lambda body: (b"oops", 503, None), "HTTP 503"),
     "closed midway": (lambda body: (body[:40], 200, len(body)), r"the connection closed after 40 of [\d,]+ bytes"),
-    "truncated": (lambda body: (body[:40], 200, None), "the content is not the published one"),
-    "another content": (lambda body: (b"<html>log in</html>", 200, None), "the content is not the published one"),
-    "empty": (lambda body: (b"", 200, None), "the content is not the published one"),
+    "truncated": (lambda body: (body[:40], 200, None), "the content differs from the published file"),
+    "another content": (
+        lambda body: (b"<html>log in</html>", 200, None),
+        "the content differs from the published file",
+    ),
+    "empty": (lambda body: (b"", 200, None), "the content differs from the published file"),
 }
 
 
@@ -76,7 +79,7 @@ def test_a_failed_download_says_why_and_leaves_nothing_to_trip_over(
     reply, cause = BAD_REPLIES[kind]
     for file, body in published.files.items():
         web.answer(file, *reply(body))
-    with pytest.raises(DataError, match=rf"{name} is not there: .*Getting them failed \(http://.*{cause}") as caught:
+    with pytest.raises(DataError, match=rf"{name} is missing: could not download .*\(http://.*{cause}") as caught:
         load_train(Source(name), root)
     assert "\n" not in str(caught.value)
     assert leftovers(root) == []

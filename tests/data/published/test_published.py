@@ -43,12 +43,12 @@ def test_an_archive_put_there_by_hand_is_unpacked_without_network(cifar10: Publi
 
 
 def test_missing_files_are_named_with_how_to_get_them(mnist: Published, root: Path, web: Web) -> None:
-    with pytest.raises(DataError, match=r"mnist is not there: expected in .*mes données") as caught:
+    with pytest.raises(DataError, match=r"mnist is missing: could not download .*mes données") as caught:
         load_train(MNIST, root, download=False)
     text = str(caught.value)
     assert all(f"MNIST/raw/{name}" in text for name in mnist.files)
-    assert "downloading is switched off" in text
-    assert "Run `imagetune prepare mnist` with network access, or copy the files there" in text
+    assert "downloads are disabled" in text
+    assert "run `imagetune prepare mnist` with network access, or copy the files there" in text
     assert "\n" not in text
     assert not isinstance(caught.value, DamagedDataError)
     assert web.asked == []
@@ -62,7 +62,7 @@ def test_inspect_needs_no_files(root: Path, web: Web) -> None:
 
 @pytest.mark.parametrize("load", [inspect, load_train, load_test, prepare])
 def test_a_request_that_makes_no_sense_is_refused(load: Callable[..., object], root: Path) -> None:
-    with pytest.raises(DataError, match=r"unknown dataset 'minst'.*did you mean 'mnist'"):
+    with pytest.raises(DataError, match=r"unknown data set 'minst'.*did you mean mnist"):
         load(Source("minst"), root)
     with pytest.raises(DataError, match=r"data.path is only for data.name=folder"):
         load(Source("mnist", path="pictures"), root)

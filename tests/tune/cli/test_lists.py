@@ -132,7 +132,7 @@ def test_prepare_a_folder(imagetune: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
-        (["mnit"], ["did you mean 'mnist'"]),
+        (["mnit"], ["did you mean mnist"]),
         (["folder"], ["image_size"]),
         (["folder", "data.path=/no/where", "data.image_size=8"], ["/no/where does not exist"]),
         (
