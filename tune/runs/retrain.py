@@ -24,6 +24,7 @@ from tune.runs.info import with_path
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, Screen, run
 from tune.spec import Experiment, SpecError
+from tune.spec.checks import check_recipe
 from tune.spec.pydantic_errors import translate
 from tune.training import End
 
@@ -98,6 +99,8 @@ def plans(
     """
     changes = dict(changes or {})
     own = _experiment(found, trial, changes)
+    if changes and (problems := check_recipe(own.training)):
+        raise SpecError(problems)
     epochs = None if "training.epochs" in changes else _epochs(found, trial, full=full)
     for seed in range(own.seed, own.seed + seeds):
         name = f"{trial.number:05d}-seed{seed}{'-full' * full}{_mark(changes)}"

@@ -160,7 +160,12 @@ def _training_problems(spec: DataSpec, training: TrainingSpec, info: data.Datase
             message = f"must be at most the {left} training images (got {training.batch_size})"
             yield Problem("training.batch_size", message)
         steps = left // training.batch_size + (left % training.batch_size > 1) or 1  # as `training.steps_per_epoch`
-    yield from (Problem(f"training.{field}", message) for field, message in misfits(training, steps))
+    yield from check_recipe(training, steps)
+
+
+def check_recipe(training: TrainingSpec, steps: int | None = None) -> list[Problem]:
+    """Schedules and averages that do not fit the epochs or the learning rate; see `misfits`."""
+    return [Problem(f"training.{field}", message) for field, message in misfits(training, steps)]
 
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:

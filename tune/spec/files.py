@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.scanner import Scanner
 
 from search_spaces import shipped
@@ -70,9 +71,19 @@ class _NoComments(Scanner):
             raise YAMLError("what follows ' #' would be dropped as a comment; put the text in quotes to keep it")
 
 
+class _Representer(SafeRepresenter):
+    """Quotes what ruamel would write as a line break: NEL, which YAML 1.1 had as one."""
+
+    def represent_str(self, data: str) -> Any:
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style='"' if "\x85" in data else None)
+
+
+_Representer.add_representer(str, _Representer.represent_str)
+
+
 def _yaml() -> YAML:
     yaml = YAML(typ="safe", pure=True)  # the pure one: libyaml's parser is YAML 1.1
-    yaml.Constructor = _Constructor
+    yaml.Constructor, yaml.Representer = _Constructor, _Representer
     yaml.default_flow_style = False
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # keep the order of the fields
     yaml.width = 120

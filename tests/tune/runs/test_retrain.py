@@ -74,3 +74,13 @@ def test_changed_fields_make_a_folder_of_their_own(tmp_path: Path) -> None:
     assert every_image.last_epoch == 30  # asked for by name: not the trial's best number
     with pytest.raises(SpecError, match=r"training\.epochs: must be at least 1 \(got 0\)"):
         list(plans(found, trial, 1, full=False, changes={"training.epochs": 0}))
+    with pytest.raises(SpecError, match=r"training\.schedule\.step_size: must be below training\.epochs=30"):
+        list(
+            plans(
+                found,
+                trial,
+                1,
+                full=False,
+                changes={"training.epochs": 30, "training.schedule": {"name": "step", "step_size": 30}},
+            )
+        )
