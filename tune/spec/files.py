@@ -104,13 +104,13 @@ def parse_yaml(text: str, file: str, field: str = "", *, comments: bool = True) 
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-        reason = f"not YAML: {error.problem or error.context}{where}"
+        reason = f"cannot be read as YAML: {error.problem or error.context}{where}"
     except (YAMLError, ValueError) as error:
-        reason = f"not YAML: {str(error).partition(chr(10))[0]}"
+        reason = f"cannot be read as YAML: {str(error).partition(chr(10))[0]}"
     except (LookupError, TypeError, AttributeError):  # which ruamel raises at such keys and values
-        reason = "not YAML: a key is not text, or a value does not match its tag"
+        reason = "cannot be read as YAML: a key is not text, or a value does not match its tag"
     except RecursionError:
-        reason = f"not YAML: nested more than {MAX_DEPTH} levels deep"
+        reason = f"cannot be read as YAML: nested more than {MAX_DEPTH} levels deep"
     raise SpecError([Problem(field, reason, file)])
 
 

@@ -101,7 +101,7 @@ def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> No
         (["classifier", "cnn_layer=5"], "did you mean cnn_layers?"),
         (["classifier", "cnn_layers=12"], "cnn_layers"),
         (["classifier", "cnn_layers"], "'cnn_layers' is not an override; write dotted.name=value"),
-        (["classifier", "cnn_layers=[1"], "not YAML"),
+        (["classifier", "cnn_layers=[1"], "cannot be read as YAML"),
         (["classifier", "cnn_layers=many"], "many"),
         (["classifier", "--input", "32x32"], "--input must be CxHxW"),
         (["classifier", "--input", "3x32x0"], "--input must be CxHxW"),

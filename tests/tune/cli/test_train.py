@@ -97,7 +97,7 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "impossible plan": ([tiny, "model={name: classifier, cnn_layers: 9}"], "cnn_layers"),
         "batch above the set": ([tiny, "training.batch_size=301"], "training.batch_size"),
         "missing file": (["nowhere.yaml"], "'nowhere.yaml' does not exist"),
-        "not YAML": ([broken], "not YAML"),
+        "not YAML": ([broken], "cannot be read as YAML"),
         "no equals sign": ([tiny, "training.epochs"], "write dotted.name=value"),
         "free fields": (["digits"], "has searched fields"),
         "bad name": ([tiny, "--name", "a/b"], "'a/b' is not a name for a folder"),

@@ -33,46 +33,43 @@ odd = st.sampled_from(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.\n", max_size=3) | st.integers(), inner, max_size=2),
     max_leaves=4,
 )  # fmt: skip
-places = st.sampled_from(
-    [
-        *(
-            "experiment",
-            "experiment.data",
-            "experiment.data.name",
-            "experiment.data.augment",
-            "experiment.data.normalize",
-        ),
-        *("experiment.model", "experiment.model.name", "experiment.model.conv_channels", "experiment.training"),
-        *(
-            "experiment.training.optimizer",
-            "experiment.training.early_stopping",
-            "experiment.training.epochs",
-            "experiment.seed",
-        ),
-        *(
-            "space",
-            "first",
-            "search",
-            "search.scheduler",
-            "search.resources.gpu",
-            "search.metric",
-            "constraints",
-            "other",
-        ),
-        *("constraints.parameters", "made_with"),
-    ]
-)
+EXPERIMENT_PLACES = [
+    "data",
+    "data.name",
+    "data.path",
+    "data.image_size",
+    "data.validation_fraction",
+    "data.normalize",
+    "data.normalize.mean",
+    "data.augment",
+    "data.augment.crop",
+    "data.augment.crop.padding",
+    "model",
+    "model.name",
+    "model.conv_channels",
+    "training",
+    "training.epochs",
+    "training.optimizer",
+    "training.optimizer.momentum",
+    "training.early_stopping",
+    "seed",
+]
+OTHER_PLACES = [
+    "experiment",
+    "space",
+    "first",
+    "search",
+    "search.scheduler",
+    "search.resources.gpu",
+    "search.metric",
+    "constraints",
+    "constraints.parameters",
+    "made_with",
+    "other",
+]
+places = st.sampled_from([*OTHER_PLACES, *(f"experiment.{name}" for name in EXPERIMENT_PLACES)])
 fields = st.sampled_from(
-    [
-        *SPACE,
-        "training",
-        "training.epochs",
-        "model.name",
-        "seed",
-        "data.augment.crop.padding",
-        "no.field",
-        "training.optimizer",
-    ]
+    [*SPACE, "training", "training.epochs", "model.name", "seed", "data.augment.crop.padding", "no.field", "data.name"]
 )
 keys = st.sampled_from(["int", "float", "choice", "step", "log", "when", "other"])
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 import data
-from tests.tune.spec.conftest import EXPERIMENT, JARGON, Desk
-from tune.spec import Experiment, data_root, load_search
-from tune.spec.dotted import with_values
-from tune.spec.pydantic_errors import validated
+from tests.tune.spec.conftest import EXPERIMENT, Desk
+from tune.spec import data_root, load_search
 
 TRAIN_SIZE = 1438  # of the digits; 1294 without the validation images
 
@@ -253,45 +248,3 @@ def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
 def test_valid_sections_are_checked_together_whatever_the_others_are(desk: Desk) -> None:
     faults = desk.faults(desk.experiment, EXPERIMENT, "model.name=nothing", "training.batch_size=5000", "seed=x")
     assert faults == ["override: model.name", "override: seed", "override: training.batch_size"]
-
-
-anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=2)
-        | st.dictionaries(st.text(max_size=3) | st.integers() | st.none(), inner, max_size=2)
-    ),
-    max_leaves=4,
-)
-FIELDS = [
-    "data",
-    "data.name",
-    "data.path",
-    "data.image_size",
-    "data.validation_fraction",
-    "data.normalize",
-    "data.normalize.mean",
-    "data.augment",
-    "data.augment.crop",
-    "data.augment.crop.padding",
-    "model",
-    "model.name",
-    "model.conv_channels",
-    "training",
-    "training.epochs",
-    "training.optimizer",
-    "training.optimizer.momentum",
-    "training.early_stopping",
-    "seed",
-]
-
-
-@given(st.dictionaries(st.sampled_from(FIELDS), anything, min_size=1, max_size=3))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_any_value_at_any_field_is_taken_or_refused_in_plain_words(values: dict[str, Any]) -> None:
-    tree = with_values({"data": {"name": "digits"}, "model": {"name": "simple_cnn"}}, dict(sorted(values.items())))
-    _, problems = validated(Experiment, tree)
-    lines = [str(problem) for problem in problems]
-    assert len(lines) == len(set(lines))
-    assert all(line.isprintable() for line in lines)
-    assert not [line for line in lines if any(word in line for word in JARGON)]

@@ -69,7 +69,7 @@ OF_AN_EXPERIMENT = {
     # the form of overrides
     "nothing": "'nothing' is not an override; write dotted.name=value",
     "space.seed=1": "space.seed: cannot be overridden; fix a searched field with FIELD=VALUE, or edit a copy of the file",
-    "seed=5 # five": "seed: not YAML: what follows ' #' would be dropped as a comment; put the text in quotes to keep it",
+    "seed=5 # five": "seed: cannot be read as YAML: what follows ' #' would be dropped as a comment; put the text in quotes to keep it",
 }
 OF_A_SPACE = [
     (

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from search_spaces import shipped
 from tests.tune.spec.conftest import Desk
+from tests.tune.spec.strategies import trees
 from tune.spec import SearchSettings, SearchSpec, dump_yaml, load_search
 from tune.spec.files import parse_yaml, read_tree
 
@@ -88,34 +88,8 @@ def test_every_kind_of_domain_too(desk: Desk, tmp_path: Path, space: str) -> Non
     )
 
 
-sections = st.fixed_dictionaries(
-    {},
-    optional={
-        "metric": st.sampled_from(["val_loss", "val_accuracy", "train_loss", "train_accuracy"]),
-        "trials": st.integers(1, 10**6),
-        "concurrent": st.none() | st.integers(1, 99),
-        "seed": st.none() | st.integers(0, 2**40),
-        "scheduler": st.fixed_dictionaries({"name": st.sampled_from(["asha", "none"])}, optional={"max_t": st.none() | st.integers(1, 99), "reduction_factor": st.floats(1.1, 9)}),
-        "sampler": st.fixed_dictionaries({}, optional={"name": st.sampled_from(["tpe", "random"]), "startup_trials": st.integers(0, 99)}),
-        "resources": st.fixed_dictionaries({}, optional={"cpu": st.floats(1e-4, 64), "gpu": st.just("auto") | st.floats(1e-4, 1) | st.integers(0, 8)}),
-        "retention": st.fixed_dictionaries({}, optional={"best": st.integers(1, 99)}),
-        "failures": st.fixed_dictionaries({}, optional={"retries": st.integers(0, 9), "consecutive": st.integers(1, 9)}),
-        "epoch_timeout": st.none() | st.floats(1e-3, 1e6),
-        "time_budget": st.none() | st.floats(1e-3, 1e6),
-    },
-)  # fmt: skip
-
-
-@given(sections)
+@given(trees(SearchSettings))
 @settings(deadline=None)
 def test_settings_are_the_same_after_a_trip_through_yaml(tree: dict[str, object]) -> None:
     made = SearchSettings.model_validate(tree)
     assert SearchSettings.model_validate(parse_yaml(dump_yaml(made.model_dump(mode="json")), "f")) == made
-
-
-def test_the_properties_cover_every_setting() -> None:
-    """A setting that is added must be added above."""
-    assert set(SearchSettings.model_fields) == {
-        *("metric", "mode", "trials", "concurrent", "seed", "scheduler", "sampler", "resources", "retention"),
-        *("failures", "epoch_timeout", "time_budget"),
-    }
