@@ -17,7 +17,7 @@ import pandas as pd
 from tests.benchmarks.rows import circumstances, write_rows
 from tune.record import RunFolder, SearchFolder
 from tune.record.search_status import search_status
-from tune.record.search_yaml import read_search
+from tune.record.search_yaml import read_spec
 from tune.reproduce.cells import made_with
 from tune.runs.info import read_run
 
@@ -25,7 +25,7 @@ from tune.runs.info import read_run
 def row_of(path: Path, command: str) -> dict[str, Any]:
     """One search: its trials, its seconds of training, its winner on the test images over seeds."""
     folder = SearchFolder(path)
-    shown, spec = search_status(folder), read_search(folder)
+    shown, spec = search_status(folder), read_spec(folder)
     trials = pd.read_parquet(folder.trials_table)
     files = sorted(folder.winners.glob("*/evaluation.json"))
     evaluations = [json.loads(file.read_text()) for file in files]

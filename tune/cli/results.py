@@ -14,7 +14,7 @@ from tune.cli.output import count, measured, number, print_json, say
 
 if TYPE_CHECKING:
     from tune.record import SearchFolder
-    from tune.record.ranking import Ranking
+    from tune.record.opening import Search as FoundSearch
 
 EXAMPLES = (
     "imagetune results digits",
@@ -39,38 +39,43 @@ def results(
     json: Json = False,
 ) -> None:
     """Show the trials of a search, best first, and update trials.parquet and epochs.parquet."""
+    from tune.files import write_whole
     from tune.record import locate_search
-    from tune.record.ranking import read_ranking, rows, write_csv
+    from tune.record.opening import read_search
+    from tune.record.tables import plain_rows, ranked
 
-    found = read_ranking(locate_search(search, out, study))
-    table = (found.table if sort is None else found.sorted_by(sort)).head(top or len(found.table))
+    found = read_search(locate_search(search, out, study))
+    table = (found.table if sort is None else ranked(found.table, sort)).head(top or len(found.table))
     _write(found)
     if csv is not None:
-        write_csv(table, csv)
+        write_whole(csv, table.to_csv(index=False).encode())
         say(f"wrote {csv}")
     if json:
-        print_json({"trials": rows(table)})
+        print_json({"trials": plain_rows(table)})
     else:
-        print_ranking(found, rows(table), sort)
+        print_ranking(found, plain_rows(table), sort)
 
 
 def show(folder: SearchFolder, top: int | None = None) -> None:
     """Print the best trials of a search."""
-    from tune.record.ranking import read_ranking, rows
+    from tune.record.opening import read_search
+    from tune.record.tables import plain_rows
 
-    found = read_ranking(folder)
-    print_ranking(found, rows(found.table.head(top or len(found.table))))
+    found = read_search(folder)
+    print_ranking(found, plain_rows(found.table.head(top or len(found.table))))
 
 
-def _write(found: Ranking) -> None:
+def _write(found: FoundSearch) -> None:
+    from tune.record.tables import epochs_table, write_tables
+
     try:
-        found.write()
+        write_tables(found.folder, found.table.sort_values("trial"), epochs_table(found.trials))
     except OSError as error:
         # The table can still be shown to someone who may only read the folder.
         say(f"cannot write tables to {found.folder.path}: {error.strerror}")
 
 
-def print_ranking(found: Ranking, shown: list[dict[str, Any]], sort: str | None = None) -> None:
+def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | None = None) -> None:
     """Print ranked trials, two lines each: metrics, then the values of the searched fields."""
     from tune.spec.dotted import short_names
 

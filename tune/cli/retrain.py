@@ -55,7 +55,7 @@ def retrain(
 
     from tune.cli.screen import Screen
     from tune.record import locate_search
-    from tune.record.ranking import read_ranking
+    from tune.record.opening import read_search
     from tune.runs import retrain as winners
     from tune.runs.run import Interrupted
     from tune.spec import SpecError, data_root, split_problems
@@ -63,7 +63,7 @@ def retrain(
     from tune.training import keep_freed_memory
 
     keep_freed_memory()
-    found = read_ranking(locate_search(search, out, study))
+    found = read_search(locate_search(search, out, study))
     changes, problems = parse_overrides(overrides or [])
     if problems := [*problems, *split_problems(changes)]:
         raise SpecError(problems)

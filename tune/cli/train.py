@@ -101,13 +101,13 @@ def _existing(argument: str, name: str | None, out: Path) -> tuple[RunFolder, st
     Raises:
         UserError: There is no such run.
     """
-    from tune.record.folder import RunFolder, locate, locate_run
+    from tune.record.folder import RunFolder, candidates, locate_run
     from tune.spec import SpecError
     from tune.spec.files import find
 
-    folder = RunFolder(locate(argument, out))
-    if folder.exists:
-        return folder if name is None else locate_run(name, out), str(folder.experiment)
+    for path in candidates(argument, out):
+        if (folder := RunFolder(path)).exists:
+            return folder if name is None else locate_run(name, out), str(folder.experiment)
     if name is not None:
         return locate_run(name, out), argument
     try:

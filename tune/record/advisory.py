@@ -1,7 +1,7 @@
-"""PostgreSQL's advisory lock on a search, held by the one connection through which its driver writes.
+"""PostgreSQL's advisory lock on a search, of the one connection through which its driver writes.
 
 A connection that is lost takes the lock with it; the next one takes it again before anything is written, unless
-another driver has been there in between. So there is no moment at which two drivers can write.
+another process ran the search in between. So there is no moment at which two processes can write.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
 from sqlalchemy import Engine, event, text
 
-from tune.record.connection import AwayError
-from tune.record.database import DatabaseAwayError
-from tune.record.process_identity import DRIVER, LostSearchError, held, myself, named
+from tune.record.database import AwayError, DatabaseAwayError
+from tune.record.exclusive import DRIVER, Lease, LostSearchError, named, running_elsewhere, this_process
+from tune.record.folder import SearchFolder
 from tune.record.study import Record
 
 DYING = 2.0  # seconds for the server to notice that a killed holder's connection is closed
@@ -28,6 +27,10 @@ _END_MINE = f"""
 SELECT pg_terminate_backend(a.pid) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
 WHERE l.{_WHERE.format(key="%s")} AND l.{_HERE} AND a.application_name = %s AND a.pid <> pg_backend_pid()
 """
+_HOLDER = (
+    "SELECT a.value_json FROM study_user_attributes a JOIN studies s ON s.study_id = a.study_id "
+    "WHERE s.study_name = %s AND a.key = %s"
+)
 
 
 def lock_key(name: str) -> int:
@@ -36,57 +39,44 @@ def lock_key(name: str) -> int:
 
 
 def is_locked(engine: Engine, name: str) -> bool:
-    """Whether a living connection holds a study.
+    """Whether an open connection has locked a study.
 
     Raises:
-        DatabaseAwayError: it cannot be asked.
+        DatabaseAwayError: the database does not answer.
     """
     query = text(f"SELECT count(*) FROM pg_locks WHERE {_WHERE.format(key=':key')} AND {_HERE} AND granted")
     try:
         with engine.connect() as connection:
             return bool(connection.execute(query, {"key": lock_key(name)}).scalar())
     except AwayError as error:
-        raise DatabaseAwayError(f"the database is away ({error})") from None
+        raise DatabaseAwayError(f"the database does not answer ({error})") from None
 
 
-class AdvisoryLock:
-    """The right to drive a search whose record lies in PostgreSQL."""
+class AdvisoryLock(Lease):
+    """The right to write to a record in PostgreSQL."""
 
-    def __init__(self, record: Record, engine: Engine) -> None:
-        self._record, self._engine = record, engine
-        self._token = uuid.uuid4().hex
-        self._place = ""
-        self._noted = False
-        self._taken_by: str | None = None
-        self.lost: Callable[[str], None] = lambda reason: None
+    def __init__(self, folder: SearchFolder, record: Record) -> None:
+        super().__init__(folder, record)
+        self._token, self._acquired = uuid.uuid4().hex, False
 
-    def acquire(self, place: str) -> None:
-        """Take the lock, and say in the study who has it.
-
-        Raises:
-            UserError: another driver has it.
-        """
-        self._place, self._before = place, self._record.facts.get(DRIVER)
-        event.listen(self._engine, "connect", self._connected)
-        self._engine.dispose()  # the connection until now has no lock
-        self._record.note(DRIVER, {**myself(), "token": self._token})
-        self._noted = True
-
-    def check(self) -> None:
-        """Raise LostSearchError where another driver was found in our place."""
-        if self._taken_by is not None:
-            raise LostSearchError(f"the search was taken over by {self._taken_by}; this driver writes no more")
+    def acquire(self) -> None:
+        """Take the lock, and write into the record who has it."""
+        self._before = self._record.facts.get(DRIVER)
+        event.listen(self._record.engine, "connect", self._connected)
+        self._record.engine.dispose()  # the connection until now has no lock
+        self._record.note(DRIVER, {**this_process(), "token": self._token})
+        self._acquired = True
 
     def release(self) -> None:
         """Let the next one in."""
-        event.remove(self._engine, "connect", self._connected)
-        self._engine.dispose()
+        event.remove(self._record.engine, "connect", self._connected)
+        self._record.engine.dispose()
 
     def _connected(self, connection: Any, _: object) -> None:
         try:
             self.check()
             self._take(connection)
-            if self._noted:
+            if self._acquired:
                 self._look_for_another(connection)
         except BaseException:
             connection.close()
@@ -109,24 +99,18 @@ class AdvisoryLock:
             connection.commit()
 
     def _refusal(self) -> Exception:
-        if not self._noted:
-            return held(self._place, self._before)
-        self._taken_by = "another driver"
-        self.lost(f"failed: the search was taken over by {self._taken_by}")
-        return LostSearchError("another driver took the search over while the database was away")
+        if not self._acquired:
+            return running_elsewhere(self._folder, self._before)
+        self._lose("another process")
+        return LostSearchError("another process took the search over while the database did not answer")
 
     def _look_for_another(self, connection: Any) -> None:
-        """Between two connections another driver may have come and gone: what this one knows is old then."""
-        query = (
-            "SELECT a.value_json FROM study_user_attributes a JOIN studies s ON s.study_id = a.study_id "
-            "WHERE s.study_name = %s AND a.key = %s"
-        )
+        """Between two connections another process may have come and gone: what this one knows is outdated then."""
         with closing(connection.cursor()) as cursor:
-            cursor.execute(query, (self._record.name, DRIVER))
+            cursor.execute(_HOLDER, (self._record.name, DRIVER))
             row = cursor.fetchone()
         connection.commit()
         holder = json.loads(row[0]) if row else None
         if not holder or holder.get("token") != self._token:
-            self._taken_by = named(holder)
-            self.lost(f"failed: the search was taken over by {self._taken_by}")
+            self._lose(named(holder))
             self.check()

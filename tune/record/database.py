@@ -6,24 +6,37 @@ lost; an end that is repeated raises; a lost connection ends the program.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+import sqlalchemy
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import event, text
+from sqlalchemy import event, exc, text
 
+from tune.errors import WorkError
 from tune.record import disk
-from tune.record.connection import AwayError, arguments, has_tables, raise_away, set_up, template
-from tune.record.study import direction
-from tune.record.url import IDENTITY, Say, shown, taken
-from tune.spec.metric import Objective
+from tune.record.url import password, shown
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+# A host that vanishes is noticed, on either side, within a minute.
+_POSTGRESQL = {
+    "connect_timeout": 10,
+    "keepalives_idle": 20,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 50_000,
+    "options": "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
+}
+_TEMPORARY = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
 _EXCHANGE = text(
     "UPDATE study_user_attributes SET value_json = :new WHERE study_id = :study AND key = :key AND value_json = :old"
 )
@@ -33,38 +46,66 @@ class DatabaseAwayError(disk.UnwritableError):
     """The database stayed away for longer than `disk.PATIENCE`."""
 
 
-class Database(RDBStorage):
-    """The studies of one database. For whoever listens, every call waits for it up to `disk.PATIENCE` seconds."""
+class AwayError(Exception):
+    """The database does not answer now. None of SQLAlchemy's errors: Optuna's own handling lets it pass."""
 
-    def __init__(self, url: str, say: Say | None = None) -> None:
-        # The checks were made by `set_up`.
-        super().__init__(template(url), arguments(url), skip_compatibility_check=True, skip_table_creation=True)
-        self.place, self._full_url, self._away = shown(url), url, False
+
+def _raise_away(context: Any) -> None:
+    """For SQLAlchemy's event `handle_error`: lost connections and other temporary errors as `AwayError`."""
+    if context.is_disconnect or isinstance(context.sqlalchemy_exception, _TEMPORARY):
+        raise AwayError(_first_line(context.original_exception))
+
+
+def _first_line(error: BaseException) -> str:
+    """What a database driver says: it never includes the password."""
+    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _waiting(call: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
+    """A method that is called again while the database is away."""
+
+    @functools.wraps(call)
+    def inner(self: Any, /, *args: P.args, **options: P.kwargs) -> T:
+        result: T = self.retry(partial(call, self, *args, **options))
+        return result
+
+    return inner
+
+
+class Database(RDBStorage):
+    """The studies of one database.
+
+    Args:
+        url: As `study_url` gives it. Its tables exist, see `connect`.
+        say: Told of waits. Without it nothing is waited for.
+    """
+
+    def __init__(self, url: str, say: Callable[[str], None] | None = None) -> None:
+        super().__init__(_template(url), _arguments(url), skip_compatibility_check=True, skip_table_creation=True)
+        self.place, self._away = shown(url), False
         self._say = say or (lambda text: None)
         self._patience = disk.PATIENCE if say is not None else 0.0
-        event.listen(self.engine, "handle_error", raise_away)
+        event.listen(self.engine, "handle_error", _raise_away)
 
     @classmethod
-    def connect(cls, url: str, say: Say | None = None, *, create: bool = False) -> Database | None:
-        """Open a database; None where it holds no studies and is not to be set up for them.
+    def connect(cls, url: str, say: Callable[[str], None] | None = None, *, create: bool = False) -> Database | None:
+        """Open a database; None where it has no studies and no tables are to be created.
 
         Raises:
-            WorkError: it cannot be reached, or was set up by another version of Optuna.
+            WorkError: it cannot be reached, or its tables are of another version of Optuna.
         """
-        if not has_tables(url) and not create:
+        if not _has_tables(url) and not create:
             return None
-        set_up(url)
+        _check_tables(url, create=create)
         return cls(url, say)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self.remove_session()
         self.engine.dispose()
 
-    # -- patience
-
-    def _again(self, call: Callable[[], T]) -> T:
-        """Do a call; while the database is away, wait and do it again.
+    def retry(self, call: Callable[[], T]) -> T:
+        """Call; while the database is away, wait and call again.
 
         Raises:
             DatabaseAwayError: `disk.PATIENCE` seconds of attempts were not enough.
@@ -75,114 +116,134 @@ class Database(RDBStorage):
                 result = call()
             except AwayError as error:
                 if time.monotonic() - start >= self._patience:
-                    patience, self._patience = self._patience, 0.0  # whoever ends the search shall not wait again
-                    waited = f"stayed away for {patience:.0f} s" if patience else "is away"
+                    patience, self._patience = self._patience, 0.0  # what ends the search must not wait again
+                    waited = f"did not answer for {patience:.0f} s" if patience else "does not answer"
                     raise DatabaseAwayError(f"the database {self.place} {waited} ({error})") from None
                 if not self._away:
                     self._away = True
-                    self._say(f"the database {self.place} is away: paused for up to {self._patience:.0f} s ({error})")
+                    waits = f"waiting up to {self._patience:.0f} s"
+                    self._say(f"the database {self.place} does not answer; {waits} ({error})")
                 time.sleep(disk.PAUSE)
             else:
                 if self._away:
                     self._away = False
-                    self._say(f"the database {self.place} is back: the search goes on")
+                    self._say(f"the database {self.place} answers again; resuming")
                 return result
-
-    # -- beginning
-
-    def identity(self, name: str) -> str | None:
-        """The identity that a study's search gave it; empty where a kill came before; None without such a study."""
-        found = [study.user_attrs for study in self._again(self.get_all_studies) if study.study_name == name]
-        return found[0].get(IDENTITY, "") if found else None
-
-    def begin(self, name: str, objective: Objective) -> None:
-        """A new study; one that a kill left without an identity and without trials is taken for it.
-
-        Raises:
-            UserError: another search has one of this name.
-        """
-        try:
-            self._again(partial(self.create_new_study, [direction(objective)], name))
-        except DuplicatedStudyError:
-            if self.identity(name) or self.get_all_trials(self.get_study_id_from_name(name)):
-                raise taken(self._full_url, name) from None
-
-    def exchange(self, study: int, key: str, old: Any, new: Any) -> bool:
-        """Replace a note if it still is `old` (None: not there), in one step; whether it was."""
-        if old is None:
-            if key in self.get_study_user_attrs(study):
-                return False
-            self.set_study_user_attr(study, key, new)  # of two at once, one is ignored: unique by study and key
-            return bool(self.get_study_user_attrs(study).get(key) == new)
-        values = {"study": study, "key": key, "old": json.dumps(old), "new": json.dumps(new)}
-        return self._again(partial(self._exchange, values))
-
-    def _exchange(self, values: dict[str, Any]) -> bool:
-        with self.engine.begin() as connection:
-            return connection.execute(_EXCHANGE, values).rowcount == 1
 
     # -- writes, each a transaction of its own
 
+    create_new_study = _waiting(RDBStorage.create_new_study)
+    set_study_user_attr = _waiting(RDBStorage.set_study_user_attr)
+    set_trial_user_attr = _waiting(RDBStorage.set_trial_user_attr)
+    set_trial_system_attr = _waiting(RDBStorage.set_trial_system_attr)
+    set_trial_intermediate_value = _waiting(RDBStorage.set_trial_intermediate_value)
+
     def create_new_trial(self, study_id: int, template_trial: FrozenTrial | None = None) -> int:
-        """Enter a trial whole. Where the answer was lost, look whether it is there before entering it again."""
-        enter, tried = super().create_new_trial, False
+        """Add a trial. Where the answer was lost, look whether it was added before adding it again."""
+        add, tried = super().create_new_trial, False
 
         def call() -> int:
             nonlocal tried
             if tried and template_trial is not None and (twin := self._twin(study_id, template_trial)) is not None:
                 return twin
             tried = True
-            return enter(study_id, template_trial)
+            return add(study_id, template_trial)
 
-        return self._again(call)
+        return self.retry(call)
 
     def _twin(self, study_id: int, trial: FrozenTrial) -> int | None:
-        """The newest trial if it is this one: no configuration is tried twice, so it was entered just now."""
+        """The newest trial if it is this one: no configuration is tried twice, so it was added just now."""
         trials = super().get_all_trials(study_id, deepcopy=False)
         same = trials and trials[-1].state is trial.state and trials[-1].user_attrs == trial.user_attrs
         return trials[-1]._trial_id if same else None
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Set a trial's state and values; the same end again is no error."""
+        """Set a trial's state and values; to repeat an end is no error."""
         try:
-            return self._again(partial(super().set_trial_state_values, trial_id, state, values))
+            return self.retry(partial(super().set_trial_state_values, trial_id, state, values))
         except UpdateFinishedTrialError:
             if self.get_trial(trial_id).state is not state:
                 raise
             return True
 
-    def set_study_user_attr(self, study_id: int, key: str, value: Any) -> None:
-        """Note something about a study."""
-        self._again(partial(super().set_study_user_attr, study_id, key, value))
+    def exchange(self, study: int, key: str, old: Any, new: Any) -> bool:
+        """Replace a study's attribute if it is still `old` (None: missing), in one step; whether it was."""
+        if old is None:
+            if key in self.get_study_user_attrs(study):
+                return False
+            self.set_study_user_attr(study, key, new)  # of two at once, one is ignored: unique by study and key
+            return bool(self.get_study_user_attrs(study).get(key) == new)
+        values = {"study": study, "key": key, "old": json.dumps(old), "new": json.dumps(new)}
+        return self.retry(partial(self._exchange, values))
 
-    def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Note something about a trial."""
-        self._again(partial(super().set_trial_user_attr, trial_id, key, value))
-
-    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Note something of Optuna's about a trial."""
-        self._again(partial(super().set_trial_system_attr, trial_id, key, value))
-
-    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
-        """Report a value."""
-        self._again(partial(super().set_trial_intermediate_value, trial_id, step, intermediate_value))
+    def _exchange(self, values: dict[str, Any]) -> bool:
+        with self.engine.begin() as connection:
+            return connection.execute(_EXCHANGE, values).rowcount == 1
 
     # -- reads
 
-    def get_all_trials(
-        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
-    ) -> list[FrozenTrial]:
-        """Every trial by number."""
-        return self._again(partial(super().get_all_trials, study_id, deepcopy, states))
+    get_all_studies = _waiting(RDBStorage.get_all_studies)
+    get_all_trials = _waiting(RDBStorage.get_all_trials)
+    get_trial = _waiting(RDBStorage.get_trial)
+    get_study_id_from_name = _waiting(RDBStorage.get_study_id_from_name)
+    get_study_user_attrs = _waiting(RDBStorage.get_study_user_attrs)
+    get_trial_id_from_study_id_trial_number = _waiting(RDBStorage.get_trial_id_from_study_id_trial_number)
 
-    def get_trial(self, trial_id: int) -> FrozenTrial:
-        """One trial."""
-        return self._again(partial(super().get_trial, trial_id))
 
-    def get_study_user_attrs(self, study_id: int) -> dict[str, Any]:
-        """What is noted about a study."""
-        return self._again(partial(super().get_study_user_attrs, study_id))
+def _template(url: str) -> str:
+    """A URL for Optuna, which fills in what stands in braces."""
+    return url.replace("{", "{{").replace("}", "}}")
 
-    def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:
-        """A trial's key in the database."""
-        return self._again(partial(super().get_trial_id_from_study_id_trial_number, study_id, trial_number))
+
+def _arguments(url: str, connections: int = 1) -> dict[str, Any]:
+    """Arguments of an engine. It has one connection: in PostgreSQL only the one with the search's lock may write."""
+    parsed, connect = sqlalchemy.make_url(url), dict[str, Any]()
+    if parsed.get_backend_name() == "sqlite":
+        connect = {"timeout": 30}
+    else:
+        connect = {key: value for key, value in _POSTGRESQL.items() if key not in parsed.query}
+        if secret := password():
+            connect["password"] = secret
+    return {"connect_args": connect, "pool_size": 1, "max_overflow": connections - 1}
+
+
+def _has_tables(url: str) -> bool:
+    """Whether the database has Optuna's tables. A file that does not exist is not created.
+
+    Raises:
+        WorkError: it cannot be reached.
+    """
+    parsed = sqlalchemy.make_url(url)
+    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
+        return False
+    engine = sqlalchemy.create_engine(parsed, **_arguments(url))
+    try:
+        with engine.connect() as connection:
+            return sqlalchemy.inspect(connection).has_table("alembic_version")
+    except exc.SQLAlchemyError as error:
+        raise WorkError(f"cannot connect to the database {shown(url)}: {_first_line(error)}") from None
+    finally:
+        engine.dispose()
+
+
+def _check_tables(url: str, *, create: bool, attempts: int = 5) -> None:
+    """Check the version of Optuna's tables, and create them first; repeatedly, as two searches may start at once.
+
+    Raises:
+        WorkError: they cannot be created, or are of another version of Optuna.
+    """
+    for attempt in range(attempts):
+        try:
+            # Optuna's checks open two more connections within the first.
+            storage = RDBStorage(_template(url), _arguments(url, 3), skip_table_creation=not create)
+        except RuntimeError as error:
+            raise WorkError(f"the database {shown(url)}: {_first_line(error)}") from None
+        except (exc.SQLAlchemyError, StorageInternalError, AssertionError) as error:
+            if attempt == attempts - 1:
+                reason = _first_line(error.__cause__ or error)
+                raise WorkError(f"cannot create tables in the database {shown(url)}: {reason}") from None
+            time.sleep(0.5)
+        else:
+            storage.remove_session()
+            storage.engine.dispose()
+            return

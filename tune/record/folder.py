@@ -1,22 +1,66 @@
-"""Folders and files of a search and of a run, and files that appear whole."""
+"""The folders of searches and runs: what lies where, which folder a name means, and files that appear whole."""
 
 from __future__ import annotations
 
+import os
 import shlex
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from tune.errors import UserError
 from tune.files import write_whole as write_whole  # imported from here by other rooms
 from tune.record.url import study_url
 
+MAX_NAME = 255  # bytes: the limit of most file systems
+
+
+class _Folder(Protocol):
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def exists(self) -> bool: ...
+
+
+F = TypeVar("F", bound=_Folder)
+
+
+class Below:
+    """A path below a folder, as an attribute of the folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: _Folder, owner: type | None = None) -> Path:
+        return folder.path / self._name
+
 
 @dataclass(frozen=True)
 class SearchFolder:
-    """The files of one search. `study`: the URL of the database that holds its record, where no journal does."""
+    """The files of one search.
+
+    Attributes:
+        path: The folder.
+        study: The URL of the database with the search's record; None where the record is the journal.
+    """
 
     path: Path
     study: str | None = None
+
+    spec = Below("search.yaml")
+    """The search, every field spelled out."""
+    journal = Below("study.journal")
+    """The record."""
+    lock = Below(".driver.lock")
+    """Locked by the process that runs the search."""
+    trials_table = Below("trials.parquet")
+    """One row per trial."""
+    epochs_table = Below("epochs.parquet")
+    """One row per epoch."""
+    winners = Below("winners")
+    """Run folders of retrained trials."""
 
     @property
     def name(self) -> str:
@@ -29,37 +73,12 @@ class SearchFolder:
         return shlex.join([str(self.path), *(["--study", self.study] if self.study else [])])
 
     @property
-    def spec(self) -> Path:
-        """The resolved search."""
-        return self.path / "search.yaml"
-
-    @property
-    def journal(self) -> Path:
-        """The record."""
-        return self.path / "study.journal"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the driver while it lives."""
-        return self.path / ".driver.lock"
-
-    @property
-    def trials_table(self) -> Path:
-        """One row per trial."""
-        return self.path / "trials.parquet"
-
-    @property
-    def epochs_table(self) -> Path:
-        """One row per epoch."""
-        return self.path / "epochs.parquet"
-
-    @property
-    def winners(self) -> Path:
-        """Run folders of retrained trials."""
-        return self.path / "winners"
+    def exists(self) -> bool:
+        """Whether a search was started here."""
+        return self.spec.is_file() or self.journal.is_file()
 
     def trial(self, number: int) -> Path:
-        """A trial's folder: named by number, since folders named by parameters break path limits."""
+        """A trial's folder: named by number, since folders named by parameters exceed the limits of paths."""
         return self.path / f"trial_{number:05d}"
 
     def best(self, number: int) -> Path:
@@ -67,14 +86,9 @@ class SearchFolder:
         return self.trial(number) / "best.safetensors"
 
     def kept(self, number: int) -> str | None:
-        """A trial's best weights as the tables name them, below the search's folder; None where they are not kept."""
+        """A trial's best weights as the tables name them, relative to the folder; None where they are not kept."""
         path = self.best(number)
         return str(path.relative_to(self.path)) if path.is_file() else None
-
-    @property
-    def exists(self) -> bool:
-        """Whether a search was begun here."""
-        return self.spec.is_file() or self.journal.is_file()
 
 
 @dataclass(frozen=True)
@@ -83,93 +97,90 @@ class RunFolder:
 
     path: Path
 
-    @property
-    def experiment(self) -> Path:
-        """The resolved experiment."""
-        return self.path / "experiment.yaml"
-
-    @property
-    def epochs_table(self) -> Path:
-        """One row per epoch."""
-        return self.path / "epochs.parquet"
-
-    @property
-    def weights(self) -> Path:
-        """The best epoch's weights."""
-        return self.path / "model.safetensors"
-
-    @property
-    def last(self) -> Path:
-        """The last checkpoint, from which the training goes on."""
-        return self.path / "last.pt"
-
-    @property
-    def log(self) -> Path:
-        """What the console said."""
-        return self.path / "train.log"
-
-    @property
-    def evaluation(self) -> Path:
-        """The figures on the test split."""
-        return self.path / "evaluation.json"
-
-    @property
-    def predictions(self) -> Path:
-        """One row per test image."""
-        return self.path / "predictions.parquet"
-
-    @property
-    def figures(self) -> Path:
-        """Pictures."""
-        return self.path / "figures"
+    experiment = Below("experiment.yaml")
+    """The experiment, every field spelled out."""
+    epochs_table = Below("epochs.parquet")
+    """One row per epoch."""
+    weights = Below("model.safetensors")
+    """The best epoch's weights."""
+    last = Below("last.pt")
+    """The last checkpoint, from which the training is resumed."""
+    log = Below("train.log")
+    """What the console said."""
+    evaluation = Below("evaluation.json")
+    """The scores on the test split."""
+    predictions = Below("predictions.parquet")
+    """One row per test image."""
+    figures = Below("figures")
+    """Pictures."""
 
     @property
     def exists(self) -> bool:
-        """Whether a run was begun here."""
+        """Whether a run was started here."""
         return self.experiment.is_file()
 
 
-def locate(name_or_path: str, out: Path) -> Path:
-    """The folder of a search or run: a path that exists, else the name below `out`."""
-    path = Path(name_or_path)
-    return path if path.is_dir() else out / name_or_path
+# -- which folder a name means
+
+
+def candidates(name_or_path: str, out: Path) -> tuple[Path, Path]:
+    """Where a search or run may be, the likelier first: a bare name means the folder below `out`, a path itself."""
+    below, path = out / name_or_path, Path(name_or_path)
+    return (path, below) if os.sep in name_or_path else (below, path)
 
 
 def locate_search(name_or_path: str, out: Path, study: str | None = None) -> SearchFolder:
-    """The folder of a search that exists; `study` as the user gives it.
+    """The folder of an existing search; `study` as the user gives it.
 
     Raises:
-        UserError: there is none, or `study` is no URL of a database.
+        UserError: there is none, or `study` is not the URL of a database.
     """
-    folder = SearchFolder(locate(name_or_path, out), study_url(study))
-    if not folder.exists:
-        raise UserError(f"{name_or_path!r} is not a search; {_legal(out, 'search.yaml')}")
-    return folder
+    url = study_url(study)
+    return _existing(name_or_path, out, [SearchFolder(path, url) for path in candidates(name_or_path, out)])
 
 
 def locate_run(name_or_path: str, out: Path) -> RunFolder:
-    """The folder of a run that exists.
+    """The folder of an existing run.
 
     Raises:
         UserError: there is none.
     """
-    folder = RunFolder(locate(name_or_path, out))
-    if not folder.exists:
-        raise UserError(f"{name_or_path!r} is not a run; {_legal(out, 'experiment.yaml')}")
-    return folder
+    return _existing(name_or_path, out, [RunFolder(path) for path in candidates(name_or_path, out)])
 
 
-def _legal(out: Path, marker: str) -> str:
+def _existing(name_or_path: str, out: Path, folders: list[F]) -> F:
+    for folder in folders:
+        if folder.exists:
+            return folder
+    kind, marker = ("search", "search.yaml") if isinstance(folders[0], SearchFolder) else ("run", "experiment.yaml")
+    places = " or ".join(dict.fromkeys(str(folder.path) for folder in folders))
     patterns = (marker, f"*/{marker}", f"*/winners/*/{marker}")
     found = sorted(str(path.parent.relative_to(out)) for pattern in patterns for path in out.glob(pattern))
-    return f"below {out} there are: {', '.join(found) or 'none'}"
+    raise UserError(
+        f"{name_or_path!r} is not a {kind}: there is no {marker} in {places}; "
+        f"below {out} there are: {', '.join(found) or 'none'}"
+    )
 
 
 def check_new_name(name: str) -> None:
-    """Refuse names that are not one folder.
+    """Refuse a name that is not that of one folder, or that a terminal, a file system or a database cannot show.
 
     Raises:
-        UserError: the name is empty, hidden, or leads elsewhere.
+        UserError: what is wrong with it.
     """
-    if not name or name.startswith(".") or Path(name).name != name:
-        raise UserError(f"{name!r} is not a name for a folder; legal: no slashes, no leading dot")
+    if problem := _name_problem(name):
+        raise UserError(f"{name!r} cannot be used as a name: {problem}; choose another --name")
+
+
+def _name_problem(name: str) -> str | None:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "it is not valid UTF-8"
+    if not name or name != name.strip():
+        return "it is empty, or begins or ends with a space"
+    if any(unicodedata.category(char) in ("Cc", "Zl", "Zp") for char in name):
+        return "it contains control characters"
+    if name[0] in ".-" or os.sep in name:
+        return "it contains a slash, or begins with a dot or a hyphen"
+    return f"it has {size} bytes, more than {MAX_NAME}" if size > MAX_NAME else None

@@ -1,10 +1,11 @@
-"""The journal file: Optuna's format, locked by the kernel, mended where cut off, patient with a full disk."""
+"""The journal file: Optuna's format, locked by the kernel, repaired where cut off, patient with a full disk."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,30 +20,42 @@ from tune.record.disk import FullDiskError, UnwritableError, retry_while_disk_fu
 
 
 class DamagedRecordError(WorkError):
-    """The journal is damaged where it cannot be mended without losing finished work."""
+    """A search's record or its description is missing or damaged beyond repair."""
 
 
 class FlockLock(BaseJournalFileLock):
-    """An advisory lock on a file beside the journal; the kernel lets go of it when its holder dies.
+    """A lock on a file beside the journal; the kernel releases it when its holder dies. One thread has it at a time.
 
     Optuna's own locks are files that outlive a killed process: the next append then waits for 30 seconds, or for ever.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._thread = path, threading.Lock()
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
         """Wait for the lock."""
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._thread.acquire()
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            self.release()
+            raise
         return True
 
     def release(self) -> None:
-        """Let go."""
-        assert self._descriptor is not None
-        os.close(self._descriptor)
+        """Release it."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
         self._descriptor = None
+        self._thread.release()
+
+
+class _Gathered(threading.local):
+    """What a thread has appended in its block; None outside of one."""
+
+    logs: list[dict[str, Any]] | None = None
 
 
 class Journal(JournalFileBackend):
@@ -54,22 +67,22 @@ class Journal(JournalFileBackend):
         self._path = path
         self._say = say
         self._patience = disk.PATIENCE
-        self._gathered: list[dict[str, Any]] | None = None
+        self._gathered = _Gathered()
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is appended in the block reaches the file in one write at its end; nothing of it if the block raises.
+        """Append what this thread appends in the block in one write at its end, or nothing if the block raises.
 
-        What is read in the block does not show it yet. Not to be nested.
+        What is read in the block does not show it yet; what other threads append is not held back. Not to be nested.
         """
-        assert self._gathered is None
-        self._gathered = []
+        assert self._gathered.logs is None
+        self._gathered.logs = []
         try:
             yield
-            gathered, self._gathered = self._gathered, None
-            self.append_logs(gathered)
+            logs, self._gathered.logs = self._gathered.logs, None
+            self.append_logs(logs)
         finally:
-            self._gathered = None
+            self._gathered.logs = None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.
@@ -78,20 +91,20 @@ class Journal(JournalFileBackend):
             FullDiskError: it stayed full. The journal is as it was.
             UnwritableError: it cannot be written for another reason.
         """
-        if self._gathered is not None:
-            self._gathered += logs
+        if self._gathered.logs is not None:
+            self._gathered.logs += logs
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
             retry_while_disk_full(lambda: self._append(text), self._path.parent, self._say, self._patience)
         except FullDiskError:
-            self._patience = 0.0  # whoever ends the search after this shall not wait again
+            self._patience = 0.0  # what ends the search must not wait again
             raise
         except OSError as error:
-            raise UnwritableError(f"{self._path}: {error.strerror}; make it writable again and resume") from None
+            raise UnwritableError(f"{self._path}: {error.strerror}; make it writable again and use --resume") from None
 
     def _append(self, text: bytes) -> None:
-        """Append all of the text or nothing: what follows a part written would be glued to it."""
+        """Append all of the text or nothing: what follows would be glued to a partial line."""
         with _locked(self._lock), open(self._path, "ab", buffering=0) as file:
             before = os.fstat(file.fileno()).st_size
             try:
@@ -116,13 +129,13 @@ def _write_all(descriptor: int, text: bytes) -> None:
         text = text[os.write(descriptor, text) :]
 
 
-def mend(path: Path) -> str | None:
-    """Cut off what a kill or a full disk left unfinished at a journal's end; say so, or None where nothing was wrong.
+def repair(path: Path) -> str | None:
+    """Cut off what a kill or a full disk left unfinished at a journal's end; returns what was done, None if nothing.
 
     Raises:
         DamagedRecordError: a line before the end is damaged: records after it would be lost.
     """
-    content = path.read_bytes()
+    content = path.read_bytes() if path.is_file() else b""
     lines = content.splitlines(keepends=True)
     whole = [line.endswith(b"\n") and _is_record(line) for line in lines]
     if all(whole):
@@ -130,14 +143,14 @@ def mend(path: Path) -> str | None:
     damaged = whole.index(False)
     if any(whole[damaged:]):
         raise DamagedRecordError(
-            f"{path}: line {damaged + 1} is damaged and whole records follow it; "
-            f"restore the file from a backup, or cut it off before that line and lose what follows"
+            f"{path}: line {damaged + 1} is damaged and intact records follow it; "
+            f"restore the file from a backup, or delete that line and everything after it"
         )
     good = sum(map(len, lines[:damaged]))
     with path.open("r+b") as file:
         file.truncate(good)
         os.fsync(file.fileno())
-    return f"{path}: cut off {len(content) - good} bytes of an unfinished record at the end"
+    return f"{path}: removed {len(content) - good} bytes of an unfinished record at the end"
 
 
 def _is_record(line: bytes) -> bool:

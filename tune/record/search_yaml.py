@@ -1,13 +1,16 @@
-"""The resolved search, written beside its record when it begins and read back by everything that comes later."""
+"""The file `search.yaml`: the search as it was started, every field spelled out, and where its record is."""
 
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tune.record.folder import SearchFolder, write_whole
+from tune.errors import UserError
+from tune.files import write_whole
+from tune.record.folder import SearchFolder
 from tune.record.journal import DamagedRecordError
 from tune.spec.dotted import flatten
 from tune.spec.errors import Problem, SpecError
@@ -16,15 +19,17 @@ from tune.spec.load import load_search
 from tune.spec.search import SearchSpec
 
 FREE = ("search.trials", "search.concurrent", "search.time_budget", "search.resources")
-"""What may differ when a search is resumed; everything else would make another search of it."""
+"""What may change when a search is continued; with any other change it would be another search."""
 
 
-def write_search(folder: SearchFolder, spec: SearchSpec, made_with: Mapping[str, Any]) -> None:
-    """Write `search.yaml`: every field, and what the search was made with (versions, hashes; no secrets)."""
-    write_whole(folder.spec, dump_yaml({**spec.to_tree(), "made_with": dict(made_with)}).encode())
+def write_spec(folder: SearchFolder, spec: SearchSpec, made_with: Mapping[str, Any]) -> None:
+    """Write every field, what the search is made with (versions, hashes; no secrets), and where its record is to be."""
+    study = {"url": folder.study, "name": folder.name, "identity": uuid.uuid4().hex}
+    made = {**made_with, **({"study": study} if folder.study else {})}
+    write_whole(folder.spec, dump_yaml({**spec.to_tree(), "made_with": made}).encode())
 
 
-def read_search(folder: SearchFolder, root: Path | None = None, *, with_data: bool = False) -> SearchSpec:
+def read_spec(folder: SearchFolder, root: Path | None = None, *, with_data: bool = False) -> SearchSpec:
     """The search of a folder, under the folder's name; by default without looking at its images.
 
     Raises:
@@ -37,7 +42,7 @@ def read_search(folder: SearchFolder, root: Path | None = None, *, with_data: bo
 
 
 def check_described(folder: SearchFolder) -> None:
-    """Refuse to go on with a search whose description is gone.
+    """Refuse a search without its description.
 
     Raises:
         DamagedRecordError: `search.yaml` is missing.
@@ -51,33 +56,55 @@ def made_with(folder: SearchFolder) -> dict[str, Any]:
     return dict(read_tree(folder.spec).get("made_with") or {})
 
 
+def study_of(folder: SearchFolder) -> Mapping[str, Any] | None:
+    """The study with the record: `url`, `name` and `identity`; None for the journal.
+
+    Raises:
+        UserError: `--study` says otherwise.
+    """
+    noted = made_with(folder).get("study") if folder.spec.is_file() else None
+    if noted is None:
+        if folder.study is not None and folder.exists:
+            raise UserError(f"{folder.path}: its record is the file {folder.journal.name}; leave out --study")
+        return None
+    if folder.study is None:
+        # Not opened unasked: whoever can write the file could have the password sent to a server of their own.
+        raise UserError(f"{folder.path}: its record is in a database; use --study {noted['url']}")
+    return dict(noted)
+
+
+def with_study_if_used(folder: SearchFolder, study: str | None) -> SearchFolder:
+    """Another search than the one that `--study` was given for: its record is there if it is in a database at all."""
+    return dataclasses.replace(folder, study=study if made_with(folder).get("study") else None)
+
+
 def refuse_changes(
     what: str,
     before: Mapping[str, Any],
     now: Mapping[str, Any],
     file: str,
     free: tuple[str, ...] = (),
-    legal: Mapping[str, str] | None = None,
+    hints: Mapping[str, str] | None = None,
 ) -> None:
-    """Refuse to go on with a search or a run under another description.
+    """Refuse to continue a search or a run under another description.
 
     Args:
         what: search or run, for the message.
-        before: Its tree when it was begun.
+        before: Its tree when it was started.
         now: The tree asked for.
         file: Where the first is written.
-        free: Dotted names, or beginnings of them, that may differ.
-        legal: What is legal for a dotted name, where that is not just `the latter`: its value at the beginning.
+        free: Dotted names, or beginnings of them, that may change.
+        hints: What to do about a field, by dotted name, where that is not just to use its value at the start.
 
     Raises:
         SpecError: names every field that differs, with both values.
     """
-    old, new, words = flatten(before), flatten(now), legal or {}
+    old, new = flatten(before), flatten(now)
     problems = [
         Problem(
             field,
-            f"{new.get(field)!r}, but the {what} was begun with {old.get(field)!r}; "
-            f"legal: {words.get(field, 'the latter')}",
+            f"cannot be changed on an existing {what}: it was started with {old.get(field)!r} (got {new.get(field)!r})"
+            + "".join(f"; {hint}" for hint in [(hints or {}).get(field)] if hint),
             file,
         )
         for field in {**old, **new}

@@ -1,7 +1,7 @@
 """The record of a search: an Optuna study in durable storage, and the only truth about the search.
 
-A trial enters as one line, WAITING, with its whole configuration, so that a kill cannot leave half of one. Each epoch
-adds its metrics; the end adds the outcome, then Optuna's final state. Every write may be repeated after a kill.
+A trial is added in one write, WAITING, with its whole configuration, so that a kill cannot leave half of one. Each
+epoch adds its metrics; the end adds the outcome, then Optuna's final state. Every write may be repeated after a kill.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config, Space
 from tune.record.distributions import CONSTRAINT_PREFIX, params
-from tune.record.journal import DamagedRecordError, Journal, mend
+from tune.record.journal import DamagedRecordError, Journal
 from tune.record.status import Status
 from tune.spec.metric import Objective
 from tune.training import EpochMetrics
 
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 _EPOCH = "epoch:"
+_NO_TRIALS = "it was lost, or nothing was recorded yet; restore it from a backup, or start the search with --resume"
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What the record holds of one trial."""
+    """What the record says about one trial."""
 
     number: int
     config: Config
@@ -71,11 +72,11 @@ class Record:
         self.objective = objective
         self._ids: dict[int, int] = {}
         self.guard: Callable[[], None] = lambda: None
-        """Asked before each write; raises where the search has become another driver's."""
+        """Called before each write; raises where another process has taken the search over."""
 
     @classmethod
     def create(cls, journal: Path, name: str, objective: Objective, **options: Any) -> Record:
-        """Begin the record of a new search in a journal file."""
+        """Start the record of a new search in a journal file."""
         file = Journal(journal, **options)
         storage = JournalStorage(file)
         storage.create_new_study([direction(objective)], name)
@@ -83,25 +84,22 @@ class Record:
 
     @classmethod
     def open(cls, journal: Path, name: str, objective: Objective, **options: Any) -> Record:
-        """Open the record of a search that exists.
+        """Open the record of an existing search.
 
         Raises:
-            DamagedRecordError: the journal is missing, holds no study, or cannot be read.
+            DamagedRecordError: the journal is missing, empty, or cannot be read.
         """
         if not journal.is_file():
-            raise DamagedRecordError(f"{journal} is missing: it holds the search; restore it from a backup")
+            raise DamagedRecordError(f"{journal} is missing: {_NO_TRIALS}")
         try:
             file = Journal(journal, **options)
             storage = JournalStorage(file)
             names = [study.study_name for study in storage.get_all_studies()]
-        except (ValueError, KeyError, AssertionError) as error:
-            raise DamagedRecordError(
-                f"{journal} cannot be read ({error}); resume the search to have it mended"
-            ) from None
-        if name not in names:
-            name = names[0] if len(names) == 1 else ""  # the folder was renamed or copied
-        if not name:
-            raise DamagedRecordError(f"{journal} holds no study; restore it from a backup")
+        except (ValueError, LookupError, TypeError, AssertionError) as error:
+            raise DamagedRecordError(f"{journal} is damaged ({error}); use --resume to repair it") from None
+        if not names:
+            raise DamagedRecordError(f"{journal} is empty: {_NO_TRIALS}")
+        name = name if name in names else names[0]  # the folder was renamed or copied
         return cls(storage, name, objective, file.together)
 
     @property
@@ -115,7 +113,7 @@ class Record:
         return self._storage
 
     def close(self) -> None:
-        """Give back what the storage holds: a database's connection."""
+        """Close a database's connection."""
         if close := getattr(self._storage, "close", None):
             close()
 
@@ -146,7 +144,7 @@ class Record:
         self._writable.set_study_user_attr(self._study, key, value)
 
     def exchange(self, key: str, old: Any, new: Any) -> bool:
-        """Replace a note if it is still `old` (None: not there); whether it was. Asks no guard."""
+        """Replace a note if it is still `old` (None: missing); whether it was. Does not call the guard."""
         if exchange := getattr(self._storage, "exchange", None):
             return bool(exchange(self._study, key, old, new))
         if self.facts.get(key) != old:
@@ -169,7 +167,7 @@ class Record:
         return number
 
     def start(self, number: int) -> None:
-        """The trial runs."""
+        """The trial is running."""
         self._writable.set_trial_state_values(self._id(number), TrialState.RUNNING)
 
     def requeue(self, number: int) -> None:
@@ -185,7 +183,7 @@ class Record:
         identity = self._id(number)
         value = metrics.values.get(self.metric, math.nan)
         with self._together():
-            # The value first: a kill between the two leaves no epoch, and it is entered again with both.
+            # The value first: a kill between the two leaves no epoch, and both are written again.
             self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
             self._writable.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
 
@@ -211,16 +209,16 @@ class Record:
             self._writable.set_trial_state_values(identity, state, values)
 
     def recover(self) -> list[int]:
-        """After a driver died: finish what it began to end, put its running trials back to WAITING; returns those."""
-        resting = []
+        """After a process died: end what it was ending, put its running trials back to WAITING; returns those."""
+        requeued = []
         for trial in self._storage.get_all_trials(self._study, deepcopy=False):
             if trial.state is TrialState.RUNNING:
                 if outcome := trial.user_attrs.get("outcome"):
                     self.end(trial.number, Status(outcome["status"]), outcome["reason"])
                 else:
                     self.requeue(trial.number)
-                    resting.append(trial.number)
-        return resting
+                    requeued.append(trial.number)
+        return requeued
 
     def _id(self, number: int) -> int:
         if number not in self._ids:
@@ -268,9 +266,3 @@ def quiet_optuna() -> Iterator[None]:
         yield
     finally:
         optuna.logging.set_verbosity(before)
-
-
-def repair(journal: Path, say: Callable[[str], None]) -> None:
-    """Mend a journal before a driver opens it, and say what was mended."""
-    if journal.is_file() and (mended := mend(journal)):
-        say(mended)

@@ -1,4 +1,4 @@
-"""The trials and the epochs of a search as dataframes and parquet files, made from the record and rebuilt at will."""
+"""The trials and the epochs of a search as dataframes and parquet files, made from the record at any time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from tune.record.folder import SearchFolder, write_whole
+from tune.errors import UserError
+from tune.files import write_whole
+from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord
+from tune.spec.errors import nearest
 from tune.spec.metric import METRICS, Objective
 
 COMMON = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")  # metrics in every table, known or not
@@ -69,7 +72,12 @@ def ranked(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """The trials by a column, best first: a metric by its goal, efficiency from the top, any other from the bottom.
 
     Ties are in the order of the numbers; trials without a value come last.
+
+    Raises:
+        UserError: there is no such column.
     """
+    if column not in table.columns:
+        raise UserError(f"--sort: there is no column {column!r}; {nearest(column, table.columns)}")
     largest = METRICS[column].goal == "max" if column in METRICS else column in LARGEST_FIRST
     return table.sort_values([column, "trial"], ascending=[not largest, True], na_position="last", kind="stable")
 
@@ -85,6 +93,14 @@ def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record
     trials = record.trials()
     table = trials_table(trials, fields, record.objective, folder)
     write_tables(folder, table, epochs_table(trials))
+
+
+def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """A dataframe as rows of plain values; what is unknown is None."""
+    plain = table.astype(object)
+    return [
+        {str(key): value for key, value in row.items()} for row in plain.where(table.notna(), None).to_dict("records")
+    ]
 
 
 def to_parquet(table: pd.DataFrame) -> bytes:

@@ -85,5 +85,5 @@ def continued(plan: RunPlan) -> RunPlan:
 def _epochs_to_go(before: Experiment, now: Experiment) -> tuple[bool, str]:
     """Whether a run may be continued for so many epochs, and how many are legal."""
     if spanning := before.training.spanning:
-        return False, f"the latter, since {' and '.join(spanning)} is laid over all epochs; or --weights in a new run"
-    return now.training.epochs > before.training.epochs, "the latter, or more"
+        return False, f"{' and '.join(spanning)} extends over all epochs; for more, start a new run with --weights"
+    return now.training.epochs > before.training.epochs, "it can only be increased"

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 import data
 from tune.errors import UserError
 from tune.record.folder import RunFolder
-from tune.record.ranking import Ranking
+from tune.record.opening import Search
 from tune.record.same_data import check_same_data, recorded_data
 from tune.record.status import Status
 from tune.record.study import TrialRecord
@@ -60,7 +60,7 @@ def spread(values: list[float]) -> dict[str, float | None]:
     }
 
 
-def chosen(found: Ranking, top: int, trial: int | None) -> list[TrialRecord]:
+def chosen(found: Search, top: int, trial: int | None) -> list[TrialRecord]:
     """The given trial, or the best `top` of those that did not fail or diverge.
 
     Raises:
@@ -79,12 +79,12 @@ def chosen(found: Ranking, top: int, trial: int | None) -> list[TrialRecord]:
     return able[:top]
 
 
-def _may_win(found: Ranking, trial: TrialRecord) -> bool:
+def _may_win(found: Search, trial: TrialRecord) -> bool:
     return not trial.status.bad and trial.status is not Status.FAILED and trial.best(found.objective) is not None
 
 
 def plans(
-    found: Ranking, trial: TrialRecord, seeds: int, *, full: bool, changes: Mapping[str, Any] | None = None
+    found: Search, trial: TrialRecord, seeds: int, *, full: bool, changes: Mapping[str, Any] | None = None
 ) -> Iterator[RunPlan]:
     """The runs that train a trial again, on its experiment's seed, seed + 1, ...
 
@@ -114,7 +114,7 @@ def plans(
         )
 
 
-def _epochs(found: Ranking, trial: TrialRecord, *, full: bool) -> int | None:
+def _epochs(found: Search, trial: TrialRecord, *, full: bool) -> int | None:
     """The number of epochs: the search's own limit or, without validation images, the trial's best epoch."""
     if not full:
         return found.spec.epochs
@@ -136,7 +136,7 @@ def _mark(changes: Mapping[str, Any]) -> str:
     return f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if other else ""
 
 
-def _experiment(found: Ranking, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
+def _experiment(found: Search, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
     try:
         return found.spec.experiment({**trial.config, **changes})
     except ValidationError as error:
@@ -144,7 +144,7 @@ def _experiment(found: Ranking, trial: TrialRecord, changes: dict[str, Any]) -> 
 
 
 def retrain(
-    found: Ranking,
+    found: Search,
     trials: Iterable[TrialRecord],
     seeds: int,
     root: Path,

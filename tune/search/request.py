@@ -1,4 +1,4 @@
-"""What a user asks of `search`, made into a checked search in a folder: begun, resumed or extended."""
+"""The arguments of `search`, checked and resolved: what is to be searched, in which folder, new or resumed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.errors import UserError
-from tune.record.folder import SearchFolder, check_new_name, locate
-from tune.record.search_yaml import FREE, check_described, read_search, refuse_changes
-from tune.record.storage import check_new_study, noted_place
+from tune.record.folder import SearchFolder, candidates, check_new_name
+from tune.record.opening import check_startable
+from tune.record.search_yaml import FREE, check_described
 from tune.record.url import study_url
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
@@ -20,7 +19,7 @@ from tune.spec.search import SearchSpec
 
 @dataclass(frozen=True)
 class Request:
-    """The arguments of `search`. `subject` is a space, or with resume or extend also a search."""
+    """The arguments of `search`. `subject` is a space; with `resume` or `extend` it can also be a search."""
 
     subject: str
     out: Path
@@ -40,54 +39,53 @@ class Request:
         """Whether the search must exist already."""
         return self.resume or self.extend is not None
 
+    @property
+    def settings(self) -> list[str]:
+        """All overrides, those of options included."""
+        options = {"search.trials": self.trials, "search.time_budget": self.time_budget}
+        return [*self.overrides, *(f"{field}={value}" for field, value in options.items() if value is not None)]
+
 
 def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
     """The search and its folder; nothing is written.
 
     Raises:
-        SpecError: the search is impossible, or another than the one it is to resume.
-        UserError: the name exists already, or does not exist.
+        SpecError: the search is impossible, or not the one that is to be resumed.
+        UserError: the name is taken, or there is no such search.
     """
-    overrides = [*request.overrides]
-    if request.trials is not None:
-        overrides.append(f"search.trials={request.trials}")
-    if request.time_budget is not None:
-        overrides.append(f"search.time_budget={request.time_budget}")
     study = study_url(request.study)
-    existing = SearchFolder(locate(request.subject, request.out), study)
-    if request.continues and request.name is None and existing.exists:
-        _only_free(overrides)
-        check_described(existing)
-        noted_place(existing)
-        spec = load_search(str(existing.spec), overrides, request.root)
-        return dataclasses.replace(spec, name=existing.name), existing
-    spec = load_search(request.subject, overrides, request.root)
+    if request.continues and request.name is None:
+        for path in candidates(request.subject, request.out):
+            if (folder := SearchFolder(path, study)).exists:
+                return _existing(folder, request), folder
+    spec = load_search(request.subject, request.settings, request.root)
     name = request.name or spec.name
     check_new_name(name)
     spec, folder = pinned(dataclasses.replace(spec, name=name)), SearchFolder(request.out / name, study)
-    if request.continues:
-        if not folder.exists:
-            raise UserError(f"there is no search {name!r} below {request.out} to go on with; begin it without --resume")
-        refuse_changes("search", read_search(folder).to_tree(), spec.to_tree(), str(folder.spec), FREE)
-        noted_place(folder)
-    elif folder.exists or any(not path.name.startswith(".") for path in folder.path.glob("*")):
-        raise UserError(f"{folder.path} exists already; legal: --resume, --extend N, or another --name")
-    else:
-        check_new_study(folder)
+    check_startable(folder, spec, resume=request.continues)
     return spec, folder
 
 
+def _existing(folder: SearchFolder, request: Request) -> SearchSpec:
+    """The search of a folder, with what may change about it."""
+    _refuse_fixed(request.settings)
+    check_described(folder)
+    spec = dataclasses.replace(load_search(str(folder.spec), request.settings, request.root), name=folder.name)
+    check_startable(folder, spec, resume=True)
+    return spec
+
+
 def pinned(spec: SearchSpec) -> SearchSpec:
-    """The search with the CPU threads of a trial spelled out: sums, and so results, differ with them."""
+    """The search with the CPU threads of a trial spelled out: sums, and so results, depend on them."""
     if "training.threads" in spec.space.domains or spec.sample.training.threads is not None:
         return spec
     threads = max(1, int(spec.search.resources.cpu))
     return dataclasses.replace(spec, base=with_values(spec.base, {"training.threads": threads}))
 
 
-def _only_free(overrides: Sequence[str]) -> None:
-    values, problems = parse_overrides(overrides)
-    message = f"rules a search that exists; legal: to override only {', '.join(FREE)}"
+def _refuse_fixed(settings: Sequence[str]) -> None:
+    values, problems = parse_overrides(settings)
+    message = f"cannot be changed on an existing search; only {', '.join(FREE)} can"
     problems += [Problem(name, message, "search.yaml") for name in values if not name.startswith(FREE)]
     if problems:
         raise SpecError(problems)

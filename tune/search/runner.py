@@ -1,22 +1,19 @@
-"""Run a search: begin or go on with its record, let Ray execute, end in order whatever happens."""
+"""Run a search: start it or resume it, let Ray run its trials, stop cleanly whatever happens."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
-from contextlib import closing
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import torch
 
 from tune.errors import UserError, WorkError
-from tune.record.folder import SearchFolder, locate_search, write_whole
-from tune.record.lease import leading, refuse_driven
-from tune.record.lock import driving
-from tune.record.search_yaml import made_with, read_search, write_search
-from tune.record.storage import begin_record, has_record, lying_in, open_record, place_of
-from tune.record.study import Record, quiet_optuna, repair
+from tune.files import write_whole
+from tune.record.folder import locate_search
+from tune.record.opening import OpenSearch, Search, drive_search, read_search
+from tune.record.search_yaml import made_with, with_study_if_used
+from tune.record.study import quiet_optuna
 from tune.record.url import study_url
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
@@ -45,23 +42,24 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     spec, folder = resolve(request)
     other = _other_search(spec, request)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)
+
+    def begin() -> dict[str, str]:
+        return {"split": splits.split_hash, **versions()}
+
     with connected(request.address), quiet_optuna():
         resources = trial_resources(spec.search.resources)
         observer.say(_resources_line(spec, resources))
-        folder.path.mkdir(parents=True, exist_ok=True)
-        with driving(folder):
-            record = _open(spec, folder, splits.split_hash, observer.say)
-            with closing(record), leading(folder, record) as lease:
-                if other is not None:
-                    learned = warm_start(spec, other, made_with(folder), record)
-                    observer.say(str(learned))
-                    record.note(WARM, [*record.facts.get(WARM, []), *learned.rows])
-                driver = _driver(spec, folder, record, request, observer)
-                lease.lost = driver.stop
-                return _drive(driver, resources, request, worker)
+        with drive_search(folder, spec, begin, observer.say, resume=request.continues) as search:
+            if other is not None:
+                learned = warm_start(spec, other, made_with(folder), search.record)
+                observer.say(str(learned))
+                search.record.note(WARM, [*search.record.facts.get(WARM, []), *learned.rows])
+            driver = _driver(search, request, observer)
+            search.lease.on_lost = driver.stop
+            return _drive(driver, resources, request, worker)
 
 
-def _other_search(spec: SearchSpec, request: Request) -> SearchFolder | None:
+def _other_search(spec: SearchSpec, request: Request) -> Search | None:
     """The search to learn from, if there is one.
 
     Raises:
@@ -69,7 +67,7 @@ def _other_search(spec: SearchSpec, request: Request) -> SearchFolder | None:
     """
     if request.warm_start is None:
         return None
-    other = lying_in(locate_search(request.warm_start, request.out), study_url(request.study))
+    other = read_search(with_study_if_used(locate_search(request.warm_start, request.out), study_url(request.study)))
     check_metric(spec, other)
     return other
 
@@ -87,48 +85,37 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
         path = driver.ledger.folder.path
         driver.stop(f"failed: {type(error).__name__}")
         write_whole(path / "error.log", last_lines(error, 200).encode())
-        message = f"{path}: broken off by an error in Ray or in imagetune ({path / 'error.log'} holds it)"
-        raise WorkError(f"{message}; what was recorded is safe: go on with --resume") from error
+        message = f"{path}: aborted by an error in Ray or imagetune; see {path / 'error.log'}"
+        raise WorkError(f"{message}; use --resume to continue from what was recorded") from error
     finally:
         outcome = finish(driver)
     return outcome
 
 
-def _open(spec: SearchSpec, folder: SearchFolder, split_hash: str, say: Callable[[str], None]) -> Record:
-    """The record, begun where there is none; mended where a kill or a full disk cut it off."""
-    objective = spec.search.objective
-    if not folder.spec.is_file():
-        write_search(folder, spec, {"split": split_hash, **versions(), **place_of(folder)})
-    refuse_driven(folder, objective)
-    repair(folder.journal, say)
-    if not has_record(folder) and not any(folder.path.glob("trial_*")) and not folder.trials_table.is_file():
-        return begin_record(folder, objective, say)
-    return open_record(folder, objective, say)
-
-
-def _driver(spec: SearchSpec, folder: SearchFolder, record: Record, request: Request, observer: Observer) -> Driver:
-    target = _target(spec, folder, record, request)
-    record.note("trials", target)
+def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
+    spec, record, settings = search.spec, search.record, search.spec.search
+    trials = _target(search, request)
+    record.note("trials", trials)
     record.note("state", {"state": "running", "reason": ""})
-    settings, asha = spec.search, None
+    asha = None
     if settings.scheduler.name == "asha":
         asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
     check = Feasibility(spec, request.root)
     proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, check)
-    return Driver(Ledger(spec, folder, record, proposer, asha, trials=target), observer)
+    return Driver(Ledger(spec, search.folder, record, proposer, asha, trials=trials), observer)
 
 
-def _target(spec: SearchSpec, folder: SearchFolder, record: Record, request: Request) -> int:
-    """Trials in all: those recorded, plus the extension; unless another number is asked for than at the beginning."""
-    asked = spec.search.trials
-    recorded = int(record.facts.get("trials", asked))
+def _target(search: OpenSearch, request: Request) -> int:
+    """Trials in all: those recorded, plus the extension; unless another number is asked for than at the start."""
+    asked = search.spec.search.trials
+    recorded = int(search.record.facts.get("trials", asked))
     if request.extend is not None:
         return recorded + request.extend
-    return recorded if asked == read_search(folder).search.trials else asked
+    return recorded if asked == search.started.search.trials else asked
 
 
 def versions() -> dict[str, str]:
-    """What results may depend on beside the experiment."""
+    """What results may depend on besides the experiment."""
     names = ("torch", "torchvision", "numpy", "ray", "optuna")
     return {"python": platform.python_version(), **{name: version(name) for name in names}}
 

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from search_spaces import Config, config_key
-from tune.record.folder import SearchFolder
-from tune.record.search_yaml import made_with, read_search
+from tune.record.opening import Search
+from tune.record.search_yaml import made_with
 from tune.record.status import Status
-from tune.record.storage import open_record
 from tune.record.study import Record, TrialRecord
 from tune.spec.dotted import flatten, get_dotted, with_values, within
 from tune.spec.errors import Problem, SpecError
@@ -59,19 +57,19 @@ class WarmStart:
         return f"warm start: {used}{f'; left out: {reasons}' if reasons else ''}"
 
 
-def check_metric(spec: SearchSpec, other: SearchFolder) -> None:
+def check_metric(spec: SearchSpec, other: Search) -> None:
     """Refuse to learn from a search by another metric.
 
     Raises:
         SpecError: The metrics differ.
     """
-    theirs = read_search(other).search.metric
+    theirs = other.spec.search.metric
     if theirs != spec.search.metric:
-        message = f"{other.name} has search.metric={theirs}, this search {spec.search.metric}"
+        message = f"{other.folder.name} has search.metric={theirs}, this search {spec.search.metric}"
         raise SpecError([Problem("--warm-start", f"{message}; name a search with the same metric")])
 
 
-def warm_start(spec: SearchSpec, other: SearchFolder, made: Mapping[str, Any], record: Record) -> WarmStart:
+def warm_start(spec: SearchSpec, other: Search, made: Mapping[str, Any], record: Record) -> WarmStart:
     """The trials of another search whose values mean the same in this one and that it does not have yet.
 
     Args:
@@ -80,14 +78,12 @@ def warm_start(spec: SearchSpec, other: SearchFolder, made: Mapping[str, Any], r
         made: What this search is made with, as in `made_with` of its `search.yaml`: `data` and `split` are compared.
         record: This search's.
     """
-    theirs = read_search(other)
-    with closing(open_record(other, theirs.search.objective)) as opened:
-        trials = opened.trials()
-    same_data = _same_data(spec, theirs, made, made_with(other))
+    theirs = other.spec
+    same_data = _same_data(spec, theirs, made, made_with(other.folder))
     known = [*record.facts.get(WARM, ()), *({"config": trial.config} for trial in record.trials())]
     had = {config_key(one["config"]) for one in known}
-    found = WarmStart(other.name, len(trials))
-    for trial in trials:
+    found = WarmStart(other.folder.name, len(other.trials))
+    for trial in other.trials:
         config = _fitting(spec, theirs, trial) if same_data else "with other images"
         if isinstance(config, str):
             found.left_out[config] += 1

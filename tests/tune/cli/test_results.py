@@ -10,7 +10,7 @@ import pytest
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import SPACE, search_folder
 from tune.record import Record, Status
-from tune.record.search_yaml import read_search
+from tune.record.search_yaml import read_spec
 
 COLUMNS = [
     "trial", "status", "reason", "best_epoch", "val_loss", "val_accuracy", "train_loss", "train_accuracy", "epochs",
@@ -68,8 +68,8 @@ def test_top_sort_and_csv(imagetune: Command, search: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (["results", "hiden"], 2, "'hiden' is not a search; below checkpoints there are: hidden"),
-        (["results", "hidden", "--sort", "val_los"], 2, "--sort: 'val_los' is no column; did you mean val_loss?"),
+        (["results", "hiden"], 2, "'hiden' is not a search"),
+        (["results", "hidden", "--sort", "val_los"], 2, "--sort: there is no column 'val_los'; did you mean val_loss?"),
         (["results", "hidden", "--top", "0"], 2, "--top"),
         (["retrain", "hidden", "--trial", "9"], 2, "--trial 9: checkpoints/hidden has trials 0 to 4"),
         (["retrain", "hidden", "--trial", "1", "--top", "2"], 2, "--top and --trial"),
@@ -139,8 +139,8 @@ def test_a_winner_that_diverges_is_not_counted(imagetune: Command, tmp_path: Pat
         "{float: [1e-4, 1e-1], log: true}", "{float: [1e-4, 1e38], log: true}"
     )
     folder = search_folder(tmp_path / "checkpoints" / "wild", text)
-    record = Record.open(folder.journal, folder.name, read_search(folder).search.objective)
-    number = record.add(read_search(folder).space, {"model.hidden_dim": 9, "training.optimizer.lr": 1e38}, {})
+    record = Record.open(folder.journal, folder.name, read_spec(folder).search.objective)
+    number = record.add(read_spec(folder).space, {"model.hidden_dim": 9, "training.optimizer.lr": 1e38}, {})
     record.start(number)
     record.end(number, Status.STOPPED, "by hand")
     outcome = imagetune("retrain", "wild", "--trial", str(number), "--seeds", "1", "--json")

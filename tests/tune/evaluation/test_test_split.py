@@ -9,7 +9,7 @@ import pytest
 import data
 from tests.tune.runs.folders import Quiet, search_folder, trained
 from tune.evaluation.evaluate import evaluate
-from tune.record.ranking import read_ranking
+from tune.record.opening import read_search
 from tune.runs.retrain import chosen, retrain
 
 TUNE = Path(__file__).parents[3] / "tune"
@@ -26,7 +26,7 @@ def test_training_and_retraining_never_read_it(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(data, "load_test", refuse, raising=False)
     monkeypatch.setattr("data.sources.load_test", refuse)
     result = trained(tmp_path)
-    found = read_ranking(search_folder(tmp_path / "s"))
+    found = read_search(search_folder(tmp_path / "s"))
     for full in (False, True):
         retrain(found, chosen(found, 1, None), 1, tmp_path, Quiet(), full=full)
     evaluate(result.folder, "validation", tmp_path, print)

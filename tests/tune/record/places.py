@@ -12,11 +12,11 @@ import pytest
 
 from search_spaces import Config
 from tests.tune.search.simulation import LOSS, spec_of
-from tune.record import lease
+from tune.record import exclusive
+from tune.record.exclusive import lease
 from tune.record.folder import SearchFolder
-from tune.record.lease import leading
-from tune.record.search_yaml import write_search
-from tune.record.storage import begin_record, open_record, place_of
+from tune.record.opening import open_record
+from tune.record.search_yaml import write_spec
 from tune.record.study import Record
 from tune.record.url import study_url
 
@@ -96,8 +96,9 @@ class Place:
     def begin(self) -> Record:
         """A new record."""
         self.folder.path.mkdir(exist_ok=True)
-        write_search(self.folder, self.spec, place_of(self.folder))
-        return self.keep(begin_record(self.folder, self.spec.search.objective, self.said.append))
+        if not self.folder.spec.is_file():
+            write_spec(self.folder, self.spec, {})
+        return self.keep(open_record(self.folder, self.spec.search.objective, self.said.append, create=True))
 
     def open(self) -> Record:
         """The record again, as another process would open it."""
@@ -128,9 +129,9 @@ def main(path: str, study: str) -> None:
 
     folder = SearchFolder(Path(path), study or None)
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(lease, "on_network", lambda folder: True)  # a journal is held by a lease, too
+    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)  # a journal is held by a lease, too
     record = open_record(folder, LOSS)
-    with leading(folder, record):
+    with lease(folder, record):
         print("holds it", flush=True)
         time.sleep(600)
 

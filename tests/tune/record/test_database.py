@@ -20,11 +20,10 @@ from tests.tune.search.test_driver import ends_at
 from tests.tune.search.test_survival import ENDS, tables
 from tune.errors import WorkError
 from tune.record import disk
-from tune.record.connection import AwayError
-from tune.record.database import DatabaseAwayError
+from tune.record.database import AwayError, Database, DatabaseAwayError, _waiting
 from tune.record.folder import SearchFolder
+from tune.record.opening import open_record
 from tune.record.status import Status
-from tune.record.storage import open_record
 from tune.record.study import Record
 from tune.search.attempt import Report
 
@@ -156,6 +155,7 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
     database: Place, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     original = getattr(RDBStorage, call)
+    owner = RDBStorage if call in ("create_new_trial", "set_trial_state_values") else Database
     lost = list[str]()
 
     def losing(self: Any, *words: Any, **options: Any) -> Any:
@@ -167,7 +167,7 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
 
     record = database.begin()
     monkeypatch.setattr(disk, "PAUSE", 0.01)
-    monkeypatch.setattr(RDBStorage, call, losing)
+    monkeypatch.setattr(owner, call, losing if owner is RDBStorage else _waiting(losing))
     assert record.add(database.spec.space, CONFIG, {}) == 0
     record.start(0)
     record.epoch(0, metrics(1, 2.0))
@@ -175,7 +175,7 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(
     assert lost == [call]
     (trial,) = database.open().trials()
     assert (trial.status, len(trial.epochs)) == (Status.COMPLETED, 1)
-    assert ["is away: paused" in line for line in database.said] == [True, False]
+    assert ["waiting up to" in line for line in database.said] == [True, False]
 
 
 def crash_at(server: Server, moment: int, away: float | None) -> Any:
@@ -203,8 +203,8 @@ def test_a_server_that_restarts_is_waited_for(
     for ours, theirs in zip(tables(found), tables(simulated(place, "quiet", None)), strict=True):
         pd.testing.assert_frame_equal(ours, theirs)
     paused, back = found.said
-    assert "is away: paused for up to 600 s" in paused
-    assert "is back: the search goes on" in back
+    assert "does not answer; waiting up to 600 s" in paused
+    assert "answers again" in back
     place.close()
 
 
@@ -218,10 +218,10 @@ def test_a_server_that_stays_away_ends_the_search_in_order(
     place.keep(found.record)
     try:
         # While live trials are put back to wait: not waited for again.
-        with pytest.raises(DatabaseAwayError, match=r"the database \S+ is away \("):
+        with pytest.raises(DatabaseAwayError, match=r"the database \S+ does not answer \("):
             found.run(1, checkpoints)
-        assert re.fullmatch(r"failed: the database \S+ stayed away for 1 s \(.*\)", found.driver.halt)
-        with pytest.raises(WorkError, match=r"the database 127\.0\.0\.1:\d+/tests\d+ cannot be reached: "):
+        assert re.fullmatch(r"failed: the database \S+ did not answer for 1 s \(.*\)", found.driver.halt)
+        with pytest.raises(WorkError, match=r"cannot connect to the database 127\.0\.0\.1:\d+/tests\d+: "):
             open_record(SearchFolder(tmp_path / "s", place.study), LOSS)
     finally:
         postgresql.start()

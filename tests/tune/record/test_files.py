@@ -14,16 +14,16 @@ import pytest
 from tune.errors import UserError
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
 from tune.record.disk import FullDiskError, is_full, retry_while_disk_full
-from tune.record.folder import check_new_name, write_whole
+from tune.record.exclusive import folder_is_locked, lock_folder
+from tune.record.folder import candidates, check_new_name, write_whole
 from tune.record.journal import Journal
-from tune.record.lock import driving, is_driven
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from tune.record import SearchFolder
-from tune.record.lock import driving
-with driving(SearchFolder(Path(sys.argv[1]))):
+from tune.record.exclusive import lock_folder
+with lock_folder(SearchFolder(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -45,15 +45,40 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.
     assert [entry.name for entry in path.parent.iterdir()] == ["file.bin"]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "/abs", "../up"])
-def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
-    with pytest.raises(UserError, match="is not a name for a folder; legal: no slashes, no leading dot"):
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            " ",
+            ".",
+            "..",
+            ".hidden",
+            "a/b",
+            "/abs",
+            "../up",
+            "-x",
+            "ends ",
+            " begins",
+            "two\nlines",
+            "tab\t",
+            "\x1b[1m",
+        ),
+        *("caf\udce9", "line\u2028separator", "x" * 256, "\u00fc" * 128),
+    ],
+)
+def test_names_that_cannot_be_one_folders_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match="cannot be used as a name") as refused:
         check_new_name(name)
+    assert str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["digits", "a b", "ünï", "00012-seed0", "x" * 100])
-def test_names_of_one_folder_are_legal(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["digits", "a b", "\u00fcn\u00ef", "00012-seed0", "x" * 255, "\u732b", "a\u0301", "run #3", "x: y", "\\a"]
+)
+def test_names_of_one_folder_can_be_used(name: str, tmp_path: Path) -> None:
     check_new_name(name)
+    (tmp_path / name).mkdir()
 
 
 def test_what_does_not_exist_is_said_with_what_does(tmp_path: Path) -> None:
@@ -63,31 +88,31 @@ def test_what_does_not_exist_is_said_with_what_does(tmp_path: Path) -> None:
     assert locate_search("digits", tmp_path) == SearchFolder(tmp_path / "digits")
     assert locate_search(str(tmp_path / "digits"), Path("elsewhere")).exists
     assert locate_run("digits/winners/00001-seed0", tmp_path) == RunFolder(tmp_path / "digits/winners/00001-seed0")
-    with pytest.raises(UserError, match=r"'digitz' is not a search; below .* there are: digits"):
+    with pytest.raises(UserError, match=r"'digitz' is not a search.*; below .* there are: digits"):
         locate_search("digitz", tmp_path)
-    with pytest.raises(UserError, match=r"'digits' is not a run; below .* there are: digits/winners/00001-seed0"):
+    with pytest.raises(UserError, match=r"'digits' is not a run.*; below .* there are: digits/winners/00001-seed0"):
         locate_run("digits", tmp_path)
 
 
 def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_died(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path)
-    assert not is_driven(folder)
+    assert not folder_is_locked(folder)
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     with holder, holder.stdout:
         assert holder.stdout.readline() == "held\n"
-        assert is_driven(folder)
+        assert folder_is_locked(folder)
         with (
-            pytest.raises(UserError, match=rf'driven by another search that lives \(.*"pid": {holder.pid}'),
-            driving(folder),
+            pytest.raises(UserError, match=rf"already being run by another process \(host .*, pid {holder.pid}\)"),
+            lock_folder(folder),
         ):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)
-    assert not is_driven(folder)
-    with driving(folder):
-        assert is_driven(folder)
-    assert not is_driven(folder)
+    assert not folder_is_locked(folder)
+    with lock_folder(folder):
+        assert folder_is_locked(folder)
+    assert not folder_is_locked(folder)
 
 
 def test_the_journals_lock_is_not_inherited_by_the_living(tmp_path: Path) -> None:
@@ -130,7 +155,7 @@ def test_an_append_that_fails_half_way_leaves_the_journal_as_it_was(
     monkeypatch.undo()
     assert (tmp_path / "study.journal").read_bytes() == before + b'{"op_code":2,"worker_id":"a"}\n'
     assert len(said) == 1
-    assert "is full: paused for up to 600 s" in said[0]
+    assert "the disk is full" in said[0]
 
 
 def test_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +167,7 @@ def test_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tries += 1
         raise OSError(errno.EDQUOT, "disk quota exceeded")
 
-    with pytest.raises(FullDiskError, match=r"the disk stayed full for 0 s; free some space and resume"):
+    with pytest.raises(FullDiskError, match=r"the disk stayed full for 0 s"):
         retry_while_disk_full(full, tmp_path, patience=0.05)
     assert tries > 2
 
@@ -155,3 +180,36 @@ def test_a_full_disk_is_told_from_other_errors() -> None:
     assert is_full(outer)
     assert not is_full(OSError(errno.EACCES, "permission denied"))
     assert not is_full(None)
+
+
+class TestNames:
+    """A name means the folder below --out; a path means itself."""
+
+    @pytest.fixture
+    def out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.chdir(tmp_path)
+        for place in ("out/mx", "elsewhere", "sub/mx"):
+            (tmp_path / place).mkdir(parents=True)
+            (tmp_path / place / "search.yaml").touch()
+            (tmp_path / place / "experiment.yaml").touch()
+        return Path("out")
+
+    @pytest.mark.parametrize("shadow", ["folder", "search"])
+    def test_a_name_is_the_one_below_out_also_beside_a_folder_of_that_name(self, out: Path, shadow: str) -> None:
+        Path("mx").mkdir()
+        if shadow == "search":
+            Path("mx/search.yaml").touch()
+            Path("mx/experiment.yaml").touch()
+        assert locate_search("mx", out).path == locate_run("mx", out).path == Path("out/mx")
+        assert candidates("mx", out)[0] == Path("out/mx")
+
+    def test_a_path_is_itself(self, out: Path, tmp_path: Path) -> None:
+        Path("mx").mkdir()
+        Path("mx/search.yaml").touch()
+        for path in ("./mx", "out/mx", "sub/mx", str(tmp_path / "sub/mx")):
+            assert locate_search(path, out).path == Path(path)
+        assert locate_search("elsewhere", out).path == Path("elsewhere")  # a bare name that is only here
+
+    def test_both_places_are_named_where_there_is_none(self, out: Path) -> None:
+        with pytest.raises(UserError, match="out/nothing or nothing; below out there are: mx"):
+            locate_search("nothing", out)

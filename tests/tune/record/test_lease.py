@@ -10,11 +10,19 @@ import pytest
 
 from tests.tune.record.places import CONFIG, Place, Server
 from tune.errors import UserError
-from tune.record import lease
-from tune.record import process_identity as holder
+from tune.record import exclusive
 from tune.record.advisory import AdvisoryLock
-from tune.record.lease import Heartbeat, Unshared, is_driven, leading, on_network
-from tune.record.process_identity import DRIVER, LostSearchError, lives, myself
+from tune.record.exclusive import (
+    DRIVER,
+    Heartbeat,
+    Lease,
+    LostSearchError,
+    is_alive,
+    is_driven,
+    lease,
+    on_network,
+    this_process,
+)
 from tune.record.search_status import search_status
 
 
@@ -27,20 +35,20 @@ def elsewhere(until: float) -> dict[str, Any]:
 def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_killed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease, "on_network", lambda folder: True)
+    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)
     record = place.begin()
     record.note("state", {"state": "running", "reason": ""})
     process = place.holder()
     try:
         assert is_driven(place.folder, record)
         assert search_status(place.folder).status == "running"
-        with pytest.raises(UserError, match=rf"driven by another search that lives \(host .*, pid {process.pid}\)"):
-            leading(place.folder, place.open()).__enter__()
+        with pytest.raises(UserError, match=rf"already being run by another process \(host .*, pid {process.pid}\)"):
+            lease(place.folder, place.open()).__enter__()
     finally:
         process.kill()
         process.communicate()
     start = time.monotonic()
-    with leading(place.folder, place.open()):
+    with lease(place.folder, place.open()):
         assert time.monotonic() - start < 3
         assert search_status(place.folder).status == "running"
     assert search_status(place.folder).status == "interrupted"
@@ -48,17 +56,17 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_k
 
 def test_two_drivers_in_turn(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, each writes; while one leads, the other may not."""
-    monkeypatch.setattr(lease, "on_network", lambda folder: True)
+    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)
     place.begin()
     for turn in range(2):
         record = place.open()
-        with leading(place.folder, record) as held:
+        with lease(place.folder, record) as held:
             held.check()
             record.add(place.spec.space, {**CONFIG, "training.optimizer.lr": 0.01 + turn / 1000}, {})
             other = place.open()
             assert is_driven(place.folder, other)
-            with pytest.raises(UserError, match="is driven by another search that lives"):
-                leading(place.folder, other).__enter__()
+            with pytest.raises(UserError, match="is already being run by another process"):
+                lease(place.folder, other).__enter__()
             record.start(turn)
         assert not is_driven(place.folder, place.open())
     assert len(place.open().trials()) == 2
@@ -66,8 +74,8 @@ def test_two_drivers_in_turn(place: Place, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_which_kind_holds_where(place: Place) -> None:
     record = place.begin()
-    with leading(place.folder, record) as held:
-        kinds = {None: Unshared, "sqlite": Heartbeat, "postgresql+psycopg": AdvisoryLock}
+    with lease(place.folder, record) as held:
+        kinds = {None: Lease, "sqlite": Heartbeat, "postgresql+psycopg": AdvisoryLock}
         assert type(held) is kinds[place.study.partition(":")[0] if place.study else None]
 
 
@@ -91,7 +99,7 @@ def test_a_cut_connection_takes_its_lock_again(
 ) -> None:
     monkeypatch.setattr("tune.record.disk.PAUSE", 0.01)
     record = in_postgresql.open()
-    with leading(in_postgresql.folder, record):
+    with lease(in_postgresql.folder, record):
         for _ in range(2):
             assert len(postgresql.sql(CUT)) == 1
             record.note("a", 1)
@@ -106,10 +114,10 @@ def test_a_driver_that_was_cut_off_does_not_write_once_another_was_there(
     monkeypatch.setattr("tune.record.disk.PAUSE", 0.01)
     monkeypatch.setattr("tune.record.advisory.DYING", 0.3)
     first, told = in_postgresql.open(), list[str]()
-    with leading(in_postgresql.folder, first) as held:
-        held.lost = told.append
+    with lease(in_postgresql.folder, first) as held:
+        held.on_lost = told.append
         postgresql.sql(CUT)
-        other = leading(in_postgresql.folder, in_postgresql.open())
+        other = lease(in_postgresql.folder, in_postgresql.open())
         other.__enter__()
         if not stays:
             other.__exit__(None, None, None)
@@ -132,13 +140,13 @@ def test_a_driver_that_was_cut_off_does_not_write_once_another_was_there(
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of tenths of a second."""
     for name, seconds in {"LIFE": 0.6, "BEAT": 0.1, "WATCH": 0.3}.items():
-        monkeypatch.setattr(lease, name, seconds)
+        monkeypatch.setattr(exclusive, name, seconds)
 
 
 @pytest.fixture(params=["sqlite", "network"])
 def leased(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A search that a lease holds: in SQLite, and as a journal on a network file system."""
-    monkeypatch.setattr(lease, "on_network", lambda folder: True)
+    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)
     place = Place(tmp_path, f"sqlite:///{tmp_path}/studies.db" if request.param == "sqlite" else None)
     place.begin()
     yield place
@@ -149,12 +157,12 @@ def test_a_lease_of_another_machine_is_respected_until_it_has_run_out(leased: Pl
     record = leased.open()
     record.note(DRIVER, elsewhere(time.time() + 0.5))
     assert is_driven(leased.folder, record)
-    with pytest.raises(UserError, match=r"is driven by another search that lives \(host far, pid 7\)"):
-        leading(leased.folder, record).__enter__()
+    with pytest.raises(UserError, match=r"is already being run by another process \(host far, pid 7\)"):
+        lease(leased.folder, record).__enter__()
     time.sleep(0.6)
     assert not is_driven(leased.folder, record)
-    with leading(leased.folder, record):
-        assert record.facts[DRIVER]["pid"] == myself()["pid"]
+    with lease(leased.folder, record):
+        assert record.facts[DRIVER]["pid"] == this_process()["pid"]
 
 
 def test_a_lease_whose_holder_has_a_late_clock_is_seen_to_be_renewed(
@@ -164,12 +172,12 @@ def test_a_lease_whose_holder_has_a_late_clock_is_seen_to_be_renewed(
     record.note(DRIVER, elsewhere(time.time() - 100))
     monkeypatch.setattr(time, "sleep", lambda _: other.note(DRIVER, elsewhere(time.time() - 90)))
     with pytest.raises(UserError, match=r"host far, pid 7"):
-        leading(leased.folder, record).__enter__()
+        lease(leased.folder, record).__enter__()
 
 
-def test_a_lease_is_renewed_while_its_driver_lives(leased: Place, quick: None) -> None:
+def test_a_lease_is_renewed_while_its_driver_is_alive(leased: Place, quick: None) -> None:
     record, other = leased.open(), leased.open()
-    with leading(leased.folder, record):
+    with lease(leased.folder, record):
         first = other.facts[DRIVER]["until"]
         time.sleep(0.8)
         assert other.facts[DRIVER]["until"] > first + 0.4
@@ -178,12 +186,12 @@ def test_a_lease_is_renewed_while_its_driver_lives(leased: Place, quick: None) -
 
 def test_a_driver_whose_lease_was_taken_writes_no_more(leased: Place, quick: None) -> None:
     record, told = leased.open(), list[str]()
-    with leading(leased.folder, record) as held:
-        held.lost = told.append
+    with lease(leased.folder, record) as held:
+        held.on_lost = told.append
         leased.open().note(DRIVER, elsewhere(time.time() + 60))
         time.sleep(0.4)
         assert told == ["failed: the search was taken over by host far, pid 7"]
-        with pytest.raises(LostSearchError, match="host far, pid 7; this driver writes no more"):
+        with pytest.raises(LostSearchError, match="host far, pid 7; nothing more is written here"):
             record.note("a", 1)
     assert leased.open().facts[DRIVER]["host"] == "far"
 
@@ -192,9 +200,9 @@ def test_a_lease_that_ran_out_unrenewed_is_looked_at_before_a_write(
     leased: Place, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a laptop's sleep: the thread has not yet run when the driver wants to write."""
-    monkeypatch.setattr(lease, "BEAT", 60.0)
+    monkeypatch.setattr(exclusive, "BEAT", 60.0)
     record = leased.open()
-    with leading(leased.folder, record):
+    with lease(leased.folder, record):
         time.sleep(0.7)
         record.note("a", 1)
         time.sleep(0.7)
@@ -208,19 +216,19 @@ def test_a_lease_that_ran_out_unrenewed_is_looked_at_before_a_write(
 
 
 def test_a_holder_here_lives_as_long_as_its_process() -> None:
-    mine = {**myself(), "until": 1.0}  # its time does not matter here
-    assert lives(mine)
-    assert not lives({**mine, "until": 0.0})
-    assert not lives({**mine, "started": "1"})  # the number was given to another process
-    assert not lives({**mine, "pid": 2**22 + 1})
-    assert not lives(None)
+    mine = {**this_process(), "until": 1.0}  # its time does not matter here
+    assert is_alive(mine)
+    assert not is_alive({**mine, "until": 0.0})
+    assert not is_alive({**mine, "started": "1"})  # the number was given to another process
+    assert not is_alive({**mine, "pid": 2**22 + 1})
+    assert not is_alive(None)
 
 
 def test_another_machine_is_judged_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert lives(elsewhere(time.time() + 10))
-    assert not lives(elsewhere(time.time() - 10))
-    monkeypatch.setattr(holder, "_machine", lambda: "")
-    assert lives({**myself(), "until": time.time() + 10})
+    assert is_alive(elsewhere(time.time() + 10))
+    assert not is_alive(elsewhere(time.time() - 10))
+    monkeypatch.setattr(exclusive, "_machine", lambda: "")
+    assert is_alive({**this_process(), "until": time.time() + 10})
 
 
 def test_network_file_systems_are_found_by_their_mounts(tmp_path: Path) -> None:

@@ -47,9 +47,7 @@ def test_a_search_in_postgresql_is_killed_and_resumed(postgresql: Server, tmp_pa
     _assert_as_undisturbed(pd.DataFrame(rows), Simulation(spec, tmp_path / "quiet"))
     without = imagetune("results", "s", "--out", out)
     assert without.exit_code == 2
-    assert without.stderr.splitlines() == [
-        f"the record of {out}/s lies in a database; give --study {url.replace('postgresql', 'postgresql+psycopg')}"
-    ]
+    assert f"--study {url.replace('postgresql', 'postgresql+psycopg')}" in without.stderr
 
 
 def _epochs(server: Server) -> int:

@@ -12,8 +12,8 @@ from tests.tune.search.simulation import LOSS
 from tune.errors import UserError, WorkError
 from tune.record.folder import SearchFolder, locate_search
 from tune.record.journal import DamagedRecordError
-from tune.record.search_yaml import write_search
-from tune.record.storage import begin_record, check_new_study, has_record, lying_in, open_record, place_of
+from tune.record.opening import check_startable, open_record
+from tune.record.search_yaml import with_study_if_used, write_spec
 from tune.record.url import shown, study_url
 
 SECRET = "swordfish"
@@ -31,14 +31,17 @@ def test_urls_are_kept_with_their_driver(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("url", "line"),
     [
-        (f"postgresql://me:{SECRET}@db/tune", r"holds a password.*PGPASSWORD.*--study postgresql://me@db/tune$"),
-        (f"postgresql://me@db/tune?password={SECRET}&a=b", r"holds a password.*--study postgresql://me@db/tune\?a=b$"),
-        (f"postgresql://me:{SECRET}@db:port/tune", "is not the URL of a database; legal: postgresql://"),
-        ("studies.db", "is not the URL of a database"),
-        ("sqlite://", "a database in memory keeps nothing"),
-        ("sqlite:///:memory:", "a database in memory keeps nothing"),
-        ("mysql://me@db/tune", "mysql needs what is not installed; pip install 'MySQLdb'"),
-        ("rubbish://me@db/tune", "no database is called 'rubbish'"),
+        (f"postgresql://me:{SECRET}@db/tune", r"contains a password.*PGPASSWORD.*--study postgresql://me@db/tune$"),
+        (
+            f"postgresql://me@db/tune?password={SECRET}&a=b",
+            r"contains a password.*--study postgresql://me@db/tune\?a=b$",
+        ),
+        (f"postgresql://me:{SECRET}@db:port/tune", "not the URL of a database; use one such as postgresql://"),
+        ("studies.db", "not the URL of a database"),
+        ("sqlite://", "a database in memory is lost"),
+        ("sqlite:///:memory:", "a database in memory is lost"),
+        ("mysql://me@db/tune", "'mysql' is not a supported database"),
+        ("rubbish://me@db/tune", "'rubbish' is not a supported database"),
     ],
 )
 def test_urls_that_are_refused(url: str, line: str) -> None:
@@ -54,7 +57,7 @@ def test_the_password_is_in_the_environment(
 ) -> None:
     monkeypatch.delenv("PGPASSWORD", raising=False)
     place = Place(tmp_path, postgresql.new_database().replace("tester@", "guarded@"))
-    with pytest.raises(WorkError, match=r"the database 127\.0\.0\.1:\d+/tests\d+ cannot be reached: .*password"):
+    with pytest.raises(WorkError, match=r"cannot connect to the database 127\.0\.0\.1:\d+/tests\d+: .*password"):
         place.begin()
     monkeypatch.setenv(variable, "wrong-one")
     with pytest.raises(WorkError, match="password authentication failed") as refused:
@@ -68,34 +71,33 @@ def test_the_password_is_in_the_environment(
 
 def test_without_study_the_url_that_is_needed_is_told(database: Place) -> None:
     database.begin()
-    with pytest.raises(UserError, match=r"lies in a database; give --study (sqlite|postgresql)") as refused:
+    with pytest.raises(UserError, match=r"is in a database; use --study (sqlite|postgresql)") as refused:
         open_record(SearchFolder(database.folder.path), LOSS)
     assert refused.value.exit_code == 2
-    assert lying_in(locate_search("s", database.tmp_path), database.study) == database.folder
+    assert with_study_if_used(locate_search("s", database.tmp_path), database.study) == database.folder
 
 
 def test_a_journal_is_not_looked_for_in_a_database(tmp_path: Path) -> None:
     place = Place(tmp_path, None)
     place.begin()
     there = locate_search("s", tmp_path, f"sqlite:///{tmp_path}/studies.db")
-    with pytest.raises(UserError, match="is the journal in it; leave --study out"):
+    with pytest.raises(UserError, match="leave out --study"):
         open_record(there, LOSS)
-    assert lying_in(there, there.study) == place.folder
+    assert with_study_if_used(there, there.study) == place.folder
     assert not (tmp_path / "studies.db").exists()
 
 
 def test_a_name_is_taken_once_in_a_database(database: Place) -> None:
-    check_new_study(database.folder)
+    check_startable(database.folder, database.spec, resume=False)
     database.begin()
     other = SearchFolder(database.tmp_path / "elsewhere" / "s", database.study)
-    with pytest.raises(UserError, match="holds a study 's' already; legal: another --name, or --resume"):
-        check_new_study(other)
+    with pytest.raises(UserError, match="already has a study 's'"):
+        check_startable(other, database.spec, resume=False)
     assert not other.path.exists()
-    write_search(other, database.spec, place_of(other))
-    with pytest.raises(UserError, match="holds a study 's' already"):
-        begin_record(other, LOSS)
-    with pytest.raises(UserError, match="is the record of another search than"):
-        open_record(other, LOSS)
+    write_spec(other, database.spec, {})
+    for create in (True, False):
+        with pytest.raises(UserError, match="already has a study 's', the record of another search"):
+            open_record(other, LOSS, create=create)
 
 
 def test_a_renamed_folder_keeps_its_study(database: Place) -> None:
@@ -106,28 +108,27 @@ def test_a_renamed_folder_keeps_its_study(database: Place) -> None:
 
 
 def test_a_study_that_is_gone_is_told(database: Place, tmp_path: Path) -> None:
-    write_search(database.folder, database.spec, place_of(database.folder))
-    assert not has_record(database.folder)
-    with pytest.raises(DamagedRecordError, match="holds no study 's', which is the record of"):
+    write_spec(database.folder, database.spec, {})
+    with pytest.raises(DamagedRecordError, match="has no study 's', the record of"):
         open_record(database.folder, LOSS)
     assert not (tmp_path / "studies.db").exists()
 
 
-def test_a_beginning_cut_off_by_a_kill_is_begun_again(database: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_start_cut_off_by_a_kill_is_completed(database: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     from tune.record.study import Record
 
     with monkeypatch.context() as patch:
         patch.setattr(Record, "exchange", lambda *words: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             database.begin()
-    assert not has_record(database.folder)
-    record = database.keep(begin_record(database.folder, LOSS))
-    assert has_record(database.folder)
-    assert record.trials() == []
+    with pytest.raises(UserError, match="the record of another search"):
+        open_record(database.folder, LOSS)
+    assert database.begin().trials() == []
+    assert database.open().trials() == []
 
 
-def test_a_host_that_is_not_there_is_one_line() -> None:
-    folder = SearchFolder(Path("nowhere"), study_url("postgresql://me@127.0.0.1:1/tune"))
-    with pytest.raises(WorkError, match=r"^the database 127\.0\.0\.1:1/tune cannot be reached: [^\n]*refused") as told:
-        check_new_study(folder)
+def test_a_host_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    place = Place(tmp_path, "postgresql://me@127.0.0.1:1/tune")
+    with pytest.raises(WorkError, match=r"^cannot connect to the database 127\.0\.0\.1:1/tune: [^\n]*refused") as told:
+        check_startable(place.folder, place.spec, resume=False)
     assert told.value.exit_code == 1

@@ -14,7 +14,7 @@ import data
 from search_spaces import Config
 from tune.record import Record, RunFolder, SearchFolder, Status
 from tune.record.same_data import record_data
-from tune.record.search_yaml import write_search
+from tune.record.search_yaml import write_spec
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
 from tune.spec import load_experiment, load_search
@@ -84,7 +84,7 @@ def search_folder(path: Path, text: str = SPACE, root: Path | None = None) -> Se
     folder = SearchFolder(path)
     spec = load_search(str(written(path.parent / "spaces", text, "space.yaml")))
     identity = data.identify(spec.sample.data.source, root or path)
-    write_search(folder, spec, {"data": record_data(folder.path, identity)})
+    write_spec(folder, spec, {"data": record_data(folder.path, identity)})
     record = Record.create(folder.journal, folder.name, spec.search.objective)
 
     def trial(config: Config, losses: Sequence[float], status: Status | None, reason: str = "") -> None:

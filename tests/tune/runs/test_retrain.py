@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from tests.tune.runs.folders import SPACE, Quiet, search_folder
 from tune.errors import UserError
-from tune.record.ranking import read_ranking
+from tune.record.opening import read_search
 from tune.runs.retrain import chosen, plans, retrain, spread
 from tune.runs.run import Interrupted
 from tune.spec import SpecError
 
 
 def test_the_best_that_neither_failed_nor_diverged(tmp_path: Path) -> None:
-    found = read_ranking(search_folder(tmp_path / "s"))
+    found = read_search(search_folder(tmp_path / "s"))
     assert [trial.number for trial in chosen(found, 2, None)] == [2, 0]
     assert [trial.number for trial in chosen(found, 9, None)] == [2, 0, 1]
     assert [trial.number for trial in chosen(found, 1, 3)] == [3]
 
 
 def test_epochs_and_seeds(tmp_path: Path) -> None:
-    found = read_ranking(search_folder(tmp_path / "s", SPACE.replace("threads: 1", "threads: 2")))
+    found = read_search(search_folder(tmp_path / "s", SPACE.replace("threads: 1", "threads: 2")))
     first, second = plans(found, found.trials[1], 2, full=False)
     assert (first.experiment.seed, second.experiment.seed) == (0, 1)
     assert first.last_epoch == 3  # max_t, though the scheduler stopped the trial after 1
@@ -34,14 +35,14 @@ def test_epochs_and_seeds(tmp_path: Path) -> None:
 
 
 def test_nothing_to_retrain(tmp_path: Path) -> None:
-    found = read_ranking(search_folder(tmp_path / "s"))
-    waiting = found.table[found.table["trial"] == 4]
+    found = read_search(search_folder(tmp_path / "s"))
+    waiting = dataclasses.replace(found.trials[4], number=0)
     with pytest.raises(UserError, match="no trial has a val_loss yet"):
-        chosen(type(found)(found.folder, found.spec, found.trials, waiting), 1, None)
+        chosen(dataclasses.replace(found, trials=(waiting,)), 1, None)
 
 
 def test_an_interrupted_winner_goes_on(tmp_path: Path) -> None:
-    found = read_ranking(search_folder(tmp_path / "s"))
+    found = read_search(search_folder(tmp_path / "s"))
 
     class Impatient(Quiet):
         def say(self, text: str) -> None:
@@ -63,7 +64,7 @@ def test_spread() -> None:
 
 
 def test_changed_fields_make_a_folder_of_their_own(tmp_path: Path) -> None:
-    found = read_ranking(search_folder(tmp_path / "s"))
+    found = read_search(search_folder(tmp_path / "s"))
     (trial,) = chosen(found, 1, None)
     (own,) = plans(found, trial, 1, full=False)
     (longer,) = plans(found, trial, 1, full=False, changes={"training.epochs": 30, "training.batch_size": 16})

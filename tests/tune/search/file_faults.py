@@ -83,7 +83,7 @@ def second_driver(out: Path, quiet: Path) -> Row:
         with begin(out, log=out / "second.log") as second:
             code, said, seconds = ended(second)
         assert code == 2, said
-        assert "is driven by another search that lives" in said, said
+        assert "already being run by another process" in said, said
         assert first.process.poll() is None
         first.kill(signal.SIGKILL)
     finish(out)

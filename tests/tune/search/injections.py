@@ -83,8 +83,7 @@ def _ends(storage: object, trial: int, state: TrialState, values: object = None)
 
 def points() -> dict[str, Patch]:
     """Every point by name."""
-    from tune.record import journal
-    from tune.search import runner
+    from tune.record import journal, opening
     from tune.search import shutdown as ending
     from tune.search.retention import Retention
     from tune.search.samplers import proposer as sampler
@@ -101,8 +100,8 @@ def points() -> dict[str, Patch]:
         "outcome": before(JournalStorage, "set_trial_state_values", _ends),
         "ended": before(Retention, "ended"),
         "dropping": before(Retention, "_drop"),
-        "begin": before(runner, "write_search"),
-        "begun": after(runner, "write_search"),
+        "begin": before(opening, "write_spec"),
+        "begun": after(opening, "write_spec"),
         "settling": before(Record, "recover"),
         "tables": before(ending, "write_all_tables"),
     }

@@ -16,9 +16,10 @@ import torch
 
 from search_spaces import Config
 from tune.record.folder import SearchFolder
-from tune.record.search_yaml import write_search
-from tune.record.storage import begin_record, has_record, open_record, place_of
-from tune.record.study import Record, repair
+from tune.record.journal import repair
+from tune.record.opening import open_record
+from tune.record.search_yaml import write_spec
+from tune.record.study import Record
 from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import Ledger
@@ -111,14 +112,9 @@ class Simulation:
         self.said: list[str] = []
         observer = Listening(self.said)
         settings = spec.search
-        repair(self.folder.journal, self.said.append)
-        begun = self.folder.journal.is_file() and self.folder.journal.stat().st_size > 0
-        if study is not None:
-            self.record = self._in_database(spec)
-        elif begun:
-            self.record = Record.open(self.folder.journal, "test", settings.objective)
-        else:
-            self.record = Record.create(self.folder.journal, "test", settings.objective)
+        if (repaired := repair(self.folder.journal)) is not None:
+            self.said.append(repaired)
+        self.record = self._opened(spec)
         asha = None
         if settings.scheduler.name == "asha":
             asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
@@ -127,12 +123,11 @@ class Simulation:
         self.ledger = Ledger(spec, self.folder, self.record, proposer, asha, trials=trials or settings.trials)
         self.driver = Driver(self.ledger, observer)
 
-    def _in_database(self, spec: SearchSpec) -> Record:
-        if not self.folder.spec.is_file():
-            write_search(self.folder, spec, place_of(self.folder))
-        if has_record(self.folder):
-            return open_record(self.folder, spec.search.objective, self.said.append)
-        return begin_record(self.folder, spec.search.objective, self.said.append)
+    def _opened(self, spec: SearchSpec) -> Record:
+        if self.folder.study is not None and not self.folder.spec.is_file():
+            write_spec(self.folder, spec, {})
+        say = None if self.folder.study is None else self.said.append
+        return open_record(self.folder, spec.search.objective, say, create=True)
 
     def run(self, workers: int = 1, checkpoints: dict[int, int] | None = None) -> None:
         """Let workers take turns until the driver is done. `checkpoints`: trial -> epochs, which outlive a kill."""

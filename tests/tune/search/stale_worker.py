@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tune.record.folder import SearchFolder
-from tune.record.search_yaml import read_search
+from tune.record.search_yaml import read_spec
 from tune.record.study import Record
 from tune.search.attempt import Assignment, Attempt, Job
 
@@ -19,7 +19,7 @@ from tune.search.attempt import Assignment, Attempt, Job
 def main() -> None:
     """See above."""
     folder, token = SearchFolder(Path(sys.argv[1])), sys.argv[2]
-    spec = read_search(folder)
+    spec = read_spec(folder)
     config = Record.open(folder.journal, folder.name, spec.search.objective).trial(0).config
     job = Job(spec.base, str(folder.path), "", spec.search.metric, spec.epochs, 0.0)
     attempt = Attempt(job, Assignment(0, token, config))

@@ -20,7 +20,7 @@ from tests.tune.search.ray_workers import (
 )
 from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
-from tune.record.lock import driving
+from tune.record.exclusive import lock_folder
 from tune.record.search_status import search_status
 from tune.record.status import Status
 from tune.search.driver import Driver
@@ -178,16 +178,18 @@ def test_resources_that_no_node_has_are_refused_and_nothing_is_written(tmp_path:
 
 def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
     outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    with driving(outcome.folder):
+    with lock_folder(outcome.folder):
         assert search_status(outcome.folder).status == "running"
-        with pytest.raises(UserError, match=r"is driven by another search that lives .*pid"):
+        with pytest.raises(UserError, match=r"already being run by another process .*pid"):
             run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
     run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
 
 
 def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
     run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    with pytest.raises(UserError, match=r"space exists already; legal: --resume, --extend N, or another --name"):
+    with pytest.raises(
+        UserError, match=r"space already exists; use --resume or --extend N to continue it, or another --name"
+    ):
         run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
     with pytest.raises(UserError, match=r"there is no search 'other'.*begin it without --resume"):
         run(tmp_path, TabulatedWorker, name="other", resume=True)
@@ -195,7 +197,7 @@ def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
 
 def test_resuming_with_another_description_is_refused(tmp_path: Path) -> None:
     run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    with pytest.raises(SpecError, match=r"training\.label_smoothing: 0\.1, but the search was begun with 0\.0"):
+    with pytest.raises(SpecError, match=r"training\.label_smoothing: cannot be changed .*0\.0 \(got 0\.1\)"):
         run(
             tmp_path,
             TabulatedWorker,

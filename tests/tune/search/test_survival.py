@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from search_spaces import Config
 from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, spec_of
 from tests.tune.search.test_driver import FIELDS, ends_at
-from tune.record.journal import DamagedRecordError, Journal, mend
+from tune.record.journal import DamagedRecordError, Journal, repair
 from tune.record.status import Status
 from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
@@ -165,9 +165,9 @@ def test_rubbish_at_the_end_is_cut_off(tmp_path: Path, rubbish: bytes) -> None:
     journal = tmp_path / "s" / "study.journal"
     whole = journal.read_bytes()
     journal.write_bytes(whole + rubbish)
-    assert f"cut off {len(rubbish)} bytes" in str(mend(journal))
+    assert f"removed {len(rubbish)} bytes" in str(repair(journal))
     assert journal.read_bytes() == whole
-    assert mend(journal) is None
+    assert repair(journal) is None
 
 
 def test_damage_before_whole_records_is_refused(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_damage_before_whole_records_is_refused(tmp_path: Path) -> None:
     lines[4] = b"rubbish\n"
     journal.write_bytes(b"".join(lines))
     with pytest.raises(DamagedRecordError, match=r"study\.journal: line 5 is damaged and whole records follow it"):
-        mend(journal)
+        repair(journal)
     assert journal.read_bytes() == b"".join(lines)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from search_spaces import Config, config_key
 from tests.tune.search.simulation import SPACE, Simulation, falling, metrics, spec_of
-from tune.record.search_yaml import write_search
+from tune.record.opening import read_search
+from tune.record.search_yaml import write_spec
 from tune.record.status import Status
 from tune.search.attempt import Report
 from tune.search.warm_start import WARM, WarmStart, _same_data, check_metric, records, warm_start
@@ -26,7 +27,7 @@ def finished(folder: Path, text: str = OTHER, *overrides: str, made: Any = MADE,
     folder.mkdir()
     spec = spec_of(folder, text, *overrides)
     simulation = Simulation(spec, folder / "test", curve)
-    write_search(simulation.folder, spec, made)
+    write_spec(simulation.folder, spec, made)
     simulation.run()
     return simulation
 
@@ -36,7 +37,7 @@ def learned(folder: Path, other: Simulation, text: str = SPACE, *overrides: str,
     folder.mkdir(exist_ok=True)
     spec = spec_of(folder, text, *overrides)
     begun = Simulation(spec, folder / "new")
-    found = warm_start(spec, other.folder, made, begun.record)
+    found = warm_start(spec, read_search(other.folder), made, begun.record)
     begun.record.note(WARM, [*begun.record.facts.get(WARM, []), *found.rows])
     assert found.trials == len(found.rows) + found.left_out.total() == len(other.ledger.trials)
     return found
@@ -68,7 +69,7 @@ def test_nothing_is_taken_twice(tmp_path: Path) -> None:
     assert again.rows == []
     assert again.left_out["already known here"] == len(first.rows)
     same = finished(tmp_path / "same", SPACE)
-    found = warm_start(spec_of(tmp_path), same.folder, MADE, same.record)
+    found = warm_start(spec_of(tmp_path), read_search(same.folder), MADE, same.record)
     assert found.left_out == {"already known here": 12}
 
 
@@ -159,7 +160,7 @@ def test_searched_here_and_fixed_there_and_the_other_way_round(tmp_path: Path) -
 def test_another_metric_is_refused(tmp_path: Path) -> None:
     other = finished(tmp_path / "other", SPACE)
     with pytest.raises(SpecError) as caught:
-        check_metric(spec_of(tmp_path, SPACE, "search.metric=val_accuracy"), other.folder)
+        check_metric(spec_of(tmp_path, SPACE, "search.metric=val_accuracy"), read_search(other.folder))
     assert [problem.field for problem in caught.value.problems] == ["--warm-start"]
 
 

@@ -1,0 +1,247 @@
+"""The one door to a search: its specification, folder, record and lock as one value, to read it or to run it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from optuna.exceptions import DuplicatedStudyError
+
+from tune.errors import UserError
+from tune.record.exclusive import Lease, is_driven, lease, lock_folder, refuse_driven_journal
+from tune.record.folder import SearchFolder
+from tune.record.journal import DamagedRecordError, repair
+from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
+from tune.record.search_yaml import FREE, read_spec, refuse_changes, study_of, write_spec
+from tune.record.status import Status
+from tune.record.study import Record, TrialRecord, direction, quiet_optuna
+from tune.record.tables import ranked, trials_table
+from tune.record.url import shown
+from tune.spec.metric import Objective
+from tune.spec.search import SearchSpec
+
+if TYPE_CHECKING:
+    from tune.record.database import Database
+
+Say = Callable[[str], None]
+IDENTITY = "identity"  # the note in a record in a database, equal to that in its search.yaml
+
+
+# -- to read
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search as recorded so far. It is read once; nothing stays open.
+
+    Attributes:
+        folder: Its folder.
+        spec: What is searched, and how.
+        facts: What is noted about the search as a whole.
+        trials: By number.
+        driven: Whether a process is running it.
+    """
+
+    folder: SearchFolder
+    spec: SearchSpec
+    facts: Mapping[str, Any]
+    trials: tuple[TrialRecord, ...]
+    driven: bool
+
+    @property
+    def objective(self) -> Objective:
+        """What the trials are judged by."""
+        return self.spec.search.objective
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """One row per trial, best first."""
+        table = trials_table(self.trials, list(self.spec.space.domains), self.objective, self.folder)
+        return ranked(table, self.objective.metric.name)
+
+
+def read_search(folder: SearchFolder) -> Search:
+    """Read a search, which another process may be running at the same time; nothing is written.
+
+    Raises:
+        SpecError: `search.yaml` is damaged.
+        DamagedRecordError: `search.yaml` or the record is missing, or the record is damaged.
+        UserError: the record is not where `--study` says.
+    """
+    spec = read_spec(folder)
+    with quiet_optuna(), closing(open_record(folder, spec.search.objective)) as record:
+        driven = is_driven(folder, record)
+        facts, trials = record.facts, record.trials()
+    if not driven:  # then nothing runs: what a process that died left running waits to be resumed
+        trials = [
+            dataclasses.replace(trial, status=Status.WAITING) if trial.status is Status.RUNNING else trial
+            for trial in trials
+        ]
+    return Search(folder, spec, facts, tuple(trials), driven)
+
+
+# -- to run
+
+
+@dataclass(frozen=True)
+class OpenSearch:
+    """A search that this process alone runs.
+
+    Attributes:
+        folder: Its folder, which is locked.
+        spec: The search as asked for now.
+        started: The search as it was started; differs in what `FREE` names.
+        record: Its record, to be read and written.
+        lease: The right to write to the record.
+    """
+
+    folder: SearchFolder
+    spec: SearchSpec
+    started: SearchSpec
+    record: Record
+    lease: Lease
+
+
+def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> None:
+    """Refuse a name that is taken, or to resume a search that does not exist or is another one; nothing is written.
+
+    Raises:
+        UserError: the name is taken, or there is no such search, or its record is not where `--study` says.
+        SpecError: the search was started with another specification.
+        WorkError: the database cannot be reached.
+    """
+    if resume:
+        if not folder.exists:
+            raise UserError(f"there is no search {folder.name!r} in {folder.path.parent}; start it without --resume")
+        refuse_changes("search", read_spec(folder).to_tree(), spec.to_tree(), str(folder.spec), FREE)
+        study_of(folder)
+    elif folder.exists or any(not path.name.startswith(".") and path.name != DATA for path in folder.path.glob("*")):
+        raise UserError(f"{folder.path} already exists; use --resume or --extend N to continue it, or another --name")
+    elif folder.study is not None:
+        _check_new_study(folder, folder.study)
+
+
+def _check_new_study(folder: SearchFolder, url: str) -> None:
+    from tune.record.database import Database
+
+    if (database := Database.connect(url)) is not None:
+        with closing(database):
+            if folder.name in _names(database):
+                raise _taken(folder, folder.name)
+
+
+@contextmanager
+def drive_search(
+    folder: SearchFolder, spec: SearchSpec, made_with: Callable[[], Mapping[str, Any]], say: Say, *, resume: bool
+) -> Iterator[OpenSearch]:
+    """Start a search or resume it, as the one process that runs it.
+
+    Args:
+        folder: Where; created if need be.
+        spec: The search as asked for.
+        made_with: What a new search is made with, for its `search.yaml`; called when the folder is locked.
+        say: Told of repairs and waits.
+        resume: Whether the search exists.
+
+    Raises:
+        UserError: another process runs the search, or has started one of this name in the meantime.
+        WorkError: the record is damaged beyond repair, or cannot be reached.
+    """
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with lock_folder(folder):
+        check_startable(folder, spec, resume=resume)  # again: now nobody else can change the answer
+        if not resume:
+            write_spec(folder, spec, made_with())
+        objective = spec.search.objective
+        refuse_driven_journal(folder, objective)
+        if repaired := repair(folder.journal):
+            say(repaired)
+        # A kill may have come between search.yaml and the record; but where there are trials, a record was lost.
+        untouched = not any(folder.path.glob("trial_*")) and not folder.trials_table.is_file()
+        with (
+            closing(open_record(folder, objective, say, create=untouched)) as record,
+            lease(folder, record) as held,
+        ):
+            yield OpenSearch(folder, spec, read_spec(folder), record, held)
+
+
+# -- where the record is
+
+
+def open_record(folder: SearchFolder, objective: Objective, say: Say | None = None, *, create: bool = False) -> Record:
+    """The record of a search that has a `search.yaml`, to be closed after use.
+
+    Args:
+        folder: Of the search.
+        objective: What its trials are judged by.
+        say: Told of waits for a full disk or a database that does not answer; without it nothing is waited for.
+        create: Start the record where there is none.
+
+    Raises:
+        DamagedRecordError: it is missing or damaged.
+        UserError: it is not where `--study` says, or the database has another search's record of this name.
+        WorkError: the database cannot be reached.
+    """
+    options = {} if say is None else {"say": say}
+    if (study := study_of(folder)) is not None:
+        return _open_study(folder, study, objective, say, create=create)
+    if create and (not folder.journal.is_file() or folder.journal.stat().st_size == 0):
+        return Record.create(folder.journal, folder.name, objective, **options)
+    return Record.open(folder.journal, folder.name, objective, **options)
+
+
+def _open_study(
+    folder: SearchFolder, study: Mapping[str, Any], objective: Objective, say: Say | None, *, create: bool
+) -> Record:
+    from tune.record.database import Database
+
+    assert folder.study is not None
+    database = Database.connect(folder.study, say, create=create)
+    if database is None:
+        raise _missing(folder, study["name"])
+    try:
+        return _record_in(database, folder, study, objective, create=create)
+    except BaseException:
+        database.close()
+        raise
+
+
+def _record_in(
+    database: Database, folder: SearchFolder, study: Mapping[str, Any], objective: Objective, *, create: bool
+) -> Record:
+    name = study["name"]
+    if name not in _names(database):
+        if not create:
+            raise _missing(folder, name)
+        with suppress(DuplicatedStudyError):  # another search of this name was faster: its identity tells
+            database.create_new_study([direction(objective)], name)
+    record = Record(database, name, objective)
+    if create and IDENTITY not in record.facts and not record.trials():  # new, or a kill came before the identity
+        record.exchange(IDENTITY, None, study[IDENTITY])
+    if record.facts.get(IDENTITY) != study[IDENTITY]:
+        raise _taken(folder, name)
+    return record
+
+
+def _names(database: Database) -> list[str]:
+    return [study.study_name for study in database.get_all_studies()]
+
+
+def _missing(folder: SearchFolder, name: str) -> DamagedRecordError:
+    assert folder.study is not None
+    return DamagedRecordError(
+        f"{shown(folder.study)} has no study {name!r}, the record of {folder.path}; restore it from a backup"
+    )
+
+
+def _taken(folder: SearchFolder, name: str) -> UserError:
+    assert folder.study is not None
+    return UserError(
+        f"{shown(folder.study)} already has a study {name!r}, the record of another search than {folder.path}; "
+        f"use another --name, or --resume with the folder of that search"
+    )
