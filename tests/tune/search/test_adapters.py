@@ -191,7 +191,7 @@ def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
         UserError, match=r"space already exists; use --resume or --extend N to continue it, or another --name"
     ):
         run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    with pytest.raises(UserError, match=r"there is no search 'other'.*begin it without --resume"):
+    with pytest.raises(UserError, match=r"there is no search 'other'"):
         run(tmp_path, TabulatedWorker, name="other", resume=True)
 
 
@@ -206,14 +206,14 @@ def test_resuming_with_another_description_is_refused(tmp_path: Path) -> None:
             resume=True,
             name="space",
         )
-    with pytest.raises(SpecError, match=r"legal: to override only search\.trials"):
+    with pytest.raises(SpecError, match=r"training\.epochs: cannot be changed"):
         run_search(Request("space", tmp_path / "out", tmp_path, ("training.epochs=3",), resume=True), Silent())
 
 
 def test_a_missing_journal_is_refused_never_a_silent_restart(tmp_path: Path) -> None:
     outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
     outcome.folder.journal.unlink()
-    with pytest.raises(UserError, match=r"study\.journal is missing: it holds the search; restore it from a backup"):
+    with pytest.raises(UserError, match=r"study\.journal is missing"):
         run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
 
 
