@@ -25,7 +25,7 @@ FIELDS = ["training.optimizer.lr", "training.batch_size"]
 
 def study_of(folder: Path) -> optuna.Study:
     storage = JournalStorage(Journal(folder / "study.journal"))
-    return optuna.load_study(study_name="test", storage=storage)
+    return optuna.load_study(study_name=None, storage=storage)
 
 
 def ends_at(table: dict[int, tuple[int, str]]) -> Curve:
