@@ -121,8 +121,8 @@ def _correct_transparency(image: ImageFile.ImageFile) -> None:
 
 def _to_eight_bits(image: Image.Image, brightest: int, white_is_zero: bool) -> Image.Image:
     """Scale grey levels to 8 bits. (Pillow's own conversion clips in some versions and shifts in others.)"""
-    levels = np.asarray(image).astype(np.int64)
-    scaled = np.rint(levels * (255 / brightest)).astype(np.uint8)
+    levels = np.asarray(image)
+    scaled = np.rint(np.arange(brightest + 1) * (255 / brightest)).astype(np.uint8)[levels]
     grey = Image.fromarray(255 - scaled if white_is_zero else scaled)
     if (transparent := image.info.get("transparency")) is not None:
         grey.putalpha(Image.fromarray(np.where(levels == transparent, 0, 255).astype(np.uint8)))

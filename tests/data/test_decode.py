@@ -326,8 +326,14 @@ def test_images_are_turned_upright(tmp_path: Path, orientation: int) -> None:
     }  # fmt: skip
     exif = Image.Exif()
     exif[0x0112] = orientation
-    path = saved(Image.fromarray(np.ascontiguousarray(undo[orientation](upright))), tmp_path / "x.png", exif=exif)
-    assert (decode(path, 8)[0] == upright).all()
+    stored = np.ascontiguousarray(undo[orientation](upright))
+    sixteen_bit = Image.fromarray(stored.astype(np.uint16) * 257)
+    files = [
+        file_of(Image.fromarray(stored), kind, exif=exif, lossless=True) for kind in ("PNG", "TIFF", "JPEG", "WEBP")
+    ]
+    for content in (*files, file_of(sixteen_bit, "PNG", exif=exif), file_of(sixteen_bit, "TIFF", exif=exif)):
+        (tmp_path / "image").write_bytes(content)
+        assert np.abs(decode(tmp_path / "image", 8)[0].astype(int) - upright).max() < 20
 
 
 def test_resizing_is_antialiased(tmp_path: Path) -> None:
