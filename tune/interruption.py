@@ -34,7 +34,10 @@ def interruptible(handle: Callable[[int], None], give_up: Callable[[], None], gr
         yield  # only the main thread may set handlers
         return
 
+    received: list[int] = []
+
     def handler(number: int, frame: FrameType | None) -> None:
+        received.append(number)
         handle(number)
 
     reading, writing = os.pipe()
@@ -55,6 +58,8 @@ def interruptible(handle: Callable[[int], None], give_up: Callable[[], None], gr
         watching.join()
         os.close(writing)
         os.close(reading)
+        if received and before_fd >= 0:
+            os.write(before_fd, bytes(received[:1]))  # the block around this one has to end in time too
 
 
 def _watch(pipe: int, give_up: Callable[[], None], grace: float) -> None:

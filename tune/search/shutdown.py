@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
 
+from tune.interruption import interruptible
 from tune.record.disk import UnwritableError, is_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
@@ -20,8 +19,8 @@ from tune.search.driver import Driver
 from tune.spec.search import SearchSpec
 
 INTERRUPTED = "interrupted"
-ORDERLY = 6.0  # seconds for Ray to end its loop after a signal; then we end without it
-SAVING = 2.5  # seconds for the last writes then
+ORDERLY = 3.0  # seconds for Ray's loop to end after a signal; then the process ends without it
+SAVING = 1.5  # seconds for the last writes then
 
 
 @dataclass(frozen=True)
@@ -42,19 +41,24 @@ class Outcome:
 
 
 def finish(driver: Driver) -> Outcome:
-    """Put live trials back to wait, note in the record how the search ended, write the tables."""
+    """Close the record; where that is impossible, say so."""
     try:
-        driver.requeue_all()
-        driver.observer.over(driver.ledger)
-        outcome = _outcome(driver)
-        driver.ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason})
-        write_all_tables(driver.ledger.folder, list(driver.ledger.spec.space.domains), driver.ledger.record)
+        close(driver)
     except (UnwritableError, OSError) as error:
         if not is_full(error) and not isinstance(error, UnwritableError):
             raise
-        driver.observer.say(f"{error}: the search is recorded up to there, its end is not")
-        return _outcome(driver)
-    return outcome
+        driver.observer.say(f"{error}: what was recorded before is safe, how the search ended is not recorded")
+    return _outcome(driver)
+
+
+def close(driver: Driver) -> None:
+    """Put live trials back to wait, record how the search ended, write the tables."""
+    ledger = driver.ledger
+    driver.requeue_all()
+    driver.observer.over(ledger)
+    outcome = _outcome(driver)
+    ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason})
+    write_all_tables(ledger.folder, list(ledger.spec.space.domains), ledger.record)
 
 
 def _outcome(driver: Driver) -> Outcome:
@@ -63,7 +67,7 @@ def _outcome(driver: Driver) -> Outcome:
         state = next((word for word in (INTERRUPTED, "failed") if reason.startswith(word)), "stopped")
         reason = reason.removeprefix("failed: ")
     elif best is None:
-        state, reason = "failed", f"no trial gave a value of {driver.ledger.record.metric}: {_errors(driver)}"
+        state, reason = "failed", f"no trial produced {driver.ledger.record.metric}: {_errors(driver)}"
     else:
         state, reason = "finished", "the space is exhausted" if driver.exhausted else ""
     counts = {str(status): driver.ledger.counts.get(status, 0) for status in Status}
@@ -77,38 +81,37 @@ def _errors(driver: Driver, shown: int = 5) -> str:
 
 @contextmanager
 def ending_in_order(driver: Driver) -> Iterator[None]:
-    """SIGTERM and Ctrl-C halt the driver; a second Ctrl-C interrupts at once.
+    """Signals stop the driver; if the block has not ended `ORDERLY` seconds later, the process ends without it.
 
-    Where the signal went to Ray's processes too (a whole process group), Ray's loop may never turn again: then the
-    record is brought in order and the process ends without it.
+    Where the signal went to Ray's processes too (a whole process group), Ray's loop may never go on. A second Ctrl-C
+    ends the process without waiting.
     """
-    over = threading.Event()
 
-    def halt(number: int, frame: FrameType | None) -> None:
-        if driver.halt:
-            raise KeyboardInterrupt
+    def stop(number: int) -> None:
         driver.stop(f"{INTERRUPTED} by {signal.Signals(number).name}")
-        threading.Thread(target=_end_anyway, args=(driver, over), daemon=True).start()
 
-    if threading.current_thread() is not threading.main_thread():
+    with interruptible(stop, lambda: _end_anyway(driver), ORDERLY):
         yield
-        return
-    before = {number: signal.signal(number, halt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        over.set()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
-def _end_anyway(driver: Driver, over: threading.Event) -> None:
-    if over.wait(ORDERLY):
-        return
-    saving = threading.Thread(target=finish, args=(driver,), daemon=True)
+def _end_anyway(driver: Driver) -> None:
+    folder = driver.ledger.folder
+    print(f"{folder.name}: {driver.halt} (Ray did not answer; {_saved(driver)})", file=sys.stderr, flush=True)
+    print(f"resume it with: imagetune search {folder.argument} --resume", file=sys.stderr, flush=True)
+
+
+def _saved(driver: Driver) -> str:
+    """Close the record within `SAVING` seconds; what became of it."""
+    results: list[str] = []
+
+    def save() -> None:
+        try:
+            close(driver)
+            results.append("everything is saved")
+        except Exception as error:
+            results.append(f"what was recorded before is saved, the end is not: {error}")
+
+    saving = threading.Thread(target=save, daemon=True)
     saving.start()
     saving.join(SAVING)
-    saved = "everything is saved" if not saving.is_alive() else "the record stands as it was"
-    print(f"{driver.ledger.folder.name}: {driver.halt} (Ray did not answer; {saved})", file=sys.stderr, flush=True)
-    print(f"go on with: imagetune search {driver.ledger.folder.argument} --resume", file=sys.stderr, flush=True)
-    os._exit(130)
+    return results[0] if results else "what was recorded before is saved, the end is not: it took too long"

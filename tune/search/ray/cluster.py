@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, nullcontext
+from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import tune
 from tune.errors import UserError, WorkError
 from tune.search.ray.address import find_cluster
+from tune.search.ray.reaper import reaped
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search import ResourcesSpec
 from tune.training import MALLOC_ENVIRONMENT
@@ -26,7 +27,7 @@ AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 
 HOME = Path(str(tune.__file__)).parents[1]  # the folder of our packages
 SHORT = Path("/tmp")
-LONGEST = 36  # bytes of a folder's name: Ray adds 68 for its sockets, and a socket's name has at most 107
+LONGEST = 30  # bytes: a socket's name has at most 107, of which 77 are ours and Ray's
 
 # Ray reads these when it is imported.
 _ENVIRONMENT = {
@@ -78,55 +79,76 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with no_error_messages(), _started(find_cluster(address), options):
+    cluster = find_cluster(address)
+    with no_error_messages(), _private(options) if cluster is None else _joined(cluster, options):
         yield
 
 
 @contextmanager
-def _started(address: str | None, options: dict[str, Any]) -> Iterator[None]:
-    import ray
-
-    with temporary_folder() if address is None else nullcontext() as folder:
-        local = {} if address else {
-            "include_dashboard": False,
-            "object_store_memory": 100 * 2**20,
-            "_temp_dir": folder,
-        }  # fmt: skip
+def _private(options: dict[str, Any]) -> Iterator[None]:
+    """A Ray of our own, of which nothing is left afterwards, also when this process is killed."""
+    folder = new_folder()
+    local = {"include_dashboard": False, "object_store_memory": 100 * 2**20, "_temp_dir": folder}
+    with reaped(folder) as reaper, _own_token():
         try:
-            # Workers look for modules first where the driver was when it connected: there, a user's models.py or
-            # torch.py would take the place of the real one.
-            with chdir(HOME), _own_signals(), _own_token(address is None):
-                ray.init(
-                    address=address or "local",
-                    runtime_env={"env_vars": MALLOC_ENVIRONMENT},
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    **{**local, **options},
-                )
+            _init("local", {**local, **options})
         except Exception as error:
-            ray.shutdown()
-            reason = " ".join(str(error).split()) or type(error).__name__
-            if address:
-                raise UserError(f"the Ray cluster at {address} cannot be used from here: {reason}") from error
-            raise WorkError(f"Ray could not start on this machine: {reason}; its files are in {folder}") from error
+            reaper.keep = True
+            raise WorkError(f"Ray could not start on this machine: {_line(error)}; its logs are in {folder}") from error
         try:
             yield
         finally:
-            ray.shutdown()
+            _shutdown()
 
 
 @contextmanager
-def _own_token(local: bool) -> Iterator[None]:
-    """A Ray of our own has a token of its own; Ray would write one to the home folder, which may be read-only."""
-    names = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
-    if not local or any(name in os.environ for name in names):
-        yield
-        return
-    os.environ[names[0]] = secrets.token_hex(32)
+def _joined(address: str, options: dict[str, Any]) -> Iterator[None]:
+    try:
+        _init(address, options)
+    except Exception as error:
+        raise UserError(f"the Ray cluster at {address} cannot be used from here: {_line(error)}") from error
     try:
         yield
     finally:
-        del os.environ[names[0]]
+        _shutdown()
+
+
+def _init(address: str, options: dict[str, Any]) -> None:
+    import ray
+
+    # Workers look for modules first where the driver was when it connected: there, a user's models.py or torch.py would
+    # take the place of the real one.
+    with chdir(HOME), _own_signals():
+        ray.init(
+            address=address,
+            runtime_env={"env_vars": MALLOC_ENVIRONMENT},
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **options,
+        )
+
+
+def _shutdown() -> None:
+    import ray
+
+    ray.shutdown()
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _own_token() -> Iterator[None]:
+    """A token for a Ray of our own. Ray would write one to the home folder, which may be read-only."""
+    if "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ:
+        yield
+        return
+    os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    try:
+        yield
+    finally:
+        del os.environ["RAY_AUTH_TOKEN"]
 
 
 @contextmanager
@@ -144,30 +166,24 @@ def _own_signals() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def temporary_folder() -> Iterator[str]:
-    """Where Ray puts sockets and logs: as RAY_TMPDIR or TMPDIR say, or a short one of our own if that is too long.
+def new_folder() -> str:
+    """A new folder for Ray's sockets and logs, in RAY_TMPDIR or TMPDIR, or in /tmp where their names are too long.
 
     Raises:
         UserError: nothing can be written there.
     """
     name = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "")
     folder = Path(os.environ[name]).absolute() if name else SHORT
-    wrong = _unusable(folder)
-    if wrong:
-        raise UserError(
-            f"{f'{name}={folder}' if name else folder}: {wrong}; set RAY_TMPDIR to a folder for Ray's files"
-        )
-    if len(os.fsencode(folder)) <= LONGEST:
-        yield str(folder / "ray")
-    elif _unusable(SHORT):
-        raise UserError(
-            f"{name}={folder}: too long for Ray's sockets ({len(os.fsencode(folder))} bytes, at most {LONGEST}); "
-            "set RAY_TMPDIR to a shorter folder"
-        )
-    else:
-        with tempfile.TemporaryDirectory(prefix="imagetune-", dir=SHORT, ignore_cleanup_errors=True) as short:
-            yield short
+    if reason := _unusable(folder):
+        place = f"{name}={folder}" if name else str(folder)
+        raise UserError(f"{place}: {reason}; set RAY_TMPDIR to a folder that can be written to")
+    size = len(os.fsencode(folder))
+    if size > LONGEST:
+        folder = SHORT
+        if _unusable(SHORT):
+            limit = f"its name is too long for Ray ({size} bytes, at most {LONGEST})"
+            raise UserError(f"{name}={os.environ[name]}: {limit}; set RAY_TMPDIR to a shorter one")
+    return tempfile.mkdtemp(prefix="ray-", dir=folder)
 
 
 def _unusable(folder: Path) -> str:
