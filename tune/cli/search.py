@@ -75,7 +75,8 @@ def search(
         from tune.cli.results import show
 
         show(outcome.folder, top=5)
-    say(f"{outcome.folder.name}: {outcome.state}{f': {outcome.reason}' if outcome.reason else ''}")
+    said = outcome.reason if outcome.reason.startswith(outcome.state) else f"{outcome.state}: {outcome.reason}"
+    say(f"{outcome.folder.name}: {said.removesuffix(': ')}")
     if outcome.state == "interrupted":
-        say(f"go on with: imagetune search {outcome.folder.argument} --resume")
+        say(f"resume it with: imagetune search {outcome.folder.argument} --resume")
     raise typer.Exit(outcome.exit_code)

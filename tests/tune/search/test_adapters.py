@@ -22,7 +22,6 @@ from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
 from tune.record.exclusive import lock_folder
 from tune.record.search_status import search_status
-from tune.record.status import Status
 from tune.search.driver import Driver
 from tune.search.observer import Silent
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, TrialWorker
@@ -215,9 +214,3 @@ def test_a_missing_journal_is_refused_never_a_silent_restart(tmp_path: Path) -> 
     outcome.folder.journal.unlink()
     with pytest.raises(UserError, match=r"study\.journal is missing"):
         run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
-
-
-def test_statuses_of_the_record_are_those_of_the_tables() -> None:
-    assert [str(status) for status in Status] == [
-        *("waiting", "running", "completed", "stopped", "diverged", "out_of_memory", "infeasible", "failed"),
-    ]
