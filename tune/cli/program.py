@@ -7,11 +7,13 @@ import sys
 from tune.cli.guard import FAILED, end_process, guarded
 from tune.cli.startup import check_environment
 from tune.cli.streams import prepare_streams
+from tune.environment import prepare_openmp
 
 
 def main() -> None:
     """Run the command that the arguments name; end the process with its exit code (see `--help` of each command)."""
     prepare_streams()
+    prepare_openmp()
     try:
         guarded(_run)()
     except SystemExit as end:

@@ -7,14 +7,13 @@ from tune.training.loop import End, Training, train
 from tune.training.metrics import EpochMetrics, best_of
 from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
-from tune.training.process import MALLOC_ENVIRONMENT, cpu_threads, keep_freed_memory
+from tune.training.process import cpu_threads, keep_freed_memory
 from tune.training.seeding import seeded, stream_seed
 from tune.training.splits import Splits, open_splits, stored_as
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of
 
 __all__ = [
-    "MALLOC_ENVIRONMENT",
     "PARTIAL",
     "CheckpointError",
     "End",

@@ -9,17 +9,10 @@ from contextlib import contextmanager
 
 import torch
 
-_MIB = 2**20
+from tune.environment import MALLOC
 
-# mallopt(3): the number of each parameter (glibc's malloc.h) and its value.
-_SETTINGS = {
-    "MALLOC_ARENA_MAX": (-8, 1),  # one heap for all threads: only the main one can grow at will
-    "MALLOC_MMAP_MAX_": (-4, 0),  # large blocks from the heap too, not from mappings that are undone when freed
-    "MALLOC_TRIM_THRESHOLD_": (-1, 2047 * _MIB),  # give nothing back below this much free at the heap's end
-}
-
-MALLOC_ENVIRONMENT = {name: str(value) for name, (_, value) in _SETTINGS.items()}
-"""Environment variables that do the same for a process to be started, whose trainings run in other threads."""
+# mallopt(3): the number of each parameter in glibc's malloc.h.
+_MALLOPT = {"MALLOC_ARENA_MAX": -8, "MALLOC_MMAP_MAX_": -4, "MALLOC_TRIM_THRESHOLD_": -1}
 
 
 def keep_freed_memory() -> bool:
@@ -34,7 +27,7 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    accepted = [mallopt(number, value) == 1 for number, value in _SETTINGS.values()]
+    accepted = [mallopt(_MALLOPT[name], int(value)) == 1 for name, value in MALLOC.items()]
     return all(accepted)
 
 

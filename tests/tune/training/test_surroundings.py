@@ -10,8 +10,8 @@ import sys
 import pytest
 import torch
 
+from tune.environment import MALLOC, prepare_openmp, training_environment
 from tune.training import (
-    MALLOC_ENVIRONMENT,
     cpu_threads,
     last_lines,
     out_of_memory,
@@ -122,6 +122,25 @@ def test_freed_memory_is_kept() -> None:
 def test_the_environment_does_the_same_for_other_threads() -> None:
     script = FAULTS.format(keep=False).replace("step(); step()", THREADED)
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ | MALLOC_ENVIRONMENT
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ | MALLOC
     )
     assert int(done.stdout.split()[1]) < MOST_FAULTS
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_the_user_decides_how_threads_wait(
+    given: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # remembered, so that it is as before after the test
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert training_environment().get("GOMP_SPINCOUNT") == expected
+    prepare_openmp()
+    assert os.environ.get("GOMP_SPINCOUNT") == expected
+    assert training_environment().get("GOMP_SPINCOUNT") == expected
+    assert MALLOC.items() <= training_environment().items()

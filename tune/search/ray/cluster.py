@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import tune
+from tune.environment import training_environment
 from tune.errors import UserError, WorkError
 from tune.search.ray.address import find_cluster
 from tune.search.ray.reaper import reaped
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search import ResourcesSpec
-from tune.training import MALLOC_ENVIRONMENT
 
 AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 
@@ -121,7 +121,7 @@ def _init(address: str, options: dict[str, Any]) -> None:
     with chdir(HOME), _own_signals():
         ray.init(
             address=address,
-            runtime_env={"env_vars": MALLOC_ENVIRONMENT},
+            runtime_env={"env_vars": training_environment()},
             log_to_driver=False,
             logging_level=logging.ERROR,
             **options,
