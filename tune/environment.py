@@ -11,7 +11,7 @@ MALLOC = {
 }
 """Make glibc keep freed memory; `tune.training.keep_freed_memory` says why, and does the same in a running process."""
 
-OPENMP = {"GOMP_SPINCOUNT": "1000"}
+OPENMP = {"GOMP_SPINCOUNT": "10000"}
 """How long torch's CPU threads spin at a barrier before they sleep, in iterations.
 
 The default of GNU OpenMP, 300,000, lets two threads hinder each other as soon as another process needs one of their

@@ -129,7 +129,7 @@ def test_the_environment_does_the_same_for_other_threads() -> None:
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
 )
 def test_the_user_decides_how_threads_wait(
     given: dict[str, str], expected: str | None, monkeypatch: pytest.MonkeyPatch
