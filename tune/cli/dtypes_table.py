@@ -27,7 +27,7 @@ def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: P
         UserError: a file or a package is not as it must be.
         WorkError: a training diverged.
     """
-    from tune.record.folder import write_whole
+    from tune.files import write_whole
     from tune.reproduce.dtypes_figure import dtypes_figure
     from tune.reproduce.dtypes_table import DIVERGED, ROWS, table
 

@@ -102,7 +102,7 @@ def _classes(folder: RunFolder, paths: list[Path], top: int, output: Path | None
 
 def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, json: bool) -> None:
     """Write the picture and say where it is."""
-    from tune.record.folder import write_whole
+    from tune.files import write_whole
 
     path = output or picture.path
     write_whole(path, picture.content)

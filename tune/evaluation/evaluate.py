@@ -14,8 +14,9 @@ import models
 from tune.errors import UserError
 from tune.evaluation import classification, reconstruction
 from tune.evaluation.result import EvaluationResult, Evaluator, Grid
+from tune.files import write_whole
 from tune.json_output import json_text
-from tune.record.folder import RunFolder, write_whole
+from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED, check_same_data
 from tune.record.tables import to_parquet
 from tune.runs.run import best_device

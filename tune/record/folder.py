@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tune.errors import UserError
-from tune.files import write_whole as write_whole  # imported from here by other rooms
 from tune.record.url import study_url
 
 MAX_NAME = 255  # bytes: the limit of most file systems

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from data import DataIdentity
 from tune.errors import UserError
-from tune.record.folder import SearchFolder, write_whole
+from tune.files import write_whole
+from tune.record.folder import SearchFolder
 from tune.record.search_yaml import made_with
 
 FILE = "data.npz"

@@ -15,7 +15,8 @@ from tune.evaluation.scores import score
 from tune.export.latency import measure_latency
 from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
 from tune.export.quantize import quantize
-from tune.record.folder import RunFolder, write_whole
+from tune.files import write_whole
+from tune.record.folder import RunFolder
 from tune.reproduce.dtypes_table import SCORES, DtypeRow, Measured, cells_of, facts_of
 from tune.reproduce.merged_table import Line
 from tune.reproduce.subprocess_training import train_in_subprocess

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.errors import UserError
-from tune.record.folder import write_whole
+from tune.files import write_whole
 
 Line = dict[str, Any]
 """One line of a table: plain values by column, None for what is not known."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tune.evaluation.evaluate import evaluate
-from tune.record.folder import RunFolder, write_whole
+from tune.files import write_whole
+from tune.record.folder import RunFolder
 from tune.reproduce import merged_table
 from tune.reproduce.cells import made_with, means
 from tune.reproduce.merged_table import Line

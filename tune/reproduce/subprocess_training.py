@@ -17,7 +17,8 @@ from typing import Any
 from data import DataError
 from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import Say
-from tune.record.folder import RunFolder, write_whole
+from tune.files import write_whole
+from tune.record.folder import RunFolder
 from tune.runs.plan import RunPlan
 from tune.runs.retrain import run_or_resume
 from tune.runs.run import Screen

@@ -15,9 +15,10 @@ from pathlib import Path
 import pandas as pd
 
 from tune.errors import UserError
+from tune.files import write_whole
 from tune.record import same_data
 from tune.record.disk import FULL, retry_while_disk_full
-from tune.record.folder import RunFolder, write_whole
+from tune.record.folder import RunFolder
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.record.tables import epochs_table, to_parquet

@@ -7,7 +7,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from tune.record.folder import RunFolder, write_whole
+from tune.files import write_whole
+from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED
 from tune.runs.versions import UNKNOWN
 from tune.spec import Experiment, SpecError, dump_yaml

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from tune.errors import UserError
+from tune.files import write_whole
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
 from tune.record.disk import FullDiskError, is_full, retry_while_disk_full
 from tune.record.exclusive import folder_is_locked, lock_folder
-from tune.record.folder import candidates, check_new_name, write_whole
+from tune.record.folder import candidates, check_new_name
 from tune.record.journal import Journal
 
 HOLD = """
