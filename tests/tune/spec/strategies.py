@@ -28,7 +28,6 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "augment": steps | steps.flatmap(lambda names: st.fixed_dictionaries({name: augmentation(name) for name in names})),
     "gpu": st.just("auto") | st.floats(MIN_SHARE, 1) | st.integers(0, 8),
     "metric": st.sampled_from(list(METRICS)),
-    "mode": st.none(),
 }
 """Fields whose values must also go together."""
 
@@ -60,6 +59,8 @@ def trees(draw: st.DrawFn, kind: type[BaseModel]) -> dict[str, Any]:
             tree[name] = draw(st.from_type(field.rebuild_annotation()).filter(finite))
     if tree.get("name") == "multistep":
         tree.setdefault("milestones", [1])
+    if "metric" in kind.model_fields and "mode" in tree:
+        tree["mode"] = METRICS[tree.get("metric", "val_loss")].goal
     if tree.get("nesterov"):
         tree["momentum"] = 0.9
     return tree
