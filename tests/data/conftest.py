@@ -1,4 +1,4 @@
-"""Stand-ins for what is far away: small archives in torchvision's layouts, and a web server on this machine."""
+"""Small archives in torchvision's layouts, and a local web server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One image of every kind comes out as the RGB a viewer shows."""
+"""Every kind of image file is decoded to the RGB that a viewer shows, or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The package as a whole: it is ours, and it is quick to list."""
+"""The package is this repository's, its public names exist, and listing data sets is fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches: what is in them, in which order, and how they are normalized."""
+"""Batches: their content, order and normalization."""
 
 from __future__ import annotations
 

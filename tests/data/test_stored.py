@@ -1,4 +1,4 @@
-"""Images kept in memory in another type: the same batches, at another price."""
+"""Images kept in memory as floating-point numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of augmentations, and what `data.augment` makes of a description."""
+"""The table of augmentations, and how `data.augment` is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Damaged files: each is named with what is wrong and what to do, and `prepare` replaces it."""
+"""Damaged files are named, with what to do, and `prepare` replaces them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Downloading: on first use, whole or not at all, and one line when it fails."""
+"""Downloads: on first use, complete or not at all, and one line if they fail."""
 
 from __future__ import annotations
 

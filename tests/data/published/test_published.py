@@ -1,4 +1,4 @@
-"""Published datasets as they are read, and what is said of them."""
+"""Reading published data sets."""
 
 from __future__ import annotations
 

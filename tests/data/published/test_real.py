@@ -1,4 +1,4 @@
-"""The published datasets themselves, where IMAGETUNE_DATA names a folder that has them."""
+"""The real published data sets, if IMAGETUNE_DATA names a folder with them."""
 
 from __future__ import annotations
 
