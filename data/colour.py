@@ -66,10 +66,15 @@ def profile_of(image: Image.Image) -> bytes | None:
         chromaticity = tuple(image.info.get("chromaticity", _SRGB_CHROMATICITY))
         if abs(gamma - _SRGB_GAMMA) > 0.01 or not np.allclose(chromaticity, _SRGB_CHROMATICITY, atol=0.005):
             return _matrix_profile(gamma, chromaticity)
-    exif = image.getexif()
-    if exif and exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == "R03":
-        return _matrix_profile(256 / 563, _ADOBE_RGB_CHROMATICITY)
-    return None
+    return _matrix_profile(256 / 563, _ADOBE_RGB_CHROMATICITY) if _marked_as_adobe_rgb(image) else None
+
+
+def _marked_as_adobe_rgb(image: Image.Image) -> bool:
+    try:
+        exif = image.getexif()
+        return bool(exif) and exif.get_ifd(_INTEROPERABILITY_IFD).get(1) == "R03"
+    except Exception:  # Cameras and editors write malformed EXIF, for which Pillow raises many kinds of exceptions.
+        return False
 
 
 @lru_cache(maxsize=64)
