@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated
 
-from annotated_types import Ge, Le
 from torch import nn
 
 from models.blocks import Activation, Probability, Residual, Width, dropouts
+from models.classifier_plan import Layers
 from models.mnist_suite import conv
-
-Layers = Annotated[int, Ge(1), Le(64)]
 
 
 def mnist_residual(
