@@ -1,4 +1,4 @@
-"""What `imagetune reproduce dtypes` does: the table of data types, measured, printed and drawn."""
+"""`imagetune reproduce dtypes`: measure, print and draw the table of data types."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 NAME = "dtypes"
 
 _NOTES = """\
-images: as they are kept in memory while training; trained: what the training computes in.
-Scores are of the test images. s/epoch: of training and validation. batch, image: inference on the
-CPU, a batch as in training and one image alone; all times are medians. peak: of the training's
-process, with Python and all libraries. "-": the rows in ONNX are the training of the first row."""
+images: type in memory while training; trained: precision of the training. Scores: on the test
+images. s/epoch: training and validation. batch, image: inference on the CPU, for a batch of the
+training's size and for a single image; all times are medians. peak: memory of the training's
+process, with Python and all libraries. "-": the ONNX rows use the training of the first row."""
 
 
 def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: Path | None, json: bool) -> None:
     """Measure every row that is not measured yet, then show all.
 
     Raises:
-        UserError: a file or a package is not as it must be.
-        WorkError: a training diverged.
+        UserError: A file cannot be used, or a package is missing.
+        WorkError: A training diverged.
     """
     from tune.files import write_whole
     from tune.reproduce.dtypes_figure import dtypes_figure
@@ -35,7 +35,7 @@ def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: P
     path = csv or place / f"{NAME}.csv"
     picture = path.parent / f"{path.stem}.png"
     if picture == path:
-        raise UserError(f"--csv {path}: its picture would have the same name; legal: another ending")
+        raise UserError(f"--csv {path}: the figure would have the same name; use another suffix")
     if not only_list:
         _measure(seeds, place, path, data_dir)
     known = table(path)
@@ -46,11 +46,11 @@ def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: P
     write_whole(picture, dtypes_figure(lines))
     say(f"wrote {path}\nwrote {picture}")
     if bad := [line["row"] for line in lines if line["status"] == DIVERGED]:
-        raise WorkError(f"diverged, no loss stayed a finite number: {', '.join(bad)}")
+        raise WorkError(f"diverged, the loss is not finite: {', '.join(bad)}")
 
 
 def _measure(seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:
-    """Measure each row, and record it as soon as it is known."""
+    """Measure each row, and save it as soon as it is done."""
     from tune.cli.screen import Screen
     from tune.reproduce.dtypes import check_rows, measure
     from tune.reproduce.dtypes_table import ROWS, record, table
@@ -80,7 +80,7 @@ def _report(lines: list[Line], json: bool) -> None:
 
 
 def _scores(line: Line) -> tuple[str, ...]:
-    """What a row is, and how well it does."""
+    """A row's types and scores."""
     accuracy = line["status"] if line.get("accuracy_mean") is None else percent(line["accuracy_mean"])
     deviation = line.get("accuracy_std")
     return (
@@ -95,7 +95,7 @@ def _scores(line: Line) -> tuple[str, ...]:
 
 
 def _costs(line: Line) -> tuple[str, ...]:
-    """What a row takes."""
+    """A row's times and sizes."""
     return (
         line["row"],
         number(line.get("epoch_seconds"), 1),

@@ -21,12 +21,12 @@ EXAMPLES = (
 
 
 def prepare(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A name of `imagetune datasets`.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A name from `imagetune datasets`.")],
     overrides: Overrides = None,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Download a data set where needed, verify it, and print its sizes, classes, mean and standard deviation."""
+    """Download a data set if needed, verify it, and print its sizes, classes, mean and standard deviation."""
     import data
     from tune.spec import data_root
 
@@ -39,10 +39,10 @@ def prepare(
 
 
 def _source(dataset: str, overrides: list[str]) -> data.Source:
-    """Which images: the data set's name, and the `data.` fields set on the command line.
+    """The images: the data set's name and the `data.` fields from the command line.
 
     Raises:
-        SpecError: all that is wrong with them.
+        SpecError: Everything that is wrong with them.
     """
     from pydantic import ValidationError
 
@@ -54,7 +54,7 @@ def _source(dataset: str, overrides: list[str]) -> data.Source:
     registry.get(dataset)
     values, problems = parse_overrides(overrides)
     problems += [
-        Problem(name, "is no field of the data; legal: data.path=..., data.image_size=..., ...")
+        Problem(name, "is not a field of the data; use data.path=..., data.image_size=..., ...")
         for name in values
         if not name.startswith("data.")
     ]

@@ -33,27 +33,27 @@ EXAMPLES = (
 def reproduce(
     rows: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ROW", help="Published runs of --list (default: all of them); or dtypes."),
+        typer.Argument(metavar="ROW", help="Published runs, as in --list (default: all); or dtypes."),
     ] = None,
     only_list: Annotated[
-        bool, typer.Option("--list", help="Show the rows and what is measured of them; train nothing.")
+        bool, typer.Option("--list", help="Show the rows and their results so far; train nothing.")
     ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row: seed 0, 1, ...")] = 1,
+    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row, with seeds 0, 1, ...")] = 1,
     precision: Annotated[
         str | None,
-        typer.Option("--precision", metavar="TYPE", help="Compute in it all rows that are not named after a type."),
+        typer.Option("--precision", metavar="TYPE", help="Precision for rows that don't name one."),
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="The table to add to. Default: a file beside the runs."),
+        typer.Option("--csv", metavar="FILE", help="Table to add the results to. Default: a file beside the runs."),
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Measure the published runs here: train, evaluate, compare. Finished runs are taken, interrupted ones go on.
+    """Train the published runs here and compare. Finished runs are reused, interrupted ones are resumed.
 
-    dtypes is a table of its own: data types of images, of training and of inference, with a figure beside the CSV file.
+    dtypes measures another table: data types of images, training and inference; with a figure beside the CSV file.
     """
     if dtypes_table.NAME in (rows or ()):
         _only_dtypes(rows or [], precision)
@@ -79,29 +79,29 @@ def reproduce(
 
 
 def _only_dtypes(rows: list[str], precision: str | None) -> None:
-    """Refuse what does not go with the table of data types: other rows, and a type for all of its own.
+    """Refuse arguments that do not go with the table of data types.
 
     Raises:
-        UserError: there is such a thing.
+        UserError: There is one.
     """
     if precision is not None:
-        raise UserError(f"--precision {precision}: {dtypes_table.NAME} compares all of them; legal: leave it out")
+        raise UserError(f"{dtypes_table.NAME} compares all precisions; remove --precision {precision}")
     if others := [row for row in rows if row != dtypes_table.NAME]:
-        raise UserError(f"{dtypes_table.NAME} is a table of its own, beside it: {', '.join(others)}; legal: either")
+        raise UserError(f"{dtypes_table.NAME} cannot be combined with other rows; remove {', '.join(others)}")
 
 
 @contextmanager
 def _continuable() -> Iterator[None]:
-    """Say how to go on after Ctrl-C."""
+    """After Ctrl-C, say how to continue."""
     try:
         yield
     except KeyboardInterrupt:
         command = shlex.join(["imagetune", *sys.argv[1:]])
-        raise KeyboardInterrupt(f"interrupted; go on with: {command}") from None
+        raise KeyboardInterrupt(f"interrupted; continue with: {command}") from None
 
 
 def _measure(wanted: list[PublishedRow], seeds: int, place: Path, path: Path, data_dir: Path | None) -> None:
-    """Train and evaluate each row, and record it as soon as it is known."""
+    """Train and evaluate each row, and save it as soon as it is done."""
     from tune.cli.screen import Screen
     from tune.reproduce.merged_table import check_writable
     from tune.reproduce.reproduce import check_rows, measure, record, table
@@ -112,20 +112,20 @@ def _measure(wanted: list[PublishedRow], seeds: int, place: Path, path: Path, da
     root, screen = data_root(data_dir), Screen()
     experiments = check_rows(wanted, root)
     check_writable(path)
-    table(path)  # whatever is wrong with the file is better said before the first training than after it
+    table(path)  # to find out before the first training whether the file is damaged
     for number, row in enumerate(wanted, start=1):
         screen.say(f"row {number} of {len(wanted)}: {row.name}")
         record(path, measure(row, experiments[row.name], seeds, place, root, screen))
 
 
 def _refuse_diverged(wanted: Iterable[PublishedRow], known: dict[str, Line]) -> None:
-    """Say which rows came to nothing.
+    """Name the rows without a result.
 
     Raises:
-        WorkError: there is one.
+        WorkError: There is one.
     """
     if bad := [row.name for row in wanted if known[row.name]["status"] == "diverged"]:
-        raise WorkError(f"diverged, no loss stayed a finite number: {', '.join(bad)}")
+        raise WorkError(f"diverged, the loss is not finite: {', '.join(bad)}")
 
 
 def _report(lines: list[Line], json: bool) -> None:
@@ -139,7 +139,7 @@ def _report(lines: list[Line], json: bool) -> None:
     print("Accuracy on the test images, val: on the validation images; points: ours minus")
     print("published; within: at most 0.1 points apart on MNIST, 1 on CIFAR.")
     if marks:
-        print("Of the published figures:")
+        print("About the published figures:")
     for caveat, mark in marks.items():
         print(f"{mark}: {caveat}")
     for precision in ("bfloat16", "float16"):
@@ -148,7 +148,7 @@ def _report(lines: list[Line], json: bool) -> None:
 
 
 def _cells(line: Line) -> tuple[str, ...]:
-    """A row as people read it, by the accuracy that it is compared in."""
+    """A row of the printed table, with the accuracy that is compared."""
     name = "val_accuracy" if line["published_accuracy"] is None and line["published_val_accuracy"] else "accuracy"
     published, mean = line[f"published_{name}"], line.get(f"{name}_mean")
     difference, deviation = line["difference"], line.get(f"{name}_std")

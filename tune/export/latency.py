@@ -1,4 +1,4 @@
-"""How long a classifier takes over images."""
+"""Measure the latency of a classifier."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Latency:
     """Milliseconds per call.
 
     Attributes:
-        quartiles: The first, the median and the third of all calls.
+        quartiles: First quartile, median and third quartile over all calls.
         calls: Their number.
     """
 
@@ -30,12 +30,12 @@ class Latency:
 
 
 def measure_latency(classify: Classifier, images: Tensor, *, seconds: float = 2.0) -> Latency:
-    """Time calls one after another, after a few that do not count.
+    """Time calls one after another, after a few calls to warm up.
 
     Args:
-        classify: What is timed, on as many CPU threads as are set.
-        images: (B, C, H, W), normalized: one call's.
-        seconds: Of timing, at least; and at least 30 calls.
+        classify: The classifier, which uses the CPU threads that torch is set to.
+        images: (B, C, H, W), normalized: the input of each call.
+        seconds: Measure for at least this long, and at least 30 calls.
     """
     for _ in range(_WARM_UP):
         classify(images)
@@ -49,12 +49,12 @@ def measure_latency(classify: Classifier, images: Tensor, *, seconds: float = 2.
 
 
 def _wait() -> None:
-    """A GPU works on after a call has returned."""
+    """Wait for a GPU, which may still be computing when a call returns."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """First quartile, median and third quartile; of at least one value."""
+    """First quartile, median and third quartile of one or more values."""
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
     return low, median, high

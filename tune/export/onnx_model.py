@@ -1,4 +1,4 @@
-"""A run's network as an ONNX model, and ONNX Runtime to apply one. The packages for it are an extra of ours."""
+"""Export a run's model to ONNX, and run ONNX models. Needs the extra `onnx`."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ INPUT, OUTPUT = "images", "logits"
 
 
 def require_onnx() -> None:
-    """Refuse what cannot be done without the packages of the extra `onnx`.
+    """Check that the packages of the extra `onnx` are installed.
 
     Raises:
-        UserError: one of them is missing; says what to install.
+        UserError: One of them is missing; says what to install.
     """
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise UserError(
-            f"ONNX models need {', '.join(missing)}, not installed here; "
-            "legal: pip install -e '.[onnx]' in the checkout, or pip install onnx onnxruntime onnxscript"
+            f"ONNX models need packages that are not installed: {', '.join(missing)}; "
+            "run pip install -e '.[onnx]' in the checkout, or pip install onnx onnxruntime onnxscript"
         )
 
 
@@ -39,15 +39,15 @@ def to_onnx(run: TrainedRun) -> bytes:
     """A classifier in float32, for batches of any size.
 
     Its input `images` is (B, C, H, W) float32, normalized as in training; its output `logits` is (B, classes). The
-    numbers to normalize with and the names of the classes are among the model's properties (`imagetune`, as JSON).
+    normalization and the class names are in the model's property `imagetune`, as JSON.
 
     Raises:
-        UserError: the packages are missing, or the model is no classifier.
+        UserError: The packages are missing, or the model is not a classifier.
     """
     require_onnx()
     name = run.experiment.model.name
     if (task := models.get(name).task) != "classification":
-        raise UserError(f"{run.folder.path}: {name} is for {task}; legal: a run of a classifier")
+        raise UserError(f"{run.folder.path}: {name} is a model for {task}; only classifiers can be exported to ONNX")
     model = _exported(run)
     _strip(model.graph)
     return with_facts(model, run)
@@ -57,7 +57,7 @@ def _exported(run: TrainedRun) -> ModelProto:
     device = next(run.model.parameters()).device
     images = torch.zeros(2, *run.info.input_shape, device=device)
     with warnings.catch_warnings():
-        # torch 2.11 asks its own tree specifications in a way that it deprecated itself.
+        # torch 2.11 calls a function that it has deprecated itself.
         warnings.filterwarnings("ignore", message=".isinstance\\(treespec", category=FutureWarning)
         program = torch.onnx.export(
             run.model,
@@ -71,13 +71,13 @@ def _exported(run: TrainedRun) -> ModelProto:
             verbose=False,
         )
     if program is None:
-        raise AssertionError("torch exports with dynamo=True to a program")
+        raise AssertionError("torch.onnx.export returns a program if dynamo=True")
     return program.model_proto
 
 
 def _strip(graph: GraphProto) -> None:
-    """Take out what the exporter noted of the sources: lines and paths of this machine, a third of a small file."""
-    del graph.value_info[:]  # shapes in between, which whoever needs them infers again
+    """Remove the exporter's notes on source lines and local paths, which are a third of a small file."""
+    del graph.value_info[:]  # intermediate shapes, which can be inferred
     graph.doc_string = ""
     del graph.metadata_props[:]
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
@@ -86,7 +86,7 @@ def _strip(graph: GraphProto) -> None:
 
 
 def with_facts(model: ModelProto, run: TrainedRun) -> bytes:
-    """The model's file, with what its user needs to know of the run."""
+    """The model as a file, with what its users need to know about the run."""
     from onnx.helper import set_model_props
 
     facts = {
@@ -98,7 +98,7 @@ def with_facts(model: ModelProto, run: TrainedRun) -> bytes:
     }
     used = {node.domain for node in model.graph.node}
     for opset in [opset for opset in model.opset_import if opset.domain not in used]:
-        model.opset_import.remove(opset)  # the quantizer names eight that other runtimes have never heard of
+        model.opset_import.remove(opset)  # the quantizer adds eight that other runtimes do not know
     del model.metadata_props[:]
     set_model_props(model, {"imagetune": json.dumps(facts)})
     content: bytes = model.SerializeToString(deterministic=True)
@@ -106,11 +106,11 @@ def with_facts(model: ModelProto, run: TrainedRun) -> bytes:
 
 
 class OnnxClassifier:
-    """An ONNX model applied by ONNX Runtime on the CPU.
+    """An ONNX model run by ONNX Runtime on the CPU.
 
     Args:
-        content: Of the model's file.
-        threads: CPU threads within an operation.
+        content: The bytes of the model's file.
+        threads: CPU threads per operation.
     """
 
     def __init__(self, content: bytes, threads: int) -> None:
@@ -123,6 +123,6 @@ class OnnxClassifier:
         self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of normalized images (B, C, H, W), both float32 on the CPU."""
+        """Logits (B, classes) for normalized images (B, C, H, W), both float32 on the CPU."""
         (logits,) = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
         return torch.from_numpy(logits)

@@ -1,4 +1,4 @@
-"""Post-training quantization: convolutions and linear layers that compute with 8-bit integers."""
+"""Post-training quantization of convolutions and linear layers to 8-bit integers."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ _CALIBRATION_SEED = 0
 def quantize(run: TrainedRun, root: Path, say: Say) -> bytes:
     """A run's classifier as an ONNX model whose weights are int8 and whose activations are uint8, scaled statically.
 
-    Weights are scaled per output channel, activations per tensor, by the ranges they take on training images
-    (Jacob et al. 2018, https://arxiv.org/abs/1712.05877; Nagel et al. 2021, https://arxiv.org/abs/2106.08295); done by
-    ONNX Runtime's quantizer, in its QDQ form. The same run on the same images gives the same model.
+    Weights are scaled per output channel, activations per tensor, by their ranges on training images (Jacob et al.
+    2018, https://arxiv.org/abs/1712.05877; Nagel et al. 2021, https://arxiv.org/abs/2106.08295), with ONNX Runtime's
+    quantizer in QDQ format. The result is deterministic.
 
     Args:
-        run: Of a classifier.
+        run: The run of a classifier.
         root: The data directory, as torchvision's `root`.
         say: Told of everything slow or unexpected.
 
     Raises:
-        UserError: the packages are missing, the model is no classifier, or the images are not those trained on.
-        data.DataError: the images cannot be had.
+        UserError: The packages are missing, the model is not a classifier, or the images are not the training images.
+        data.DataError: The images cannot be read.
     """
     require_onnx()
     model = to_onnx(run)
@@ -48,7 +48,7 @@ def quantize(run: TrainedRun, root: Path, say: Say) -> bytes:
 
 
 def calibration_images(train: data.Resident) -> data.Resident:
-    """Some of the images trained on, always the same ones; no other image has a say in the scales."""
+    """A random choice of training images, the same each time; no other image influences the scales."""
     every = torch.arange(len(train)) if train.index is None else train.index
     generator = torch.Generator().manual_seed(_CALIBRATION_SEED)
     drawn = torch.randperm(len(train), generator=generator)[:CALIBRATION_IMAGES]
@@ -61,7 +61,7 @@ def _quantized(model: bytes, images: data.Resident, place: Path) -> ModelProto:
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
-        """The images as the quantizer asks for them."""
+        """Feeds the images to the quantizer."""
 
         def __init__(self) -> None:
             self._batches = _inputs(images)
@@ -71,7 +71,7 @@ def _quantized(model: bytes, images: data.Resident, place: Path) -> ModelProto:
 
     whole, prepared, result = (place / f"{name}.onnx" for name in ("whole", "prepared", "result"))
     whole.write_bytes(model)
-    quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)  # fuses what is fused at inference
+    quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)  # fuses layers as inference does
     quantize_static(
         str(prepared),
         str(result),
@@ -80,9 +80,9 @@ def _quantized(model: bytes, images: data.Resident, place: Path) -> ModelProto:
         per_channel=True,
         weight_type=QuantType.QInt8,
         activation_type=QuantType.QUInt8,
-        # Weights of 7 bits: without VNNI instructions (AVX2, many AVX-512) pairs of products are summed in 16 bits and
-        # saturate. One epoch of simple_cnn on MNIST: 97.05 % in float32, 96.35 % with 8 bits, 97.05 % with 7, as fast;
-        # and a model gives the same on every machine.
+        # 7-bit weights: without VNNI instructions (AVX2, many AVX-512) pairs of products are summed in 16 bits and may
+        # saturate. simple_cnn after one epoch of MNIST: 97.05 % in float32, 96.35 % with 8 bits, 97.05 % with 7 bits at
+        # the same speed, and a model gives the same results on every machine.
         reduce_range=True,
     )
     return onnx.load(result)

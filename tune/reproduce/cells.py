@@ -1,4 +1,4 @@
-"""Cells of a table's line that sum up several runs."""
+"""Table cells that summarize several runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tune.runs.retrain import spread
 
 
 def means(runs: Sequence[object], names: Iterable[str]) -> Line:
-    """`NAME_mean` and `NAME_std` of each attribute over the runs that know it; None where none does."""
+    """`NAME_mean` and `NAME_std` of each attribute over the runs that have it; None if none has."""
     cells: Line = {}
     for name in names:
         values = [value for one in runs if (value := getattr(one, name)) is not None]
@@ -20,12 +20,12 @@ def means(runs: Sequence[object], names: Iterable[str]) -> Line:
 
 
 def joined(values: Iterable[str]) -> str:
-    """Each different value once: runs of one row may have been made on two machines."""
+    """The distinct values, since runs of one row may come from several machines."""
     return "; ".join(dict.fromkeys(values))
 
 
 def made_with(infos: Sequence[RunInfo]) -> Line:
-    """On what, by which versions and when runs were made, which may be some time before they are put into a table."""
+    """The hardware, versions and dates of runs, which may be older than the table."""
     return {
         "hardware": joined(info.hardware for info in infos),
         "python": joined(info.versions["python"] for info in infos),
@@ -36,7 +36,7 @@ def made_with(infos: Sequence[RunInfo]) -> Line:
 
 
 def middle(name: str, found: Iterable[tuple[float, float, float] | None]) -> Line:
-    """`NAME_low`, `NAME` and `NAME_high`: quartiles of the run whose median is in the middle; None where none has."""
+    """`NAME_low`, `NAME` and `NAME_high`: the quartiles of the run with the middle median; None if there are none."""
     known = sorted((each for each in found if each is not None), key=lambda each: each[1])
     low, median, high = known[(len(known) - 1) // 2] if known else (None, None, None)
     return {f"{name}_low": low, name: median, f"{name}_high": high}

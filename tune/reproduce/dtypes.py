@@ -1,4 +1,4 @@
-"""The data-type experiment: in what type images are kept, a training computes, and a trained network is applied."""
+"""The data-type experiment: the types of images in memory, of training, and of inference."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_rows(rows: Iterable[DtypeRow], root: Path) -> dict[str, Experiment]:
     """The experiment of each row, by the row's name.
 
     Raises:
-        UserError: one of them is impossible, or packages that a row needs are missing.
+        UserError: One of them is impossible, or packages that a row needs are missing.
     """
     rows = list(rows)
     if any(row.model for row in rows):
@@ -44,23 +44,23 @@ def check_rows(rows: Iterable[DtypeRow], root: Path) -> dict[str, Experiment]:
 def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
     """Train, evaluate and time a row on its experiment's seed, seed + 1, ...; its line of the table.
 
-    What is measured already is taken as it is, interrupted trainings go on.
+    Finished measurements are reused, interrupted trainings are resumed.
 
     Args:
-        row: Which types.
+        row: The types.
         experiment: Its experiment.
         seeds: How many runs.
-        place: The folder that holds the run folders `ROW-seedN`.
+        place: The parent of the run folders `ROW-seedN`.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
 
     Raises:
-        UserError, WorkError, data.DataError: as `run` and `quantize` do.
+        UserError, WorkError, data.DataError: As `run` and `quantize` do.
     """
     runs = []
     for seed in range(experiment.seed, experiment.seed + seeds):
         folder = RunFolder(place / f"{row.trained_as}-seed{seed}")
-        plan = RunPlan(experiment.model_copy(update={"seed": seed}), folder, storage=row.images)
+        plan = RunPlan(experiment.model_copy(update={"seed": seed}), folder)
         runs.append((plan, _found(row, plan, screen) or _measured(row, plan, root, screen)))
     return {**facts_of(row), **cells_of([one for _, one in runs], runs[0][0].threads)}
 
@@ -70,31 +70,31 @@ def _file(row: DtypeRow, folder: RunFolder) -> Path:
 
 
 def _found(row: DtypeRow, plan: RunPlan, screen: Screen) -> Measured | None:
-    """What an earlier invocation measured, of the same experiment."""
+    """What an earlier call measured of the same experiment."""
     path = _file(row, plan.folder)
     if not path.is_file():
         return None
-    before, info = read_run(plan.folder)
-    same = before == resolved(plan.experiment, before.training.threads or plan.threads) and info.storage == plan.storage
+    before, _ = read_run(plan.folder)
+    same = before == resolved(plan.experiment, before.training.threads or plan.threads)
     try:
         found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
     except ValueError:
         same = False
     if same:
-        screen.say(f"{path.stem} of {plan.folder.path.name} is there already: taken as it is")
+        screen.say(f"{plan.folder.path.name}: {path.stem} already exists; reusing it")
     return found if same else None
 
 
 def _measured(row: DtypeRow, plan: RunPlan, root: Path, screen: Screen) -> Measured:
-    apart = train_in_subprocess(plan, root, screen)
-    where = circumstances()
-    where |= {"hardware": f"{where['hardware']}, {instructions()}"}
+    apart = train_in_subprocess(plan, row.images, root, screen)
+    trained_on = read_run(plan.folder)[1].hardware  # with the GPU, if one was used; everything else runs on the CPU
+    where = circumstances() | {"hardware": f"{trained_on}, {instructions()}"}
     where |= {"onnxruntime": metadata.version("onnxruntime") if row.model else ""}
     known: dict[str, Any] = {"diverged": apart.diverged, "where": where}
     if row.trained_as == row.name:
         known |= {name: getattr(apart, name) for name in ("epoch_seconds", "peak_bytes", "image_bytes")}
     if not apart.diverged:
-        screen.say(f"{row.name}: evaluated and timed on images one after another")
+        screen.say(f"{row.name}: evaluating and timing")
         threads = plan.experiment.training.threads or plan.threads
         with cpu_threads(threads):
             known |= _applied(row, open_run(plan.folder, torch.device("cpu")), root, screen, threads)
@@ -104,7 +104,7 @@ def _measured(row: DtypeRow, plan: RunPlan, root: Path, screen: Screen) -> Measu
 
 
 def _applied(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads: int) -> dict[str, Any]:
-    """Scores, latencies and size of a row's model: only the scores are of test images."""
+    """Scores, latencies and size of a row's model; only the scores use test images."""
     classify, size = _classifier(row, run, root, screen, threads)
     scores = score(predict_by(classify, images_of(run, "test", root, screen.say), run.info.classes))
     batch = run.experiment.training.batch_size
@@ -119,7 +119,7 @@ def _applied(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads
 
 
 def _classifier(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads: int) -> tuple[Classifier, int]:
-    """What a row applies, and the bytes of its file, which is made here if it is not that of the weights."""
+    """A row's classifier, and the size of its file in bytes, which is written here unless it is the weights."""
     if row.model is None:
         return classifier_of(run), run.folder.weights.stat().st_size
     content = quantize(run, root, screen.say) if row.int8 else to_onnx(run)
@@ -132,11 +132,11 @@ _INSTRUCTIONS = {
     "float16": {"avx512_fp16", "amx_fp16"},
     "int8": {"avx512_vnni", "avx_vnni", "amx_int8"},
 }
-"""Flags of x86 processors that compute in a type themselves; without, its numbers are widened first."""
+"""Flags of x86 processors with instructions for a type; others widen its numbers first."""
 
 
 def instructions() -> str:
-    """Which types the CPU has instructions for, as in `AVX2 without bfloat16, float16, int8`; it decides the times."""
+    """The types that the CPU has instructions for, as `AVX2 without bfloat16, float16, int8`; times depend on them."""
     capability = torch.backends.cpu.get_cpu_capability()
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

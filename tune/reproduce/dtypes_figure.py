@@ -1,4 +1,4 @@
-"""The data-type experiment as a picture: a panel per measure, a line per row."""
+"""The data-type experiment as a figure: a panel per measure, a line per row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BAR, _DOT, _SPREAD = "#8ab4d8", "#0b4f8a", "#24292f"
 
 @dataclass(frozen=True)
 class _Panel:
-    """One measure: a bar from zero, or a dot on an axis of its own, since accuracies differ in their last digits."""
+    """One measure: bars from zero, or dots on a narrower axis for scores, which differ in their last digits."""
 
     title: str
     column: str
@@ -50,9 +50,9 @@ _PANELS = (
 
 
 def dtypes_figure(lines: Sequence[Line]) -> bytes:
-    """The table as PNG; what a row does not have is left out.
+    """The table as PNG; unknown values are left out.
 
-    Times are medians with their quartiles, scores means with one standard deviation where there are several seeds.
+    Times are medians with quartiles, scores are means with one standard deviation if there are several seeds.
     """
     figure = Figure(figsize=(13, 2.2 + 1.05 * len(lines)), dpi=100, layout="constrained")
     grid = figure.subplots(3, 3, sharey=True)
@@ -86,7 +86,7 @@ def _draw(axes: Axes, panel: _Panel, lines: Sequence[Line]) -> None:
 
 
 def _spread(panel: _Panel, line: Line) -> tuple[float, float]:
-    """The ends of a row's spread; twice the value where there is none."""
+    """The ends of a row's error bar; twice the value if it has none."""
     value = line[panel.column]
     deviation = line.get(panel.deviation or "") or 0.0
     low, high = (line.get(name or "") for name in (panel.low, panel.high))
@@ -95,7 +95,7 @@ def _spread(panel: _Panel, line: Line) -> tuple[float, float]:
 
 
 def _title(lines: Sequence[Line]) -> str:
-    """Where, with what and on how many images."""
+    """Hardware, versions and number of test images."""
 
     def every(column: str) -> str:
         return ", ".join(dict.fromkeys(str(line[column]) for line in lines if line.get(column) is not None)) or "-"

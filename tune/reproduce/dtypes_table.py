@@ -1,4 +1,4 @@
-"""The table of the data-type experiment: its rows, and what their runs came to."""
+"""The table of the data-type experiment: its rows and their results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tune.export.latency import quartiles
 from tune.reproduce import merged_table
 from tune.reproduce.cells import joined, means, middle
 from tune.reproduce.merged_table import Line
-from tune.runs.plan import Storage
+from tune.reproduce.subprocess_training import Images
 from tune.spec.base import Frozen
 
 MEASURED, NOT_RUN, DIVERGED = "measured", "not run", "diverged"
@@ -25,19 +25,19 @@ class DtypeRow:
     """One row: three data types.
 
     Attributes:
-        name: Of the row.
+        name: The row's name.
         experiment: A shipped name or a YAML file.
-        images: What the training's images are kept as.
-        training: What it computes in, as its experiment says.
-        inference: What applies the trained network, and in what type.
-        trained_as: The row whose training this is; its own name where it has one.
-        model: The file of the model that is applied, below the run's folder; None for the weights themselves.
+        images: The type that images are kept in while training.
+        training: The precision of the training, as in its experiment.
+        inference: The runtime and the type of inference.
+        trained_as: The row whose training is used; its own name if it has a training of its own.
+        model: The exported model in the run's folder that is used; None for the weights themselves.
         int8: Whether that model is quantized.
     """
 
     name: str
     experiment: str
-    images: Storage
+    images: Images
     training: str
     inference: str
     trained_as: str
@@ -45,7 +45,7 @@ class DtypeRow:
     int8: bool = False
 
 
-def _trained(name: str, training: str, images: Storage = "uint8") -> DtypeRow:
+def _trained(name: str, training: str, images: Images = "uint8") -> DtypeRow:
     return DtypeRow(name, f"simple_cnn_{training}", images, training, f"torch {training}", name)
 
 
@@ -63,25 +63,25 @@ ROWS: dict[str, DtypeRow] = {
         replace(_ONNX, name="onnx_int8", inference="ONNX int8", model="model-int8.onnx", int8=True),
     )
 }
-"""Each differs from the first in one thing, the last from the one before it: a runtime is not taken for a type."""
+"""Each differs from the first in one thing, the last from the one before it, to tell a runtime from a type."""
 
 
 class Measured(Frozen):
-    """What one seed of a row came to, as a file in its run folder says.
+    """Results of one seed of a row, as written to a file in its run folder.
 
     Attributes:
-        diverged: Whether its training did; there are no scores then.
-        epoch_seconds: Of each epoch of its own training, validation included; None where it has none of its own.
-        peak_bytes: Of physical memory of its training's process; None likewise.
-        image_bytes: Of the images that it trained and validated on, as they are kept; None likewise.
-        accuracy: On the test images, as the next two.
-        macro_f1: The mean over classes.
+        diverged: Whether the training did; there are no scores then.
+        epoch_seconds: Of each epoch, validation included; None if the row has no training of its own.
+        peak_bytes: Physical memory of the training's process; None likewise.
+        image_bytes: Of the training and validation images in memory; None likewise.
+        accuracy: On the test images, like the next two.
+        macro_f1: Mean over classes.
         loss: Cross entropy.
         test_images: Their number.
-        batch_ms: First quartile, median and third quartile of the milliseconds for a batch of the training's size.
+        batch_ms: Quartiles (first, median, third) of the milliseconds per batch of the training's size.
         image_ms: The same for a single image.
         model_bytes: Of the model's file.
-        where: Hardware, versions, commit and date of this.
+        where: Hardware, versions, commit and date.
     """
 
     diverged: bool = False
@@ -99,7 +99,7 @@ class Measured(Frozen):
 
 
 def facts_of(row: DtypeRow) -> Line:
-    """What a row is, measured or not."""
+    """The columns of a row that are known without measuring."""
     return {
         KEY: row.name,
         "status": NOT_RUN,
@@ -111,7 +111,7 @@ def facts_of(row: DtypeRow) -> Line:
 
 
 def cells_of(every: Sequence[Measured], threads: int) -> Line:
-    """What the runs of a row came to: means of scores, medians and quartiles of times, the largest of bytes."""
+    """The results of a row's runs: means of scores, medians and quartiles of times, maxima of bytes."""
     sound = [one for one in every if not one.diverged]
     seconds = [second for one in every for second in one.epoch_seconds or ()]
     return {
@@ -135,10 +135,10 @@ def _largest(every: Sequence[Measured], name: str) -> int | None:
 
 
 def table(path: Path) -> dict[str, Line]:
-    """Every row with what a CSV file has measured of it, by name.
+    """Every row by name, with the results that a CSV file has.
 
     Raises:
-        UserError: the file is not such a table.
+        UserError: The file is not such a table.
     """
     known = merged_table.read_lines(path, KEY, TEXT)
     return {**known, **{name: {**facts_of(row), **_filled(known.get(name, {}))} for name, row in ROWS.items()}}
@@ -149,10 +149,10 @@ def _filled(line: Line) -> Line:
 
 
 def record(path: Path, line: Line) -> None:
-    """Put a row's line into a CSV file; the others stay as they are.
+    """Put a row's line into a CSV file; other lines stay as they are.
 
     Raises:
-        UserError: the file is not such a table.
-        OSError: it cannot be written.
+        UserError: The file is not such a table.
+        OSError: It cannot be written.
     """
     merged_table.put_line(path, line, KEY, table)

@@ -1,4 +1,4 @@
-"""A CSV table that grows by a line at a time, over many invocations and by several processes at once."""
+"""A CSV table that grows line by line, over many calls and from several processes at once."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tune.errors import UserError
 from tune.files import write_whole
 
 Line = dict[str, Any]
-"""One line of a table: plain values by column, None for what is not known."""
+"""One line of a table: plain values by column, None for unknown ones."""
 
 
 def read_lines(path: Path, key: str, text: Collection[str]) -> dict[str, Line]:
-    """The lines of a table by their key; none where there is no file yet.
+    """The lines of a table by key; none if there is no file yet.
 
     Args:
-        path: Of the CSV file.
-        key: The column that names a line.
-        text: Columns that hold text; all others hold numbers.
+        path: The CSV file.
+        key: The column that identifies a line.
+        text: Columns of text; all others are numbers.
 
     Raises:
-        UserError: the file is not such a table.
+        UserError: The file is not such a table.
     """
     if not path.exists():
         return {}
@@ -38,8 +38,8 @@ def read_lines(path: Path, key: str, text: Collection[str]) -> dict[str, Line]:
                 raise KeyError(key)
             lines = [{name: _value(cell, name in text) for name, cell in row.items()} for row in reader]
         return {line[key]: line for line in lines}
-    except (ValueError, KeyError, AttributeError, TypeError, csv.Error):  # the two before the last: lines cut off
-        raise UserError(f"{path} is not a table with a column {key!r} and figures; legal: another --csv") from None
+    except (ValueError, KeyError, AttributeError, TypeError, csv.Error):  # AttributeError, TypeError: truncated lines
+        raise UserError(f"{path} is not a table with a column {key!r} and numbers; use another --csv") from None
 
 
 def _value(cell: str, text: bool) -> Any:
@@ -52,10 +52,10 @@ def _value(cell: str, text: bool) -> Any:
 
 
 def write_lines(path: Path, lines: Mapping[str, Line]) -> None:
-    """Write a table whole: every column that any line has, empty where nothing is known.
+    """Write a table with every column that any line has; unknown cells are empty.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
     stream = io.StringIO(newline="")
     columns = list(dict.fromkeys(name for line in lines.values() for name in line))
@@ -66,8 +66,8 @@ def write_lines(path: Path, lines: Mapping[str, Line]) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Hold a table's folder, so that processes that add to it at the same time lose nothing."""
+def locked(path: Path) -> Iterator[None]:
+    """Lock a table's folder, so that processes that write at the same time lose nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path.parent, os.O_RDONLY)
     try:
@@ -78,29 +78,29 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def put_line(path: Path, line: Line, key: str, table: Callable[[Path], Mapping[str, Line]]) -> None:
-    """Put a line into a table; the others, of whatever invocation, stay as they are.
+    """Put a line into a table; the other lines stay as they are.
 
     Args:
-        path: Of the CSV file.
-        line: Takes the place of the one with the same key.
-        key: The column that names a line.
-        table: Reads the file's lines by their key.
+        path: The CSV file.
+        line: Replaces the line with the same key.
+        key: The column that identifies a line.
+        table: Reads the file's lines by key.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
-    with alone(path):
+    with locked(path):
         write_lines(path, {**table(path), line[key]: line})
 
 
 def check_writable(path: Path) -> None:
-    """Refuse a file that cannot be written, before hours are spent on its contents.
+    """Check that a file can be written, before hours are spent on its contents.
 
     Raises:
-        UserError: it is a folder, or lies where nothing can be written.
+        UserError: It is a folder, or in a folder that cannot be written to.
     """
     if path.is_dir():
-        raise UserError(f"--csv {path}: is a folder; legal: a file")
+        raise UserError(f"--csv {path} is a folder; use a file name")
     above = next(folder for folder in path.absolute().parents if folder.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f"--csv {path}: {above} cannot be written to; legal: a file in a folder of yours")
+        raise UserError(f"--csv {path}: {above} cannot be written to; use a file elsewhere")

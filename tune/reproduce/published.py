@@ -1,6 +1,6 @@
-"""The published runs: what their sources say of them, and what is known against it.
+"""The published runs: their figures, and known objections to them.
 
-Each is a shipped experiment (`search_spaces/fixed/`), whose file says what was done otherwise here and why.
+Each is a shipped experiment (`search_spaces/fixed/`), whose file says what differs here and why.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from tune.errors import UserError
 from tune.spec import load_experiment
 from tune.spec.errors import nearest
 
-# How far a run lands from itself with another seed: images of 10,000 test images that change sides.
+# Differences in accuracy between seeds, on 10,000 test images.
 MNIST_NOISE, CIFAR_NOISE = 0.001, 0.01
 
 
 class Caveat(StrEnum):
-    """Why a published figure is not quite what it seems."""
+    """Why a published figure cannot be compared directly."""
 
     CHOSEN_ON_TEST = "its validation set is the test set: configuration and epoch were chosen on it"
     BEST_TEST_EPOCH = "the highest of all epochs on the test images"
@@ -30,19 +30,19 @@ class Caveat(StrEnum):
 
 @dataclass(frozen=True)
 class PublishedRow:
-    """One published run; accuracies and F1 are fractions, None is what its source does not say.
+    """One published run; accuracies and F1 are fractions, None is unknown.
 
     Attributes:
-        name: Of the row, and of its run folders.
+        name: Of the row and its run folders.
         experiment: A shipped name or a YAML file.
-        noise: A difference in accuracy up to which ours counts as the same.
+        noise: A difference in accuracy that counts as equal.
         accuracy: On the test images.
-        macro_f1: On the test images, the mean over classes.
+        macro_f1: On the test images, mean over classes.
         loss: Cross entropy on the test images.
         val_accuracy: On the validation images, at the best epoch.
         val_loss: The same epoch's.
-        caveat: Why the published figure is not quite what it seems.
-        precision: What ours computes in, where that is not what the experiment says.
+        caveat: Why the published figure cannot be compared directly.
+        precision: The precision used here, if it is not the experiment's.
     """
 
     name: str
@@ -106,10 +106,10 @@ ROWS: dict[str, PublishedRow] = {
 
 
 def rows_named(names: Iterable[str]) -> list[PublishedRow]:
-    """The rows of these names, each once; all of them where none is named.
+    """The rows of these names, each once; all if no name is given.
 
     Raises:
-        UserError: there is no such row; lists all and names the nearest.
+        UserError: There is no such row; suggests the nearest.
     """
     wanted = list(dict.fromkeys(names)) or list(ROWS)
     if unknown := [name for name in wanted if name not in ROWS]:
@@ -119,10 +119,10 @@ def rows_named(names: Iterable[str]) -> list[PublishedRow]:
 
 
 def computed_in(rows: Iterable[PublishedRow], precision: str) -> list[PublishedRow]:
-    """The rows computed in a precision; those that are named after another one, and are there for it, stay in that.
+    """The rows in another precision, except those that are named after a precision.
 
     Raises:
-        SpecError: there is no such precision.
+        SpecError: There is no such precision.
     """
     computed = []
     for row in rows:

@@ -1,7 +1,4 @@
-"""The published rows measured here: by the same training and evaluation as everybody's, into a table that is kept.
-
-Tables of another kind bring their own measurement; `merged_table` asks only for a name per line.
-"""
+"""Measure the published rows with the same training and evaluation as any run, and keep them in a table."""
 
 from __future__ import annotations
 
@@ -31,18 +28,18 @@ _FIGURES = ("accuracy", "macro_f1", "loss", "val_accuracy", "val_loss")
 
 
 class Measured(Frozen):
-    """What one seed of a row came to, as `reproduced.json` in its run folder says.
+    """Results of one seed of a row, as in `reproduced.json` in its run folder.
 
     Attributes:
-        diverged: Whether its training did; there are no scores then.
-        epochs: Trained.
+        diverged: Whether the training did; there are no scores then.
+        epochs: Number of epochs trained.
         seconds: Of training.
         parameters: Of the model.
-        best_epoch: The one that validation chose.
+        best_epoch: The epoch chosen by validation.
         val_accuracy: Of that epoch.
         val_loss: Of that epoch.
-        accuracy: On the test images, as the next two.
-        macro_f1: The mean over classes.
+        accuracy: On the test images, like the next two.
+        macro_f1: Mean over classes.
         loss: Cross entropy.
         test_images: Their number.
     """
@@ -61,7 +58,7 @@ class Measured(Frozen):
 
 
 def _file(folder: RunFolder) -> Path:
-    """Written last, so that whoever finds it finds a run that is finished and evaluated."""
+    """Written last: if it exists, the run is finished and evaluated."""
     return folder.path / "reproduced.json"
 
 
@@ -69,7 +66,7 @@ def check_rows(rows: Iterable[PublishedRow], root: Path) -> dict[str, Experiment
     """The experiment of each row, by the row's name.
 
     Raises:
-        SpecError: one of them is impossible.
+        SpecError: One of them is impossible.
     """
     return {row.name: load_experiment(row.experiment, _changes(row), root) for row in rows}
 
@@ -81,18 +78,18 @@ def _changes(row: PublishedRow) -> list[str]:
 def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
     """Train and evaluate a row on its experiment's seed, seed + 1, ...; its line of the table.
 
-    Runs that are finished are taken as they are, interrupted ones go on; finished ones of further seeds count too.
+    Finished runs are reused, interrupted ones are resumed; finished runs of further seeds count too.
 
     Args:
-        row: What was published.
+        row: The published run.
         experiment: Its experiment.
-        seeds: How many runs at least.
-        place: The folder that holds the run folders `ROW-seedN`, or `ROW-PRECISION-seedN`.
+        seeds: Number of runs, at least.
+        place: The parent of the run folders `ROW-seedN`, or `ROW-PRECISION-seedN`.
         root: The data directory, as torchvision's `root`.
         screen: Told of everything.
 
     Raises:
-        UserError, WorkError, data.DataError, Interrupted: as `run` and `evaluate` do.
+        UserError, WorkError, data.DataError, Interrupted: As `run` and `evaluate` do.
     """
     first = experiment.seed
     while _file(_folder(row, place, first + seeds)).is_file():
@@ -110,24 +107,24 @@ def _folder(row: PublishedRow, place: Path, seed: int) -> RunFolder:
 
 
 def _found(plan: RunPlan, screen: Screen) -> Measured | None:
-    """What an earlier invocation measured, of the same experiment; also of a version whose checkpoints none reads."""
+    """What an earlier call measured of the same experiment, even if its checkpoint can no longer be read."""
     path = _file(plan.folder)
     if not path.is_file():
         return None
     before, _ = read_run(plan.folder)
     if before != resolved(plan.experiment, before.training.threads or plan.threads):
-        return None  # `run` says what is legal then
+        return None  # `run` says what to do then
     try:
         found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
     except ValueError:
-        screen.say(f"{path} is damaged: evaluated again")
+        screen.say(f"{path} is damaged; evaluating again")
         return None
     screen.say(f"{plan.folder.path.name}: already finished; reusing it")
     return found
 
 
 def _measured(plan: RunPlan, root: Path, screen: Screen) -> Measured:
-    """Train (or go on, or find finished), and read the test images once."""
+    """Train or resume, and evaluate on the test images once."""
     result = run_or_resume(plan, root, screen)
     diverged = result.end is End.DIVERGED
     scores = {} if diverged else evaluate(result.folder, "test", root, screen.say).scores
@@ -146,7 +143,7 @@ def _measured(plan: RunPlan, root: Path, screen: Screen) -> Measured:
 
 
 def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
-    """What the runs of a row came to; epochs and seconds of training of all of them together."""
+    """The results of a row's runs; epochs and seconds are totals."""
     every = [one for _, one in runs]
     sound = [one for one in every if not one.diverged]
     made = [read_run(folder) for folder, _ in runs]
@@ -167,36 +164,36 @@ def _measured_cells(runs: Sequence[tuple[RunFolder, Measured]]) -> Line:
 
 
 def _line(row: PublishedRow, measured: Mapping[str, Any]) -> Line:
-    """A line of the table: what was published, what was measured, and the one against the other."""
+    """A line of the table: published figures, measured figures, and their comparison."""
     figures = {f"published_{name}": getattr(row, name) for name in _FIGURES}
     published = {**figures, "noise": row.noise, "caveat": row.caveat and str(row.caveat), **comparison(row, measured)}
     return {KEY: row.name, "status": NOT_RUN, **published, **measured, **published}
 
 
 def table(path: Path) -> dict[str, Line]:
-    """Every published row with what a CSV file has measured of it, by name; the file's other lines too, if any.
+    """Every published row by name, with the results that a CSV file has; other lines of the file too.
 
     Raises:
-        UserError: the file is not such a table.
+        UserError: The file is not such a table.
     """
     known = merged_table.read_lines(path, KEY, TEXT)
     return {**known, **{name: _line(row, known.get(name, {})) for name, row in ROWS.items()}}
 
 
 def record(path: Path, line: Line) -> None:
-    """Put a row's line into a CSV file; the others, of whatever invocation, stay as they are.
+    """Put a row's line into a CSV file; other lines stay as they are.
 
     Raises:
-        UserError: the file is not such a table.
-        OSError: it cannot be written.
+        UserError: The file is not such a table.
+        OSError: It cannot be written.
     """
     merged_table.put_line(path, line, KEY, table)
 
 
 def comparison(row: PublishedRow, line: Mapping[str, Any]) -> Line:
-    """Ours minus the published accuracy, on the test images or else on the validation images, and what it means.
+    """Our accuracy minus the published one, on the test or else the validation images, and a verdict.
 
-    `within` the row's noise, `above` it or `below`; both None where there is nothing to compare.
+    The verdict is `within` the row's noise, `above` or `below`; both are None if there is nothing to compare.
     """
     name = "accuracy" if row.accuracy is not None else "val_accuracy"
     ours, published = line.get(f"{name}_mean"), getattr(row, name)

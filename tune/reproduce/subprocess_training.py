@@ -1,4 +1,4 @@
-"""A training in a process of its own: the memory at its peak is then that training's and nobody else's."""
+"""Train in a separate process, so that its peak memory is that of this training alone."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from data import DataError
 from tune.errors import UserError, WorkError
@@ -25,18 +27,20 @@ from tune.runs.run import Screen
 from tune.spec import Experiment
 from tune.training import End, Training, keep_freed_memory
 
+Images = Literal["uint8", "float16", "float32"]
+"""The type that images are kept in while training."""
+
 
 @dataclass(frozen=True)
 class SubprocessResult:
-    """What a training in a process of its own came to.
+    """A training in a separate process.
 
     Attributes:
         diverged: Whether it did.
         epoch_seconds: Of each epoch, validation included.
         peak_bytes: The most physical memory of the process, with the interpreter, its libraries, and the shared pages
-            of mapped images; of all the processes that the training was interrupted between the most. None where it
-            was trained by other means.
-        image_bytes: Of the training and validation images as they are kept, labels included; None likewise.
+            of mapped images; the maximum over processes if it was interrupted. None if it was trained otherwise.
+        image_bytes: Of the training and validation images in memory, labels included; None likewise.
     """
 
     diverged: bool
@@ -45,25 +49,31 @@ class SubprocessResult:
     image_bytes: int | None
 
 
-def train_in_subprocess(plan: RunPlan, root: Path, screen: Screen) -> SubprocessResult:
-    """Train a run, go on with it, or find it finished, in another process, which Ctrl-C ends with this one.
+def train_in_subprocess(plan: RunPlan, images: Images, root: Path, screen: Screen) -> SubprocessResult:
+    """Train or resume a run in another process, which Ctrl-C ends too.
+
+    Args:
+        plan: What to train, and where.
+        images: The type to keep the images in.
+        root: The data directory, as torchvision's `root`.
+        screen: Told of everything.
 
     Raises:
-        UserError, WorkError: as `run` does, bad data included; or the process was killed.
+        UserError, WorkError: As `run` does, also for bad data; or the process was killed.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     rest = {field.name: getattr(plan, field.name) for field in fields(plan) if field.name != "experiment"}
-    # Models of pydantic's that are made while the program runs cannot be pickled.
+    # Pydantic models that are created at run time cannot be pickled.
     experiment = json.dumps(plan.experiment.to_tree())
-    process = context.Process(target=_train, args=(experiment, rest, root, theirs), daemon=True)
+    process = context.Process(target=_train, args=(experiment, rest, images, root, theirs), daemon=True)
     with ours:
         process.start()
         theirs.close()
         try:
             outcome = _listen(ours, screen)
         except BaseException:
-            process.kill()  # every epoch is on disk before the next one begins
+            process.kill()  # every epoch is saved before the next one begins
             raise
         finally:
             process.join()
@@ -75,7 +85,7 @@ def train_in_subprocess(plan: RunPlan, root: Path, screen: Screen) -> Subprocess
 
 
 def _listen(connection: Connection, screen: Screen) -> SubprocessResult | UserError | None:
-    """Pass on lines until the process ends; what came of it, None where it could not say."""
+    """Pass lines on until the process ends; its outcome, None if it could not send one."""
     outcome: SubprocessResult | UserError | None = None
     while True:
         try:
@@ -91,13 +101,13 @@ def _listen(connection: Connection, screen: Screen) -> SubprocessResult | UserEr
             outcome = UserError(text) if code == UserError.exit_code else WorkError(text)
 
 
-def _train(experiment: str, rest: dict[str, Any], root: Path, connection: Connection) -> None:
+def _train(experiment: str, rest: dict[str, Any], images: Images, root: Path, connection: Connection) -> None:
     """The other process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process hears Ctrl-C too, and ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process gets Ctrl-C too, and ends this one
     keep_freed_memory()  # as `imagetune train` does
     plan = RunPlan(Experiment.model_validate_json(experiment), **rest)
     try:
-        connection.send(train_here(plan, root, connection.send))
+        connection.send(train_here(plan, images, root, connection.send))
     except UserError as error:
         connection.send((error.exit_code, str(error)))
     except DataError as error:
@@ -106,9 +116,9 @@ def _train(experiment: str, rest: dict[str, Any], root: Path, connection: Connec
         connection.send((WorkError.exit_code, str(error)))
 
 
-def train_here(plan: RunPlan, root: Path, say: Say) -> SubprocessResult:
-    """What `train_in_subprocess` does, in this process, whose memory counts from its own beginning."""
-    result = run_or_resume(plan, root, _Witness(plan.folder, say))
+def train_here(plan: RunPlan, images: Images, root: Path, say: Say) -> SubprocessResult:
+    """As `train_in_subprocess`, in this process, whose memory is measured from its start."""
+    result = run_or_resume(plan, root, _Witness(plan.folder, images, say))
     seconds = tuple(epoch.seconds for epoch in result.history)
     return SubprocessResult(result.end is End.DIVERGED, seconds, *_noted(plan.folder))
 
@@ -118,7 +128,7 @@ def _file(folder: RunFolder) -> Path:
 
 
 def _noted(folder: RunFolder) -> tuple[int | None, int | None]:
-    """Bytes at the peak and bytes of images, as the processes noted that trained this run."""
+    """Peak bytes and image bytes, as noted by the processes that trained this run."""
     try:
         found = json.loads(_file(folder).read_text(encoding="utf-8"))
         return int(found["peak_bytes"]), int(found["image_bytes"])
@@ -127,10 +137,11 @@ def _noted(folder: RunFolder) -> tuple[int | None, int | None]:
 
 
 class _Witness:
-    """A screen that passes lines on, and notes the memory whenever one is said: after each epoch."""
+    """A screen that keeps the images in another type, and notes the memory after each line."""
 
-    def __init__(self, folder: RunFolder, say: Say) -> None:
+    def __init__(self, folder: RunFolder, images: Images, say: Say) -> None:
         self._folder, self._say = folder, say
+        self._dtype = getattr(torch, images)
         self._images: int | None = None
 
     def say(self, text: str) -> None:
@@ -140,10 +151,12 @@ class _Witness:
 
     @contextmanager
     def watch(self, training: Training, epochs: int) -> Iterator[None]:
-        """Look at the images that are trained on."""
+        """Convert the images that are trained on, and note their size."""
         splits = training.splits
-        parts = [part for part in (splits.train, splits.validation) if part is not None]
-        # Parts that share their images count once.
+        validation = splits.validation and splits.validation.stored_as(self._dtype)
+        training.splits = replace(splits, train=splits.train.stored_as(self._dtype), validation=validation)
+        parts = [part for part in (training.splits.train, validation) if part is not None]
+        # Count images that both parts share once.
         kept = {part.images.data_ptr(): part.resident_bytes for part in parts}
         self._images = sum(kept.values())
         yield
@@ -158,9 +171,9 @@ class _Witness:
 
 
 def peak_bytes() -> int:
-    """The most physical memory this process has had.
+    """The most physical memory this process has used.
 
-    On Linux from /proc: `getrusage` also counts what the parent had when it started this process.
+    On Linux from /proc, since `getrusage` includes what the parent used when it started this process.
     """
     status = Path("/proc/self/status")
     lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []

@@ -100,7 +100,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, epochs: int, echo: Callable[[str], object] = print) -> None:
-        self._file: TextIO = path.open("a", encoding="utf-8")
+        self._file: TextIO = path.open("a", encoding="utf-8", errors="backslashreplace")
         self._epochs, self._echo = epochs, echo
         self._seconds: list[float] = []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tune.files import write_whole
 from tune.record.folder import RunFolder
@@ -22,27 +22,28 @@ M = TypeVar("M", bound=BaseModel)
 
 
 class RunInfo(Frozen):
-    """What a run was made with, beside its experiment.
+    """What a run was made with: all that is needed to use it, beside its experiment and weights.
 
     Attributes:
-        metric: By which its best epoch is chosen.
-        mode: Whether the metric is to be small or large.
-        epochs: Where its training ended at the latest, if before the experiment's epochs.
-        full: Whether validation images were trained on.
-        device: Where it was begun.
-        weights_from: The run whose weights it began with, if any.
+        metric: Chooses the best epoch.
+        mode: Whether the metric is minimized or maximized.
+        epochs: The last epoch, if it comes before the experiment's own.
+        full: Whether the model was trained on validation images too.
+        device: Where the training was started.
+        weights_from: The run whose weights it started from, if any.
         input_shape: (C, H, W) of the images, in pixels.
         classes: Names in the order of the labels.
-        normalization: What the images were normalized with; whoever uses the model needs the same.
-        split_hash: Of the division into training and validation images.
+        normalization: Of the images; anyone who uses the model needs the same.
+        split_hash: Of the split into training and validation images.
         parameters: Of the model.
-        versions: Of the packages that numbers depend on.
-        hardware: The machine it was begun on, in words.
-        commit: Of the checkout it was begun with.
-        date: When it was begun, in UTC.
+        versions: Of Python and the packages that results depend on.
+        hardware: The machine, in words.
+        commit: Of the checkout.
+        date: When the training was started, in UTC.
         data: Digest of the images (`tune.record.same_data`).
-        storage: How the images were kept in memory.
     """
+
+    model_config = ConfigDict(extra="ignore")  # other versions write other fields
 
     metric: str
     mode: Literal["min", "max"]
@@ -56,26 +57,25 @@ class RunInfo(Frozen):
     split_hash: str
     parameters: int
     versions: dict[str, str]
-    # Runs begun before these fields were there do not have them.
+    # Missing in runs of earlier versions.
     hardware: str = UNKNOWN
     commit: str = UNKNOWN
     date: str = UNKNOWN
     data: str = UNRECORDED
-    storage: Literal["uint8", "float16", "float32"] = "uint8"
 
 
 def write_run(folder: RunFolder, experiment: Experiment, info: RunInfo) -> None:
-    """Write `experiment.yaml`; as an argument of `imagetune train` it describes the same training again.
+    """Write `experiment.yaml`, from which `imagetune train` can repeat the training.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: It cannot be written.
     """
     tree = {"experiment": experiment.to_tree(), "made_with": info.model_dump(mode="json")}
     write_whole(folder.experiment, dump_yaml(tree).encode())
 
 
 def read_run(folder: RunFolder) -> tuple[Experiment, RunInfo]:
-    """The experiment of a run and what it was made with; neither images nor weights are looked at.
+    """The experiment of a run and what it was made with; neither images nor weights are read.
 
     Raises:
         SpecError: `experiment.yaml` is missing, damaged or of another version.

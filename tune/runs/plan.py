@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
@@ -14,8 +13,6 @@ from tune.record.folder import RunFolder
 from tune.record.search_yaml import refuse_changes
 from tune.runs.info import read_run
 from tune.spec import Experiment
-
-Storage = Literal["uint8", "float16", "float32"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,6 @@ class RunPlan:
         full: Train on validation images too.
         weights: A run whose weights to start from.
         threads: CPU threads if the experiment does not set them.
-        storage: How the images are kept in memory; anything but uint8 is for comparison.
     """
 
     experiment: Experiment
@@ -40,7 +36,6 @@ class RunPlan:
     full: bool = False
     weights: RunFolder | None = None
     threads: int = dataclasses.field(default_factory=torch.get_num_threads)
-    storage: Storage = "uint8"
 
     @property
     def last_epoch(self) -> int:
@@ -79,7 +74,7 @@ def continued(plan: RunPlan) -> RunPlan:
             f"{plan.folder.path}: started with {info.epochs or 'all'} epochs (full: {info.full}), which cannot be "
             f"changed to {plan.epochs or 'all'} (full: {plan.full}); delete the folder to start again"
         )
-    return dataclasses.replace(plan, experiment=now, metric=info.metric, storage=info.storage)
+    return dataclasses.replace(plan, experiment=now, metric=info.metric)
 
 
 def _epochs_to_go(before: Experiment, now: Experiment) -> tuple[bool, str]:

@@ -29,7 +29,6 @@ from tune.training import (
     load,
     open_splits,
     out_of_memory,
-    stored_as,
     train,
 )
 
@@ -126,7 +125,6 @@ def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
     """The training before its first epoch; raises if anything is wrong with the input."""
     device = best_device()
     splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
-    splits = stored_as(splits, getattr(torch, plan.storage))
     training = Training(
         plan.experiment, splits, device=device, objective=Objective(METRICS[plan.metric]), epochs=plan.epochs
     )
@@ -180,7 +178,6 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
         mode=METRICS[plan.metric].goal,
         epochs=plan.epochs,
         full=plan.full,
-        storage=plan.storage,
         device=str(device),
         weights_from=str(plan.weights.path) if plan.weights else None,
         input_shape=splits.input_shape,

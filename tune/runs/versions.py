@@ -1,4 +1,4 @@
-"""Which versions numbers were made with, on what machine, and when."""
+"""The versions, the machine and the date that results were obtained with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ROOT = Path(str(tune.__file__)).parent.parent
 
 
 def imagetune_version() -> str:
-    """The installed version; in a checkout that nobody installed, the one its pyproject.toml states."""
+    """The installed version; in a checkout that is not installed, the version in its pyproject.toml."""
     try:
         return metadata.version("imagetune")
     except metadata.PackageNotFoundError:
@@ -28,7 +28,7 @@ def imagetune_version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python, imagetune and the packages that numbers depend on."""
+    """The versions of Python, imagetune and the packages that results depend on."""
     found = {package: metadata.version(package) for package in _PACKAGES}
     return {"python": python_version(), "imagetune": imagetune_version(), **found}
 
@@ -45,13 +45,13 @@ def circumstances() -> dict[str, str]:
 
 
 def hardware(gpu: str | None = None) -> str:
-    """The machine in words: `2 cores of AMD EPYC`; with the name of the GPU that was used, if one was."""
+    """The machine in words: `2 cores of AMD EPYC`, and the name of the GPU if one is used."""
     return ", ".join([f"{os.cpu_count()} cores of {cpu_name()}", *([gpu] if gpu else [])])
 
 
 def commit() -> str:
-    """The short hash of the checkout that runs; unknown where imagetune is installed as a copy, or without git."""
-    if not (_ROOT / ".git").exists():  # a repository further up is not ours
+    """The short hash of this checkout; unknown if imagetune is installed as a package, or without git."""
+    if not (_ROOT / ".git").exists():  # a repository further up is another project
         return UNKNOWN
     try:
         ask = ["git", "-C", str(_ROOT), "rev-parse", "--short", "HEAD"]
@@ -66,7 +66,7 @@ def today() -> str:
 
 
 def cpu_name() -> str:
-    """The processor's name."""
+    """The name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -9,7 +9,7 @@ from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
 from tune.training.process import cpu_threads, keep_freed_memory
 from tune.training.seeding import seeded, stream_seed
-from tune.training.splits import Splits, open_splits, stored_as
+from tune.training.splits import Splits, open_splits
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of
 
@@ -39,7 +39,6 @@ __all__ = [
     "save",
     "save_weights",
     "seeded",
-    "stored_as",
     "stream_seed",
     "task_of",
     "train",

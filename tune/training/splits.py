@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -84,16 +84,6 @@ def open_splits(
         identity=data.identify(spec.source, root, say),
         skipped=images.skipped,
     )
-
-
-def stored_as(splits: Splits, dtype: torch.dtype) -> Splits:
-    """The same splits with images stored as another type (see `data.Resident.stored_as`).
-
-    Raises:
-        data.DataError: Images cannot be stored as this type.
-    """
-    validation = splits.validation and splits.validation.stored_as(dtype)
-    return replace(splits, train=splits.train.stored_as(dtype), validation=validation)
 
 
 def _normalization(spec: DataSpec, images: data.ImageSet, train: torch.Tensor) -> data.Normalization:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shlex
 from pathlib import Path
 
@@ -83,6 +84,17 @@ def test_any_image_is_brought_to_the_models_size_and_channels(
     Image.fromarray(colour[..., :3]).save(tmp_path / "odd.jpg")
     rows = imagetune("predict", classifier, tmp_path / "odd.png", tmp_path / "odd.jpg", "--json").document
     assert len(rows["predictions"]) == 2
+
+
+def test_a_file_name_that_is_not_utf8(imagetune: Command, classifier: str, digits: list[Path]) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    digits[0].rename(name)
+    (row,) = imagetune("predict", classifier, name, "--json").document["predictions"]
+    assert row["image"] == name
+    assert "caf" in imagetune("predict", classifier, name).out
+    outcome = imagetune("predict", classifier, f"no{name}", "missing.png")
+    assert outcome.code == 2
+    assert len(outcome.err.splitlines()) == 2
 
 
 def test_draws(imagetune: Command, vae: str, tmp_path: Path) -> None:
