@@ -63,7 +63,7 @@ def evaluate(
     Raises:
         UserError: The run has no weights or no such split, or the images are not those it was trained on.
         CheckpointError: The weights are damaged.
-        data.DataError: The images cannot be had.
+        data.DataError: The images cannot be read.
     """
     run = open_run(folder, best_device(), path)
     images = images_of(run, split, root, say)

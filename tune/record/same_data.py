@@ -44,7 +44,7 @@ def recorded_data(folder: SearchFolder) -> str:
 def check_same_data(
     place: Path, recorded: str, now: DataIdentity, path: str | None, say: Callable[[str], None]
 ) -> None:
-    """Refuse to go on with a run or a search whose images have changed.
+    """Refuse to use a run or a search whose images have changed.
 
     Args:
         place: The folder of the run or search.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,8 +30,10 @@ def refuse_taken(folder: RunFolder) -> None:
     """Refuse a folder that is not empty; files of a run that was killed before it began do not count.
 
     Raises:
-        UserError: It is a run, or contains other files.
+        UserError: It is a run, or contains other files; or its path is not UTF-8, which safetensors cannot open.
     """
+    if os.fsencode(folder.path).decode(errors="replace") != str(folder.path):
+        raise UserError(f"{folder.path} is not valid UTF-8; use another --out")
     if not folder.path.exists():
         return
     if not folder.path.is_dir():

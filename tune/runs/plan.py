@@ -65,10 +65,10 @@ def continued(plan: RunPlan) -> RunPlan:
     before, info = read_run(plan.folder)
     # A number of threads that is not given stays what it was.
     now = resolved(plan.experiment, before.training.threads or plan.threads)
-    may_grow, legal = _epochs_to_go(before, now)
+    may_grow, hint = _more_epochs(before, now)
     free = ("data.path", "training.epochs") if may_grow else ("data.path",)  # `run` compares the images themselves
     file = str(plan.folder.experiment)
-    refuse_changes("run", before.to_tree(), now.to_tree(), file, free, {"training.epochs": legal})
+    refuse_changes("run", before.to_tree(), now.to_tree(), file, free, {"training.epochs": hint})
     if (info.epochs, info.full) != (plan.epochs, plan.full):
         raise UserError(
             f"{plan.folder.path}: started with {info.epochs or 'all'} epochs (full: {info.full}), which cannot be "
@@ -77,8 +77,8 @@ def continued(plan: RunPlan) -> RunPlan:
     return dataclasses.replace(plan, experiment=now, metric=info.metric)
 
 
-def _epochs_to_go(before: Experiment, now: Experiment) -> tuple[bool, str]:
-    """Whether a run may be continued for so many epochs, and how many are legal."""
+def _more_epochs(before: Experiment, now: Experiment) -> tuple[bool, str]:
+    """Whether a run may be continued for the new number of epochs, and what to do if not."""
     if spanning := before.training.spanning:
         return False, f"{' and '.join(spanning)} extends over all epochs; for more, start a new run with --weights"
     return now.training.epochs > before.training.epochs, "it can only be increased"

@@ -27,9 +27,9 @@ def imagetune_version() -> str:
         return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
 
 
-def versions() -> dict[str, str]:
-    """The versions of Python, imagetune and the packages that results depend on."""
-    found = {package: metadata.version(package) for package in _PACKAGES}
+def versions(*more: str) -> dict[str, str]:
+    """The versions of Python, imagetune and the packages that results depend on, `more` of them if given."""
+    found = {package: metadata.version(package) for package in (*_PACKAGES, *more)}
     return {"python": python_version(), "imagetune": imagetune_version(), **found}
 
 

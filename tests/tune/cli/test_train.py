@@ -154,6 +154,13 @@ def test_a_place_that_cannot_be_written_to(imagetune: Command, tiny: Path, tmp_p
     assert "Not a directory; use an --out" in outcome.err
 
 
+def test_an_out_folder_that_is_not_utf8_is_refused(imagetune: Command, tiny: Path) -> None:
+    out = os.fsdecode(b"caf\xe9")
+    assert imagetune("train", tiny, "--out", out).code == 2
+    assert not Path(out).exists()
+    assert imagetune("train", tiny, "--out", "café", "training.epochs=1").code == 0
+
+
 def test_a_finished_run_has_nothing_left_to_do(imagetune: Command, tiny: Path) -> None:
     imagetune("train", tiny)
     for words in ((tiny, "--resume"), ("tiny", "--resume"), (tiny, "--name", "tiny", "--resume")):
