@@ -91,6 +91,6 @@ def test_a_missing_package_is_said_before_the_first_training(
     monkeypatch.setattr("tune.export.onnx_model.find_spec", without)
     outcome = imagetune("reproduce", "dtypes")
     assert outcome.code == 2
-    assert "ONNX models need onnxruntime" in outcome.err
+    assert "not installed: onnxruntime" in outcome.err
     assert "pip install" in outcome.err
     assert not Path("checkpoints").exists()

@@ -16,8 +16,8 @@ from tune.training import End
 
 CONTINUABLE = [
     "training.schedule={name: constant}",
-    "training.schedule={name: step, step_size: 2}",
-    "training.schedule={name: multistep, milestones: [1, 4]}",
+    "training.schedule={name: step, step_size: 1}",
+    "training.schedule={name: multistep, milestones: [1]}",
     "training.schedule={name: plateau, patience: 0}",
 ]
 
