@@ -17,6 +17,7 @@ from pydantic import ValidationError
 import data
 import models
 from search_spaces import Config
+from tune.errors import UserError, WorkError
 from tune.record.disk import PAUSE, is_full
 from tune.search.devices import trial_device
 from tune.spec.dotted import with_values
@@ -216,7 +217,8 @@ def failure(error: Exception) -> Report:
     Infeasible is only what the configuration causes wherever it is trained, since the sampler then keeps away from it.
     """
     first = (str(error).strip().splitlines() or [""])[0]
-    reason = f"{type(error).__name__}: {first}"[:300]
+    explained = isinstance(error, models.ModelError | data.DataError | UserError | WorkError)
+    reason = (first if explained else f"{type(error).__name__}: {first}")[:300]
     if isinstance(error, models.ModelError | ValidationError | InfeasibleError):
         return Report(end="infeasible", reason=reason)
     end = "out_of_memory" if out_of_memory(error) else "failed"
