@@ -118,7 +118,8 @@ def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> 
     if resume:
         if not folder.exists:
             raise UserError(f"there is no search {folder.name!r} in {folder.path.parent}; start it without --resume")
-        refuse_changes("search", read_spec(folder).to_tree(), spec.to_tree(), str(folder.spec), FREE)
+        free = (*FREE, *(f"experiment.{name}" for name in FREE))
+        refuse_changes("search", read_spec(folder).to_tree(), spec.to_tree(), str(folder.spec), free)
         study_of(folder)
     elif folder.exists or any(not path.name.startswith(".") and path.name != DATA for path in folder.path.glob("*")):
         raise UserError(f"{folder.path} already exists; use --resume or --extend N to continue it, or another --name")

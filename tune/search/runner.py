@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,9 @@ import torch
 
 from tune.errors import UserError, WorkError
 from tune.files import write_whole
-from tune.record.folder import locate_search
+from tune.record.folder import SearchFolder, locate_search
 from tune.record.opening import OpenSearch, Search, drive_search, read_search
+from tune.record.same_data import check_same_data, record_data, recorded_data
 from tune.record.search_yaml import made_with, with_study_if_used
 from tune.record.study import quiet_optuna
 from tune.record.url import study_url
@@ -26,7 +28,7 @@ from tune.search.schedulers.asha import Asha
 from tune.search.shutdown import Outcome, ending_in_order, finish
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
-from tune.training import last_lines, open_splits
+from tune.training import Splits, last_lines, open_splits
 
 if TYPE_CHECKING:
     from tune.search.ray.adapters import TrialWorker
@@ -42,9 +44,11 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     spec, folder = resolve(request)
     other = _other_search(spec, request)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)
+    if request.continues:
+        _check_images(folder, spec, splits, observer.say)
 
     def begin() -> dict[str, str]:
-        return {"split": splits.split_hash, **versions()}
+        return {"data": record_data(folder.path, splits.identity), "split": splits.split_hash, **versions()}
 
     with connected(request.address), quiet_optuna():
         resources = trial_resources(spec.search.resources)
@@ -57,6 +61,19 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
             driver = _driver(search, request, observer)
             search.lease.on_lost = driver.stop
             return _drive(driver, resources, request, worker)
+
+
+def _check_images(folder: SearchFolder, spec: SearchSpec, splits: Splits, say: Callable[[str], None]) -> None:
+    """Refuse to continue a search on other images than those it was started with.
+
+    Raises:
+        UserError: They have changed; says how.
+    """
+    path = spec.sample.data.path
+    check_same_data(folder.path, recorded_data(folder), splits.identity, path, say)
+    if made_with(folder).get("split", splits.split_hash) != splits.split_hash:  # all that older searches recorded
+        where = path or spec.sample.data.name
+        raise UserError(f"{folder.path}: the images in {where} are not the ones it was started with; restore them")
 
 
 def _other_search(spec: SearchSpec, request: Request) -> Search | None:
