@@ -52,7 +52,7 @@ def appearing(target: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path, pattern: str, seconds: float = 3600.0) -> list[Path]:
-    """What killed processes left under ``pattern``: entries nobody has written to for so long."""
+    """What killed processes left under ``pattern``: entries not written to for ``seconds``."""
     old = time.time() - seconds
     found = []
     for path in folder.glob(pattern):
@@ -71,9 +71,9 @@ def cores() -> int:
 def one_at_a_time(folders: Iterable[Path], name: str, say: Say) -> Iterator[bool]:
     """Hold a lock between processes, so that a node downloads and decodes once, not once per trial.
 
-    The lock belongs to an open file and so ends with its process, however that ends. Where it cannot be had (all
-    folders are read-only, or their file systems have no locks) the block runs all the same: everything it writes is
-    written whole, and only work is done twice.
+    The lock belongs to an open file, so it ends with its process, however that ends. Where no lock is available (all
+    folders are read-only, or their file systems have no locks) the block runs all the same: files are always written
+    whole, and only work is done twice.
 
     Args:
         folders: Where the lock file may be; the first that can be written to is taken.

@@ -1,6 +1,6 @@
 """Prepared images on disk, opened as memory maps, so that all processes of a node share one physical copy.
 
-One folder per part and origin, ``<root>/prepared/<name>-<part>-<key>/``, holds ``images.npy``, ``labels.npy`` and
+One folder per part and origin, ``<root>/prepared/<name>-<part>-<key>/``, has ``images.npy``, ``labels.npy`` and
 ``meta.json``. The key covers everything the arrays were made from, so a change of the origin is another folder.
 """
 

@@ -42,7 +42,7 @@ class Progress:
         self._started = self._told = monotonic()
 
     def advance(self, count: int) -> None:
-        """So many more are done."""
+        """Count more images as done."""
         self._done += count
         now = monotonic()
         if now - self._told < self.every_seconds:
@@ -116,7 +116,7 @@ class DatasetInfo:
     Attributes:
         input_shape: (channels, height, width).
         classes: Class names in the order of the labels.
-        train_size: Images of the train part before validation is carved from it; None if unknown.
+        train_size: Images of the train part before a validation part is taken from it; None if unknown.
     """
 
     input_shape: tuple[int, int, int]

@@ -28,9 +28,9 @@ class LeftOut:
     """What lies in a folder of images and is not used.
 
     Attributes:
-        endings: Files that are no images, by the lower-case ending of their names.
+        endings: Number of files that are not images, by the lower-case ending of their names.
         paths: Other things by what they are, as ``LOOSE``: their paths below the folder.
-        hidden: Hidden entries, and those that desktop and storage systems make.
+        hidden: Number of hidden entries, and of those that desktop and storage systems make.
     """
 
     endings: Counter[str] = field(default_factory=Counter)
@@ -42,7 +42,7 @@ class LeftOut:
         self.paths.setdefault(kind, []).append(printable(path))
 
     def text(self) -> str:
-        """All of it, as in "12 files that are not images (8 .heic, 4 .txt), 1 broken link (cats)"; may be empty."""
+        """All of it, as in "12 files not in an image format (8 .heic, 4 .txt), 1 broken link (cats)"; may be empty."""
         told = []
         if count := self.endings.total():
             listed = [

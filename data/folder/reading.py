@@ -184,7 +184,7 @@ def _read(source: Source, found: _Images, part: Part, start: int, say: Say) -> I
 
 
 def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """Results in the order of the items; unlike ``pool.map``, at most so many are computed ahead."""
+    """Results in the order of the items; unlike ``pool.map``, at most ``ahead`` are computed early."""
     waiting: deque[Future[R]] = deque()
     for item in items:
         waiting.append(pool.submit(function, item))
