@@ -39,7 +39,7 @@ class DataIdentity:
         name: The data set's name, ``folder`` for the user's own images.
         classes: Class names in the order of the labels.
         decoder: Version of the code that turns files into pixels.
-        train_labels: (n,) int64, the train part in the order in which it is read (the validation part is taken from it).
+        train_labels: (n,) int64, the train part in the order in which it is read (it includes validation).
         train_hashes: (n, 16) uint8, the hash of each image file's bytes.
         test_labels: (m,) int64, the test part likewise.
         test_hashes: (m, 16) uint8.
