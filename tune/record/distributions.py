@@ -1,4 +1,4 @@
-"""Our domains as Optuna's distributions; the few of Optuna's internals that we rely on stand here (optuna >=5,<6)."""
+"""Domains as Optuna's distributions, and the one internal of Optuna's that this relies on (optuna >=5,<6)."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def distribution(domain: Domain) -> BaseDistribution:
 
 
 def label(domain: Choice, value: Any) -> Any:
-    """How a choice is written in the study: as it is where all are texts or all are numbers, else as JSON.
+    """A choice in the study: as it is where all choices are texts or all are numbers, else as JSON.
 
-    Optuna takes True for 1, and has no lists or mappings.
+    Optuna confuses True with 1, and has no lists or mappings.
     """
     texts = all(isinstance(option, str) for option in domain.options)
     numbers = all(isinstance(option, int | float) and not isinstance(option, bool) for option in domain.options)
@@ -38,13 +38,13 @@ def label(domain: Choice, value: Any) -> Any:
 
 
 def sole_value(one: BaseDistribution) -> Any:
-    """The value of a distribution that has no other."""
+    """The only value of a distribution."""
     assert one.single()
     return one.choices[0] if isinstance(one, CategoricalDistribution) else one.low  # type: ignore[attr-defined]
 
 
 def value_of(domain: Domain, proposed: Any) -> Any:
-    """What a sampler proposes from the domain's distribution, as a value of the domain."""
+    """The value of a domain for what a sampler draws from its distribution."""
     if isinstance(domain, Choice):
         return domain.options[[label(domain, option) for option in domain.options].index(proposed)]
     return proposed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import unicodedata
@@ -149,8 +150,12 @@ def locate_run(name_or_path: str, out: Path) -> RunFolder:
 
 def _existing(name_or_path: str, out: Path, folders: list[F]) -> F:
     for folder in folders:
-        if folder.exists:
-            return folder
+        try:
+            if folder.exists:
+                return folder
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
     kind, marker = ("search", "search.yaml") if isinstance(folders[0], SearchFolder) else ("run", "experiment.yaml")
     places = " or ".join(dict.fromkeys(str(folder.path) for folder in folders))
     patterns = (marker, f"*/{marker}", f"*/winners/*/{marker}")

@@ -1,4 +1,4 @@
-"""What became of a trial."""
+"""The statuses of trials."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The statuses of a trial, as in the tables."""
+    """The status of a trial, as in the tables."""
 
     WAITING = "waiting"
-    """Drawn and not running: not begun yet, or put back by an orderly stop with its epochs kept."""
+    """Not running: not started yet, or interrupted, to be resumed after its last epoch."""
     RUNNING = "running"
     COMPLETED = "completed"
     """Ran all its epochs, or ended by its own early stopping."""
     STOPPED = "stopped"
-    """Ended by the scheduler or by hand; the reason says which."""
+    """Ended by the scheduler; the reason says why."""
     DIVERGED = "diverged"
     """Its loss became NaN or infinite."""
     OUT_OF_MEMORY = "out_of_memory"
@@ -31,5 +31,5 @@ class Status(StrEnum):
 
     @property
     def bad(self) -> bool:
-        """Whether the configuration itself is to blame, so that the sampler is told to keep away from it."""
+        """Whether the configuration itself is to blame; samplers are told that it violates a constraint."""
         return self in (Status.DIVERGED, Status.OUT_OF_MEMORY, Status.INFEASIBLE)

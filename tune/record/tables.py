@@ -18,15 +18,15 @@ from tune.record.study import Record, TrialRecord
 from tune.spec.errors import nearest
 from tune.spec.metric import METRICS, Objective
 
-COMMON = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")  # metrics in every table, known or not
-LARGEST_FIRST = ("efficiency",)  # the columns beside metrics in which large values are good
+COMMON = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")  # columns of every table, whatever the task
+LARGEST_FIRST = ("efficiency",)  # columns that are no metrics and in which large values are good
 EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "seconds")
 
 
 def trial_row(
     trial: TrialRecord, fields: Sequence[str], objective: Objective, checkpoint: str | None
 ) -> dict[str, Any]:
-    """One row of the trials table. Metrics are those of the best epoch; what is unknown is None."""
+    """One row of the table of trials. Metrics are those of the best epoch; unknown values are None."""
     best = trial.best(objective)
     values = dict(best.values) if best else {}
     parameters = trial.facts.get("parameters")
@@ -96,7 +96,7 @@ def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A dataframe as rows of plain values; what is unknown is None."""
+    """A dataframe as rows of plain values; unknown values are None."""
     plain = table.astype(object)
     return [
         {str(key): value for key, value in row.items()} for row in plain.where(table.notna(), None).to_dict("records")
@@ -115,5 +115,5 @@ def _finite(value: float | None) -> float | None:
 
 
 def _cell(value: Any) -> Any:
-    """Lists and mappings have no column type: their JSON."""
+    """A cell of a table: lists and mappings, for which there is no column type, as JSON."""
     return json.dumps(value, sort_keys=True) if isinstance(value, list | dict) else value
