@@ -158,13 +158,20 @@ class Database(RDBStorage):
         return trials[-1]._trial_id if same else None
 
     def set_trial_state_values(self, trial_id: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
-        """Set a trial's state and values; to repeat an end is no error."""
-        try:
-            return self.retry(partial(super().set_trial_state_values, trial_id, state, values))
-        except UpdateFinishedTrialError:
-            if self.get_trial(trial_id).state is not state:
-                raise
-            return True
+        """Set a trial's state and values. Where the answer was lost, the trial may have ended already."""
+        change, tried = super().set_trial_state_values, False
+
+        def call() -> bool:
+            nonlocal tried
+            again, tried = tried, True
+            try:
+                return change(trial_id, state, values)
+            except UpdateFinishedTrialError:
+                if not again or self.get_trial(trial_id).state is not state:
+                    raise
+                return True
+
+        return self.retry(call)
 
     def exchange(self, study: int, key: str, old: Any, new: Any) -> bool:
         """Replace a study's attribute if it is still `old` (None: missing), in one step; whether it was."""
