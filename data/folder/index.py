@@ -28,8 +28,8 @@ _BLOCK = 1 << 20
 _SETTLED_NS = 3_000_000_000
 
 
-def content_hashes(folder: Path, paths: list[str], root: Path, say: Say) -> tuple[Hashes, Facts]:
-    """A hash of each file's bytes, zeros for one that cannot be read; and the facts by which it was known.
+def content_hashes(folder: Path, paths: list[str], root: Path, say: Say) -> Hashes:
+    """A hash of each file's bytes, zeros for one that cannot be read.
 
     A file is read when it is new or when its size, inode or either of its times is another than when it was hashed.
     The time of status change is set by the kernel: no copy and no archive brings it along.
@@ -41,11 +41,11 @@ def content_hashes(folder: Path, paths: list[str], root: Path, say: Say) -> tupl
         say: Told of progress.
 
     Returns:
-        (n, 16) uint8 and (n, 4) int64.
+        (n, 16) uint8.
     """
     name = f"index-{hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]}.npz"
     started = time()
-    facts = file_facts(folder, paths)
+    facts = _facts(folder, paths)
     rows, old_facts, old_hashes = _remembered(name, root)
     at = np.fromiter((rows.get(path, -1) for path in paths), np.int64, len(paths))
     hashes = old_hashes[at] if rows else np.zeros((len(paths), HASH_BYTES), np.uint8)
@@ -59,10 +59,10 @@ def content_hashes(folder: Path, paths: list[str], root: Path, say: Say) -> tupl
         settled[~hashes.any(1)] = -2
         settled[known] = facts[known]
         _remember(name, root, paths, settled, hashes)
-    return hashes, facts
+    return hashes
 
 
-def file_facts(folder: Path, paths: Iterable[str]) -> Facts:
+def _facts(folder: Path, paths: Iterable[str]) -> Facts:
     """What tells one state of each file from another without reading it."""
 
     def one(path: str) -> tuple[int, int, int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 from data import store
 from data.errors import DataError
 from data.files import cores, one_at_a_time
-from data.folder.index import Facts, content_hashes, file_facts
+from data.folder.index import content_hashes
 from data.folder.listing import shortened
 from data.folder.parts import Listing, scan
 from data.identity import HASH_BYTES, DataIdentity, Hashes
@@ -34,16 +34,15 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class _Images:
-    """A user's folder as it is now: what is listed, the hash of each file, and the facts the hashes go with."""
+    """A user's folder as it is now: what is listed, and the hash of each file."""
 
     listing: Listing
     hashes: Hashes
-    facts: Facts
 
 
 def _look(source: Source, root: Path, say: Say) -> _Images:
     listing = scan(source)
-    return _Images(listing, *content_hashes(listing.root, listing.paths, root, say))
+    return _Images(listing, content_hashes(listing.root, listing.paths, root, say))
 
 
 def identify(source: Source, root: Path, say: Say) -> DataIdentity:
@@ -151,7 +150,8 @@ def _prepared(source: Source, found: _Images, part: Part, root: Path, say: Say) 
         labels = found.listing.labels[found.listing.positions(part)]
 
         def read(start: int) -> Iterator[Batch]:
-            return _read(source, found, part, start, say)
+            yield from _read(source, found, part, start, say)
+            _check_unchanged(found, root, say)
 
         recipe = Recipe((3, side, side), labels, found.listing.classes, read)
         return store.build(origin, recipe, root, say, alone=alone)
@@ -160,10 +160,7 @@ def _prepared(source: Source, found: _Images, part: Part, root: Path, say: Say) 
 def _read(source: Source, found: _Images, part: Part, start: int, say: Say) -> Iterator[Batch]:
     """Decode one part of a listing from a position on, on all cores, in order and with few images in memory.
 
-    Threads do: Pillow decodes and resizes without Python's lock.
-
-    Raises:
-        DataError: A file changed meanwhile.
+    In threads, as Pillow decodes and resizes without Python's lock; processes would import the user's main module.
     """
     listing, positions = found.listing, found.listing.positions(part)
     paths = [listing.root / listing.paths[i] for i in positions.tolist()]
@@ -177,7 +174,12 @@ def _read(source: Source, found: _Images, part: Part, start: int, say: Say) -> I
         for batch in _in_order(pool, lambda chosen: _decode_batch(paths, chosen, side, source), ranges, 4 * cores()):
             yield batch
             progress.advance(len(batch.images) + len(batch.unreadable))
-    changed = (file_facts(listing.root, listing.paths) != found.facts).any(1)
+
+
+def _check_unchanged(found: _Images, root: Path, say: Say) -> None:
+    """Refuse what was decoded if another process has written to the files meanwhile."""
+    listing = found.listing
+    changed = (content_hashes(listing.root, listing.paths, root, say) != found.hashes).any(1)
     if changed.any():
         path = listing.root / listing.paths[int(np.flatnonzero(changed)[0])]
         raise DataError(f"{path} changed while the images were read; run the command again when nothing writes to them")

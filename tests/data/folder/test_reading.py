@@ -173,6 +173,23 @@ def test_a_class_with_one_image_is_trained_on_and_named(pictures: Path, root: Pa
     assert 1 not in load_test(source, root).labels
 
 
+def test_a_file_that_changes_while_it_is_read_is_noticed(
+    pictures: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = decode.decode
+
+    def writing(path: Path, side: int, **options: int) -> np.ndarray:
+        if path.name == "3.jpg":
+            picture(path, grey=7)
+        return plain(path, side, **options)
+
+    monkeypatch.setattr("data.decode.decode", writing)
+    with pytest.raises(DataError, match=r"3\.jpg changed while the images were read"):
+        load_train(source_of(pictures), root)
+    assert not list(root.glob("prepared/*/meta.json"))
+    assert len(load_train(source_of(pictures), root).labels) == 16
+
+
 KILLED = """
 import sys, time
 from pathlib import Path
