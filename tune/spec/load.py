@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tune.spec.checks import check_search, looker
+from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
 from tune.spec.free_fields import first_configs, free_fields, reasons_against
@@ -66,9 +67,12 @@ def load_search(
         problems.append(Problem("space", "has no searched field; add one, or use `train`"))
     if settings is not None and example.experiment is not None:
         problems += check_search(settings, free.space, example.experiment)
-    if problems or loaded.problems or constraints is None or settings is None:
+    if problems or loaded.problems or constraints is None or settings is None or example.experiment is None:
         raise SpecError([*loaded.problems, *loaded.placed(problems)])
-    return SearchSpec(loaded.path.stem, free.base, free.space, constraints, settings, example.config, first)
+    base = free.base
+    if "data.path" not in free.space.domains:  # absolute, as workers and later commands may run in another folder
+        base = with_values(base, {"data.path": example.experiment.data.path})
+    return SearchSpec(loaded.path.stem, base, free.space, constraints, settings, example.config, first)
 
 
 def _read_settings(loaded: Loaded) -> tuple[ConstraintsSpec | None, SearchSettings | None, list[Problem]]:

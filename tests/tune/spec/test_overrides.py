@@ -124,7 +124,7 @@ def test_a_path_is_absolute_home_is_expanded_and_nothing_unsets_it(
     text = "experiment:\n  data: {name: folder, path: x, image_size: 8}\n  model: {name: mnist_mlr}\nspace: {seed: {int: [0, 9]}}\n"
     for given_path, found in (("a b", "a b"), ("~/a", "a"), ("~", ""), ("null", "null"), ("./a", "a")):
         made = desk.search(text, f"data.path={given_path}", with_data=False)
-        assert made.sample.data.path == str(tmp_path / found)
+        assert made.sample.data.path == made.to_tree()["experiment"]["data"]["path"] == str(tmp_path / found)
     unset = desk.search(text, "data.name=digits", "data.path=", "data.image_size=null")
     assert unset.sample.data.path is None
 
