@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.cli.conftest import Command
-from tests.tune.runs.folders import written
+from tests.tune.runs.folders import image_folder, written
 
 KEYS = [
     "split", "n", "loss", "accuracy", "macro_f1", "top5_accuracy", "expected_calibration_error", "per_class",
@@ -75,3 +75,18 @@ def test_damaged_weights_are_named(imagetune: Command, run: Path) -> None:
     outcome = imagetune("evaluate", "run")
     assert outcome.code == 2
     assert "no epoch is finished yet" in outcome.err
+
+
+def test_a_class_without_test_images_is_named_and_left_out(imagetune: Command, tmp_path: Path) -> None:
+    images = image_folder(tmp_path / "images")
+    for path in sorted((images / "blue").iterdir())[1:]:
+        path.unlink()
+    data = f"data={{name: folder, path: {images}, image_size: 8, validation_fraction: 0.2}}"
+    assert imagetune("train", written(tmp_path), data, "training.batch_size=8", "--name", "run").code == 0
+    outcome = imagetune("evaluate", "run")
+    assert "no images of 1 of 3 classes: 'blue'" in outcome.err
+    assert "(over 2 of 3 classes)" in outcome.out
+    assert next(line.split() for line in outcome.out.splitlines() if "blue" in line) == ["blue", "0", *"----"]
+    blue, *others = imagetune("evaluate", "run", "--json").document["per_class"]
+    assert (blue["accuracy"], blue["recall"], blue["f1"], blue["precision"]) == (None, None, None, 0.0)
+    assert all(row["accuracy"] is not None for row in others)
