@@ -100,7 +100,7 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "not YAML": ([broken], "cannot be read as YAML"),
         "no equals sign": ([tiny, "training.epochs"], "write dotted.name=value"),
         "free fields": (["digits"], "has searched fields"),
-        "bad name": ([tiny, "--name", "a/b"], "'a/b' is not a name for a folder"),
+        "bad name": ([tiny, "--name", "a/b"], "'a/b' cannot be used as a name"),
         "nothing to resume": ([tiny, "--resume"], "'tiny' is not a run"),
         "no such weights": ([tiny, "--weights", "none"], "'none' is not a run"),
         "two sources": ([tiny, "--weights", "none", "--resume"], "--weights"),
