@@ -81,10 +81,12 @@ def exit_code(error: Exception) -> int | None:
 def end_process(code: int) -> NoReturn:
     """End the process with an exit code.
 
-    Interrupted, it ends at once: cleaning up could block, and processes that Ray started for us end with this one.
-    Python would even end itself by SIGINT where the interruption came through an `exec` (a dataclass being made).
+    Without results it ends at once: cleaning up could block, on a Ray that is gone or on the thread that a signal has
+    found, and what Ray started for us ends with this process. Python would even end itself by SIGINT where the
+    interruption came through an `exec` (a dataclass being made).
     """
-    sys.stderr.flush()
-    if code == INTERRUPTED:
+    if code in (FAILED, INTERRUPTED):
+        sys.stdout.flush()
+        sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,12 @@ from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
 from tune.search.ledger import Ledger
 from tune.search.observer import Observer
+from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers.asha import Asha
-from tune.search.shutdown import Outcome, ending_in_order, finish
+from tune.search.shutdown import Outcome, ending_in_order, ending_with, finish
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
 from tune.training import Splits, last_lines, open_splits
@@ -43,6 +45,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     """
     spec, folder = resolve(request)
     other = _other_search(spec, request)
+    cluster = find_cluster(request.address)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)
     if request.continues:
         _check_images(folder, spec, splits, observer.say)
@@ -50,7 +53,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     def begin() -> dict[str, str]:
         return {"data": record_data(folder.path, splits.identity), "split": splits.split_hash, **versions()}
 
-    with connected(request.address), quiet_optuna():
+    with connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
         observer.say(_resources_line(spec, resources))
         with drive_search(folder, spec, begin, observer.say, resume=request.continues) as search:
@@ -92,21 +95,25 @@ def _other_search(spec: SearchSpec, request: Request) -> Search | None:
 def _drive(driver: Driver, resources: TrialResources, request: Request, worker: type[TrialWorker] | None) -> Outcome:
     from tune.search.ray.adapters import TrialWorker
     from tune.search.ray.execution import execute
+    from tune.search.ray.health import ray_failure
 
-    try:
-        with ending_in_order(driver):
+    with ending_in_order(driver), ending_with(ray_failure, driver):
+        try:
             execute(driver, resources, request.root, worker or TrialWorker)
-    except UserError:
-        raise
-    except Exception as error:
-        path = driver.ledger.folder.path
-        driver.stop(f"failed: {type(error).__name__}")
-        write_whole(path / "error.log", last_lines(error, 200).encode())
-        message = f"{path}: aborted by an error in Ray or imagetune; see {path / 'error.log'}"
-        raise WorkError(f"{message}; use --resume to continue from what was recorded") from error
-    finally:
-        outcome = finish(driver)
-    return outcome
+        except UserError:
+            finish(driver)
+            raise
+        except Exception as error:
+            driver.stop(f"failed: {type(error).__name__}")
+            log = driver.ledger.folder.path / "error.log"
+            with suppress(OSError):
+                write_whole(log, last_lines(error, 200).encode())
+            finish(driver)
+            raise WorkError(
+                f"{log.parent}: aborted by an error in Ray or imagetune ({type(error).__name__}); see {log}; "
+                "use --resume to continue from what was recorded"
+            ) from error
+        return finish(driver)
 
 
 def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:

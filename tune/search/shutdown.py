@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from tune.spec.search import SearchSpec
 
 INTERRUPTED = "interrupted"
 ORDERLY = 3.0  # seconds for Ray's loop to end after a signal; then the process ends without it
+ASKING = 1.0  # seconds between two checks of Ray
 SAVING = 1.5  # seconds for the last writes then
 
 
@@ -94,9 +96,33 @@ def ending_in_order(driver: Driver) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def ending_with(failure: Callable[[], str], driver: Driver) -> Iterator[None]:
+    """Stop the driver soon after `failure` returns a reason, asked every second, and end the process if need be."""
+    over = threading.Event()
+
+    def watch() -> None:
+        reasons = ["", ""]
+        while not (reasons[-2] and reasons[-1]):  # twice: the block may just be ending
+            if over.wait(ASKING):
+                return
+            reasons.append(failure())
+        driver.stop(f"failed: {reasons[-1]}")
+        if not over.wait(ORDERLY):
+            _end_anyway(driver)
+            os._exit(1)
+
+    threading.Thread(target=watch, name="failures", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
 def _end_anyway(driver: Driver) -> None:
     folder = driver.ledger.folder
-    print(f"{folder.name}: {driver.halt} (Ray did not answer; {_saved(driver)})", file=sys.stderr, flush=True)
+    reason = driver.halt or f"{INTERRUPTED} at its end"
+    print(f"{folder.name}: {reason} (Ray did not answer; {_saved(driver)})", file=sys.stderr, flush=True)
     print(f"resume it with: imagetune search {folder.argument} --resume", file=sys.stderr, flush=True)
 
 

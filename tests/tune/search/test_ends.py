@@ -1,138 +1,186 @@
-"""Every search ends: no sequence of ends, of whatever kinds, draws configurations without bound."""
+"""Real searches in processes of their own that end before their end: what they say, and what they leave running."""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-import data
-from search_spaces import Config
-from tests.tune.search.simulation import SPACE, Simulation, metrics, spec_of
-from tune.record.status import Status
-from tune.record.study import TrialRecord
-from tune.search.attempt import Report
-from tune.search.driver import MAX_WORKER_DEATHS, NoTrial
-from tune.search.ends import INFEASIBLE_FACTOR, hopeless
-from tune.spec.search import FailureSpec
+from tests.tune.search.processes import ROOT, Started, start
+from tune.errors import UserError
+from tune.search.ray.address import find_cluster
+from tune.search.ray.cluster import LONGEST, SHORT, new_folder
 
-TRIALS, CONSECUTIVE, RETRIES = 3, 2, 1
-MOST_DRAWN = TRIALS * INFEASIBLE_FACTOR * CONSECUTIVE
-MOST_STARTED = MOST_DRAWN * (1 + RETRIES + MAX_WORKER_DEATHS + 1)  # and one more after an out-of-memory error
-HAPPENINGS = (
-    "epochs", "early_stopping", "diverged", "out_of_memory", "infeasible", "failed", "worker died", "killed for memory",
-)  # fmt: skip
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
+LONG = ("search.concurrent=1", "training.epochs=400", "search.scheduler.name=none", "search.trials=2")
 
 
-@pytest.fixture(scope="module")
-def text() -> str:
-    """Trials that one epoch can end."""
-    return SPACE.replace(
-        "trials: 12", f"trials: {TRIALS}\n  failures: {{retries: {RETRIES}, consecutive: {CONSECUTIVE}}}"
-    )
+def nothing_left(search: Started, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while members := search.members():
+        if time.monotonic() > deadline:
+            pytest.fail(f"still running: {members}")
+        time.sleep(0.1)
+    return True
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    happenings=st.lists(st.sampled_from(HAPPENINGS), min_size=1, max_size=40),
-    common=st.sampled_from(HAPPENINGS),
-    workers=st.integers(1, 3),
-)
-def test_every_search_ends_after_a_bounded_number_of_draws(
-    tmp_path_factory: pytest.TempPathFactory, text: str, happenings: list[str], common: str, workers: int
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["imports", "start of Ray", "first worker"])
+def test_a_signal_during_the_start_is_answered_and_nothing_runs_on(
+    tmp_path: Path, number: signal.Signals, moment: str
 ) -> None:
-    """What happens to each trial that starts is drawn at random, then always the same."""
-    folder = tmp_path_factory.mktemp("ends")
-    driver = Simulation(spec_of(folder, text), folder / "s").driver
-    started, live = 0, list[int]()
-    while True:
-        while len(live) < workers and not isinstance(answer := driver.next(), NoTrial):
-            live.append(answer.trial)
-        if not live:
-            break
-        happening = happenings[started] if started < len(happenings) else common
-        started += 1
-        assert started <= MOST_STARTED
-        number = live.pop(0)
-        if happening in ("worker died", "killed for memory"):
-            driver.worker_died(number, happening, out_of_memory=happening == "killed for memory")
-        else:
-            done = (metrics(1, 1.0),) if happening in ("epochs", "early_stopping", "diverged") else ()
-            assert driver.report(number, Report(done, happening, "a reason"))
-    assert len(driver.ledger.trials) <= MOST_DRAWN
-    assert driver.halt or driver.ledger.left == 0
+    moments: dict[str, Callable[[Started], bool]] = {
+        "imports": lambda search: time.sleep(0.7) or True,
+        "start of Ray": lambda search: bool(search.members("gcs_server")),
+        "first worker": lambda search: "trial 0" in search.said,
+    }
+    with start(tmp_path, "s", *LONG) as search:
+        assert search.until(lambda: moments[moment](search))
+        began = time.monotonic()
+        search.kill(number, group=False)
+        assert search.wait(20) == 130
+        assert time.monotonic() - began < 8  # 5 on a quiet machine
+        assert nothing_left(search, 3)
+        assert "interrupted" in search.said
+        assert "Traceback" not in search.said
 
 
-def test_infeasible_configurations_in_a_row_end_the_search(tmp_path: Path, text: str) -> None:
-    simulation = Simulation(
-        spec_of(tmp_path, text), tmp_path / "s", lambda trial, config, epoch: Report((), "infeasible", "too small")
-    )
-    simulation.run()
-    assert simulation.driver.halt == "failed: 20 configurations in a row were infeasible: too small"
-    assert Counter(trial.status for trial in simulation.record.trials()) == {Status.INFEASIBLE: 20}
+def test_nothing_of_ray_outlives_a_killed_driver(tmp_path: Path) -> None:
+    with start(tmp_path, "s", *LONG) as search:
+        assert search.until_trained()
+        assert search.members("gcs_server")
+        search.kill(signal.SIGKILL, group=False)
+        search.wait(10)
+        assert nothing_left(search, 5)
 
 
-def test_images_that_vanish_under_a_search_end_it_with_their_name(tmp_path: Path) -> None:
-    """Its configurations are not to blame, and its space is not exhausted."""
-    driver = Simulation(spec_of(tmp_path), tmp_path / "s").driver
+@pytest.mark.parametrize("part", ["raylet/raylet", "gcs_server"])
+def test_a_ray_that_dies_ends_the_search_with_a_line(tmp_path: Path, part: str) -> None:
+    with start(tmp_path, "s", *LONG) as search:
+        assert search.until_trained()
+        began = time.monotonic()
+        os.kill(search.members(part)[0], signal.SIGKILL)
+        assert search.wait(60) == 1
+        assert time.monotonic() - began < 15
+        assert nothing_left(search, 5)
+        assert "is gone" in search.said
+        assert "everything is saved" in search.said
+        assert "--resume" in search.said
+        assert "core_worker" not in search.said  # no line of Ray's C++ code
 
-    def gone(config: Config) -> None:
-        raise data.DataError("data.path /images does not exist")
 
-    driver.ledger.proposer._check = gone
-    assert driver.next() is NoTrial.DONE
-    assert driver.halt == "failed: data.path /images does not exist"
-    assert not driver.exhausted
+def test_stdout_is_one_json_document_whatever_dies(tmp_path: Path) -> None:
+    words = ("search", "digits", "--name", "s", "--out", str(tmp_path), "--json", *LONG[:3])
+    words = (*words, "training.epochs=40", "search.trials=1")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    out = tmp_path / "out.json"
+    with (
+        out.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-m", "tune", *words],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            env=environment,
+        ) as process,
+    ):
+        search = Started.__new__(Started)
+        search.process, search.folder, search.journal = process, tmp_path / "s", tmp_path / "s" / "study.journal"
+        try:
+            assert search.until_trained()
+            os.kill(search.workers[0], signal.SIGKILL)
+            _, said = process.communicate(timeout=150)
+        finally:
+            search.sweep()
+    assert process.returncode == 0
+    assert json.loads(out.read_bytes())["counts"]["completed"] == 1
+    assert b"raylet)" not in said
+    assert b"\x1b" not in said  # nothing coloured
+
+
+def test_what_lies_in_the_working_folder_reaches_no_worker(tmp_path: Path) -> None:
+    for name in ("models", "data", "torch", "ray", "pandas", "search_spaces"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the user was imported')")
+    with start(tmp_path, "s", "search.concurrent=1", "training.epochs=2", "search.trials=2") as search:
+        assert search.wait(120) == 0, search.said
 
 
 @pytest.mark.parametrize(
-    ("statuses", "ends"),
+    ("variables", "code"),
     [
-        ("F", False),
-        ("FF", True),
-        ("FIF", True),  # infeasible ones in between say nothing
-        ("CFFF", False),  # something worked
-        ("FOF", False),
-        ("FWF", True),
-        ("I" * 19, False),
-        ("I" * 20, True),
-        ("C" + "I" * 20, True),
-        ("I" * 19 + "D" + "I", False),
-        ("I" * 10 + "R" + "I" * 10, True),
-        ("", False),
+        ({"HOME": "/dev/null/x"}, 0),
+        ({"TMPDIR": "{long}"}, 0),
+        ({"RAY_TMPDIR": "{long}"}, 0),
+        ({"RAY_TMPDIR": "/dev/null/x"}, 2),
+        ({"RAY_ADDRESS": "127.0.0.1:1"}, 2),
     ],
 )
-def test_when_a_search_is_hopeless(statuses: str, ends: bool) -> None:
-    letters = {
-        "F": Status.FAILED, "I": Status.INFEASIBLE, "C": Status.COMPLETED, "O": Status.OUT_OF_MEMORY,
-        "D": Status.DIVERGED, "W": Status.WAITING, "R": Status.RUNNING,
-    }  # fmt: skip
-    trials = [TrialRecord(number, {}, letters[letter]) for number, letter in enumerate(statuses)]
-    assert bool(hopeless(Status.FAILED, trials, FailureSpec(retries=0, consecutive=CONSECUTIVE))) is ends
+def test_the_environment_is_good_enough_or_named(tmp_path: Path, variables: dict[str, str], code: int) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    variables = {name: value.format(long=long) for name, value in variables.items()}
+    address = variables.pop("RAY_ADDRESS", None)
+    words = ("--address", address) if address else ()
+    with start(tmp_path, "s", "training.epochs=1", "search.trials=1", *words, variables=variables) as search:
+        assert search.wait(120) == code, search.said
+        if code:
+            (line,) = search.said.splitlines()
+            assert (address or next(iter(variables))) in line
+            assert not search.folder.exists()
+        assert list(long.iterdir()) == []
 
 
-def test_out_of_memory_beside_other_trials_is_tried_once_more(tmp_path: Path) -> None:
-    simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
-    driver = simulation.driver
-    numbers = [answer.trial for _ in range(3) if not isinstance(answer := driver.next(), NoTrial)]
-    assert numbers == [0, 1, 2]
-    driver.report(0, Report((), "out_of_memory", "first"))
-    driver.worker_died(1, "killed by Ray's memory monitor", out_of_memory=True)
-    assert [driver.ledger.trials[number].status for number in (0, 1)] == [Status.WAITING] * 2
-    for number in (0, 1):
-        answer = driver.next()
-        assert not isinstance(answer, NoTrial)
-        assert answer.trial == number
-    driver.report(0, Report((metrics(1, 1.0),)))  # this time there is enough
-    driver.worker_died(1, "killed by Ray's memory monitor", out_of_memory=True)
-    assert [driver.ledger.trials[number].status for number in (0, 1)] == [Status.RUNNING, Status.OUT_OF_MEMORY]
+@pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "http://x", "127.0.0.1", "nothing", "a:b"])
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="HOST:PORT"):
+        find_cluster(address)
 
 
-def test_out_of_memory_alone_is_the_configurations_fault(tmp_path: Path) -> None:
-    driver = Simulation(spec_of(tmp_path), tmp_path / "s").driver
-    driver.next()
-    driver.report(0, Report((), "out_of_memory", "first"))
-    assert driver.ledger.trials[0].status is Status.OUT_OF_MEMORY
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nohost.invalid:6379", "auto"])
+def test_a_cluster_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    if address == "auto":  # other tests' clusters run on this machine
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text("127.0.0.1:1")
+    began = time.monotonic()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1" if address == "auto" else address)
+    with pytest.raises(UserError, match=address):
+        find_cluster(None if address != "auto" else address)
+    assert time.monotonic() - began < 20
+
+
+def test_something_else_at_the_address_is_named() -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-u", "-m", "http.server", "0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert server.stdout is not None
+    try:
+        port = server.stdout.readline().split()[5]
+        began = time.monotonic()
+        with pytest.raises(UserError, match=port):
+            find_cluster(f"127.0.0.1:{port}")
+        assert time.monotonic() - began < 20
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_rays_folder_is_where_the_user_says_if_its_sockets_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/dev/shm")
+    inside = Path(new_folder())
+    inside.rmdir()
+    assert inside.parent == Path("/dev/shm")
+    long = tmp_path / ("x" * LONGEST)
+    long.mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", str(long))
+    short = Path(new_folder())
+    short.rmdir()
+    assert short.parent == SHORT

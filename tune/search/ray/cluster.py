@@ -18,7 +18,6 @@ from typing import Any
 import tune
 from tune.environment import training_environment
 from tune.errors import UserError, WorkError
-from tune.search.ray.address import find_cluster
 from tune.search.ray.reaper import reaped
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search import ResourcesSpec
@@ -63,7 +62,7 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
     """A connection to Ray, or a Ray of our own that ends with us. A connection that exists already is used and left.
 
     Args:
-        address: As in `find_cluster`.
+        address: The host:port of a cluster, from `find_cluster`; None for a Ray of our own.
         options: For `ray.init`.
 
     Raises:
@@ -79,8 +78,7 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    cluster = find_cluster(address)
-    with no_error_messages(), _private(options) if cluster is None else _joined(cluster, options):
+    with no_error_messages(), _private(options) if address is None else _joined(address, options):
         yield
 
 
@@ -131,7 +129,10 @@ def _init(address: str, options: dict[str, Any]) -> None:
 def _shutdown() -> None:
     import ray
 
-    ray.shutdown()
+    from tune.search.ray.health import ray_failure
+
+    if not ray_failure():  # else it would wait for what is gone
+        ray.shutdown()
 
 
 def _line(error: Exception) -> str:
