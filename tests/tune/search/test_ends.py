@@ -36,8 +36,9 @@ def nothing_left(search: Started, seconds: float) -> bool:
 def test_a_signal_during_the_start_is_answered_and_nothing_runs_on(
     tmp_path: Path, number: signal.Signals, moment: str
 ) -> None:
+    started = time.monotonic()
     moments: dict[str, Callable[[Started], bool]] = {
-        "imports": lambda search: time.sleep(0.7) or True,
+        "imports": lambda search: time.monotonic() - started > 0.7,
         "start of Ray": lambda search: bool(search.members("gcs_server")),
         "first worker": lambda search: "trial 0" in search.said,
     }
@@ -71,14 +72,13 @@ def test_a_ray_that_dies_ends_the_search_with_a_line(tmp_path: Path, part: str) 
         assert time.monotonic() - began < 15
         assert nothing_left(search, 5)
         assert "is gone" in search.said
-        assert "everything is saved" in search.said
         assert "--resume" in search.said
         assert "core_worker" not in search.said  # no line of Ray's C++ code
 
 
 def test_stdout_is_one_json_document_whatever_dies(tmp_path: Path) -> None:
-    words = ("search", "digits", "--name", "s", "--out", str(tmp_path), "--json", *LONG[:3])
-    words = (*words, "training.epochs=40", "search.trials=1")
+    words = ["search", "digits", "--name", "s", "--out", str(tmp_path), "--json"]
+    words += ["search.concurrent=1", "search.scheduler.name=none", "training.epochs=40", "search.trials=1"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     out = tmp_path / "out.json"
     with (
