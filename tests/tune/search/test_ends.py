@@ -128,7 +128,7 @@ def test_the_environment_is_good_enough_or_named(tmp_path: Path, variables: dict
     variables = {name: value.format(long=long) for name, value in variables.items()}
     address = variables.pop("RAY_ADDRESS", None)
     words = ("--address", address) if address else ()
-    with start(tmp_path, "s", "training.epochs=1", "search.trials=1", *words, variables=variables) as search:
+    with start(tmp_path, "s", "training.epochs=2", "search.trials=1", *words, variables=variables) as search:
         assert search.wait(120) == code, search.said
         if code:
             (line,) = search.said.splitlines()
