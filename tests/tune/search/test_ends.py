@@ -134,7 +134,7 @@ def test_the_environment_is_good_enough_or_named(tmp_path: Path, variables: dict
             (line,) = search.said.splitlines()
             assert (address or next(iter(variables))) in line
             assert not search.folder.exists()
-        assert list(long.iterdir()) == []
+        assert not [path for path in long.iterdir() if "torch" not in path.name]  # nothing of Ray's or ours is left
 
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "http://x", "127.0.0.1", "nothing", "a:b"])

@@ -75,7 +75,12 @@ def test_a_failure_of_ray_stops_the_driver(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutdown, "ASKING", 0.01)
     answers = iter(["", "once", "", *["gone"] * 9])
     stopped = threading.Event()
-    monkeypatch.setattr(one.driver, "stop", lambda reason: (setattr(one.driver, "halt", reason), stopped.set()))
+
+    def stop(reason: str) -> None:
+        one.driver.halt = reason
+        stopped.set()
+
+    monkeypatch.setattr(one.driver, "stop", stop)
     with ending_with(lambda: next(answers), one.driver):
         assert stopped.wait(10)
     assert one.driver.halt == "failed: gone"
