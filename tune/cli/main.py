@@ -42,7 +42,7 @@ class Commands(TyperGroup):
         if args[0] not in names:
             close = get_close_matches(args[0], names, n=1)
             hint = f"did you mean {close[0]}? " if close else ""
-            ctx.fail(f"no command {args[0]!r}; {hint}legal: {', '.join(names)}")
+            ctx.fail(f"no command {args[0]!r}; {hint}The commands are {', '.join(names)}")
         return super().resolve_command(ctx, args)
 
 

@@ -33,7 +33,7 @@ def search(
         str | None, typer.Option("--warm-start", metavar="SEARCH", help="Let the sampler learn from another search.")
     ] = None,
     time_budget: Annotated[
-        float | None, typer.Option("--time-budget", metavar="SECONDS", help="End in order after so many seconds.")
+        float | None, typer.Option("--time-budget", metavar="SECONDS", help="Stop cleanly after SECONDS.")
     ] = None,
     address: Annotated[
         str | None,

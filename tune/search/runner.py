@@ -27,7 +27,7 @@ from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers.asha import Asha
-from tune.search.shutdown import Outcome, ending_in_order, ending_with, finish
+from tune.search.shutdown import Outcome, finish, stopping_on, stopping_on_signals
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
 from tune.training import Splits, last_lines, open_splits
@@ -97,7 +97,7 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
     from tune.search.ray.execution import execute
     from tune.search.ray.health import ray_failure
 
-    with ending_in_order(driver), ending_with(ray_failure, driver):
+    with stopping_on_signals(driver), stopping_on(ray_failure, driver):
         try:
             execute(driver, resources, request.root, worker or TrialWorker)
         except UserError:

@@ -1,4 +1,4 @@
-"""How a search ends: by itself, in order at a signal, and in any case within seconds."""
+"""How a search ends: when it is done, cleanly on a signal, and always within seconds."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _errors(driver: Driver, shown: int = 5) -> str:
 
 
 @contextmanager
-def ending_in_order(driver: Driver) -> Iterator[None]:
+def stopping_on_signals(driver: Driver) -> Iterator[None]:
     """Signals stop the driver; if the block has not ended `ORDERLY` seconds later, the process ends without it.
 
     Where the signal went to Ray's processes too (a whole process group), Ray's loop may never go on. A second Ctrl-C
@@ -97,7 +97,7 @@ def ending_in_order(driver: Driver) -> Iterator[None]:
 
 
 @contextmanager
-def ending_with(failure: Callable[[], str], driver: Driver) -> Iterator[None]:
+def stopping_on(failure: Callable[[], str], driver: Driver) -> Iterator[None]:
     """Stop the driver soon after `failure` returns a reason, asked every second, and end the process if need be."""
     over = threading.Event()
 

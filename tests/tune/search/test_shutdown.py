@@ -12,7 +12,7 @@ import pytest
 from tests.tune.search.simulation import Simulation, spec_of
 from tune.record.disk import UnwritableError
 from tune.search import shutdown
-from tune.search.shutdown import ending_with, finish
+from tune.search.shutdown import finish, stopping_on
 
 
 def simulation(tmp_path: Path) -> Simulation:
@@ -81,6 +81,6 @@ def test_a_failure_of_ray_stops_the_driver(tmp_path: Path, monkeypatch: pytest.M
         stopped.set()
 
     monkeypatch.setattr(one.driver, "stop", stop)
-    with ending_with(lambda: next(answers), one.driver):
+    with stopping_on(lambda: next(answers), one.driver):
         assert stopped.wait(10)
     assert one.driver.halt == "failed: gone"

@@ -64,7 +64,7 @@ class Unsaved:
     """Tune pickles all it is given into a snapshot that nobody reads; the driver stays out of it."""
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        return str, ("not saved: the record remembers",)
+        return str, ("not saved: the record has it all",)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
@@ -93,16 +93,16 @@ class DriverSearcher(Unsaved, Searcher):
         return {ASSIGNMENT: json.dumps(dataclasses.asdict(answer))}  # a text: Ray would look for domains in a mapping
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: the scheduler has entered the result, and hears of errors with their cause."""
+        """Do nothing: the scheduler records results, and is told of errors with their cause."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the record remembers."""
+        """Do nothing: the record has it all."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: the record remembers."""
+        """Do nothing: the record has it all."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: the record remembers."""
+        """Do nothing: the record has it all."""
 
 
 class DriverScheduler(Unsaved, FIFOScheduler):
@@ -183,7 +183,7 @@ class Watch(Unsaved, Callback):
         self._driver.ledger.heartbeat(self._searcher.numbers[trial.trial_id])
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """End what cannot be asked to end: in the middle of an epoch a worker does not hear a request."""
+        """Kill the workers that have to stop: in the middle of an epoch they cannot be asked to."""
         hung = set(self._driver.poll())
         if not hung and not self._driver.halt:
             return
