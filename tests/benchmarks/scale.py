@@ -58,7 +58,7 @@ def ours(trials: int, epochs: int) -> list[float]:
             super().__init__()
             self.times: list[float] = []
 
-        def ended(self, number: int, status: Status, reason: str) -> None:
+        def ended(self, trial: int | None, status: Status, reason: str) -> None:
             self.times.append(time.monotonic())
 
     clock = Clock()

@@ -17,12 +17,12 @@ from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
 from tune.export.quantize import quantize
 from tune.files import write_whole
 from tune.record.folder import RunFolder
+from tune.record.observer import Observer
 from tune.reproduce.dtypes_table import SCORES, DtypeRow, Measured, cells_of, facts_of
 from tune.reproduce.merged_table import Line
 from tune.reproduce.subprocess_training import train_in_subprocess
 from tune.runs.info import read_run
 from tune.runs.plan import RunPlan, resolved
-from tune.runs.run import Screen
 from tune.runs.versions import circumstances
 from tune.runs.weights import TrainedRun, open_run
 from tune.spec import Experiment, load_experiment
@@ -41,7 +41,7 @@ def check_rows(rows: Iterable[DtypeRow], root: Path) -> dict[str, Experiment]:
     return {row.name: load_experiment(row.experiment, root=root) for row in rows}
 
 
-def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
+def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root: Path, observer: Observer) -> Line:
     """Train, evaluate and time a row on its experiment's seed, seed + 1, ...; its line of the table.
 
     Finished measurements are reused, interrupted trainings are resumed.
@@ -52,7 +52,7 @@ def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root
         seeds: How many runs.
         place: The parent of the run folders `ROW-seedN`.
         root: The data directory, as torchvision's `root`.
-        screen: Told of everything.
+        observer: Told of everything.
 
     Raises:
         UserError, WorkError, data.DataError: As `run` and `quantize` do.
@@ -61,7 +61,7 @@ def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root
     for seed in range(experiment.seed, experiment.seed + seeds):
         folder = RunFolder(place / f"{row.trained_as}-seed{seed}")
         plan = RunPlan(experiment.model_copy(update={"seed": seed}), folder)
-        runs.append((plan, _found(row, plan, screen) or _measured(row, plan, root, screen)))
+        runs.append((plan, _found(row, plan, observer) or _measured(row, plan, root, observer)))
     return {**facts_of(row), **cells_of([one for _, one in runs], runs[0][0].threads)}
 
 
@@ -69,7 +69,7 @@ def _file(row: DtypeRow, folder: RunFolder) -> Path:
     return folder.path / f"measured-{row.name}.json"
 
 
-def _found(row: DtypeRow, plan: RunPlan, screen: Screen) -> Measured | None:
+def _found(row: DtypeRow, plan: RunPlan, observer: Observer) -> Measured | None:
     """What an earlier call measured of the same experiment."""
     path = _file(row, plan.folder)
     if not path.is_file():
@@ -81,12 +81,12 @@ def _found(row: DtypeRow, plan: RunPlan, screen: Screen) -> Measured | None:
     except ValueError:
         same = False
     if same:
-        screen.say(f"{plan.folder.path.name}: {path.stem} already exists; reusing it")
+        observer.say(f"{plan.folder.path.name}: {path.stem} already exists; reusing it")
     return found if same else None
 
 
-def _measured(row: DtypeRow, plan: RunPlan, root: Path, screen: Screen) -> Measured:
-    apart = train_in_subprocess(plan, row.images, root, screen)
+def _measured(row: DtypeRow, plan: RunPlan, root: Path, observer: Observer) -> Measured:
+    apart = train_in_subprocess(plan, row.images, root, observer)
     trained_on = read_run(plan.folder)[1].hardware  # with the GPU, if one was used; everything else runs on the CPU
     where = circumstances() | {"hardware": f"{trained_on}, {instructions()}"}
     where |= {"onnxruntime": metadata.version("onnxruntime") if row.model else ""}
@@ -94,21 +94,21 @@ def _measured(row: DtypeRow, plan: RunPlan, root: Path, screen: Screen) -> Measu
     if row.trained_as == row.name:
         known |= {name: getattr(apart, name) for name in ("epoch_seconds", "peak_bytes", "image_bytes")}
     if not apart.diverged:
-        screen.say(f"{row.name}: evaluating and timing")
+        observer.say(f"{row.name}: evaluating and timing")
         threads = plan.experiment.training.threads or plan.threads
         with cpu_threads(threads):
-            known |= _applied(row, open_run(plan.folder, torch.device("cpu")), root, screen, threads)
+            known |= _applied(row, open_run(plan.folder, torch.device("cpu")), root, observer, threads)
     found = Measured(**known)
     write_whole(_file(row, plan.folder), found.model_dump_json().encode())
     return found
 
 
-def _applied(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads: int) -> dict[str, Any]:
+def _applied(row: DtypeRow, run: TrainedRun, root: Path, observer: Observer, threads: int) -> dict[str, Any]:
     """Scores, latencies and size of a row's model; only the scores use test images."""
-    classify, size = _classifier(row, run, root, screen, threads)
-    scores = score(predict_by(classify, images_of(run, "test", root, screen.say), run.info.classes))
+    classify, size = _classifier(row, run, root, observer, threads)
+    scores = score(predict_by(classify, images_of(run, "test", root, observer.say), run.info.classes))
     batch = run.experiment.training.batch_size
-    images, _ = next(images_of(run, "train", root, screen.say).batches(batch))
+    images, _ = next(images_of(run, "train", root, observer.say).batches(batch))
     return {
         **{name: scores[name] for name in SCORES},
         "test_images": scores["n"],
@@ -118,11 +118,11 @@ def _applied(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads
     }
 
 
-def _classifier(row: DtypeRow, run: TrainedRun, root: Path, screen: Screen, threads: int) -> tuple[Classifier, int]:
+def _classifier(row: DtypeRow, run: TrainedRun, root: Path, observer: Observer, threads: int) -> tuple[Classifier, int]:
     """A row's classifier, and the size of its file in bytes, which is written here unless it is the weights."""
     if row.model is None:
         return classifier_of(run), run.folder.weights.stat().st_size
-    content = quantize(run, root, screen.say) if row.int8 else to_onnx(run)
+    content = quantize(run, root, observer.say) if row.int8 else to_onnx(run)
     write_whole(run.folder.path / row.model, content)
     return OnnxClassifier(content, threads), len(content)
 

@@ -9,6 +9,7 @@ from typing import Any
 from tune.evaluation.evaluate import evaluate
 from tune.files import write_whole
 from tune.record.folder import RunFolder
+from tune.record.observer import Observer
 from tune.reproduce import merged_table
 from tune.reproduce.cells import made_with, means
 from tune.reproduce.merged_table import Line
@@ -16,7 +17,6 @@ from tune.reproduce.published import ROWS, PublishedRow
 from tune.runs.info import read_run
 from tune.runs.plan import RunPlan, resolved
 from tune.runs.retrain import run_or_resume
-from tune.runs.run import Screen
 from tune.spec import Experiment, load_experiment
 from tune.spec.base import Frozen
 from tune.training import End
@@ -75,7 +75,7 @@ def _changes(row: PublishedRow) -> list[str]:
     return [f"training.precision={row.precision}"] if row.precision else []
 
 
-def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, root: Path, screen: Screen) -> Line:
+def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, root: Path, observer: Observer) -> Line:
     """Train and evaluate a row on its experiment's seed, seed + 1, ...; its line of the table.
 
     Finished runs are reused, interrupted ones are resumed; finished runs of further seeds count too.
@@ -86,7 +86,7 @@ def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, 
         seeds: Number of runs, at least.
         place: The parent of the run folders `ROW-seedN`, or `ROW-PRECISION-seedN`.
         root: The data directory, as torchvision's `root`.
-        screen: Told of everything.
+        observer: Told of everything.
 
     Raises:
         UserError, WorkError, data.DataError, Interrupted: As `run` and `evaluate` do.
@@ -97,7 +97,7 @@ def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, 
     runs = []
     for seed in range(first, first + seeds):
         plan = RunPlan(experiment.model_copy(update={"seed": seed}), _folder(row, place, seed))
-        runs.append((plan.folder, _found(plan, screen) or _measured(plan, root, screen)))
+        runs.append((plan.folder, _found(plan, observer) or _measured(plan, root, observer)))
     return _line(row, _measured_cells(runs))
 
 
@@ -106,7 +106,7 @@ def _folder(row: PublishedRow, place: Path, seed: int) -> RunFolder:
     return RunFolder(place / f"{row.name}{mark}-seed{seed}")
 
 
-def _found(plan: RunPlan, screen: Screen) -> Measured | None:
+def _found(plan: RunPlan, observer: Observer) -> Measured | None:
     """What an earlier call measured of the same experiment, even if its checkpoint can no longer be read."""
     path = _file(plan.folder)
     if not path.is_file():
@@ -117,17 +117,17 @@ def _found(plan: RunPlan, screen: Screen) -> Measured | None:
     try:
         found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
     except ValueError:
-        screen.say(f"{path} is damaged; evaluating again")
+        observer.say(f"{path} is damaged; evaluating again")
         return None
-    screen.say(f"{plan.folder.path.name}: already finished; reusing it")
+    observer.say(f"{plan.folder.path.name}: already finished; reusing it")
     return found
 
 
-def _measured(plan: RunPlan, root: Path, screen: Screen) -> Measured:
+def _measured(plan: RunPlan, root: Path, observer: Observer) -> Measured:
     """Train or resume, and evaluate on the test images once."""
-    result = run_or_resume(plan, root, screen)
+    result = run_or_resume(plan, root, observer)
     diverged = result.end is End.DIVERGED
-    scores = {} if diverged else evaluate(result.folder, "test", root, screen.say).scores
+    scores = {} if diverged else evaluate(result.folder, "test", root, observer.say).scores
     best = {} if result.best is None else {"best_epoch": result.best.epoch, **result.best.values}
     figures = {**best, **scores}
     found = Measured(

@@ -7,8 +7,6 @@ import multiprocessing
 import platform
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,9 +19,11 @@ from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import Say
 from tune.files import write_whole
 from tune.record.folder import RunFolder
+from tune.record.observer import Observer
+from tune.record.status import Status
+from tune.runs.console import RunLines
 from tune.runs.plan import RunPlan
 from tune.runs.retrain import run_or_resume
-from tune.runs.run import Screen
 from tune.spec import Experiment
 from tune.training import End, Training, keep_freed_memory
 
@@ -49,14 +49,14 @@ class SubprocessResult:
     image_bytes: int | None
 
 
-def train_in_subprocess(plan: RunPlan, images: Images, root: Path, screen: Screen) -> SubprocessResult:
+def train_in_subprocess(plan: RunPlan, images: Images, root: Path, observer: Observer) -> SubprocessResult:
     """Train or resume a run in another process, which Ctrl-C ends too.
 
     Args:
         plan: What to train, and where.
         images: The type to keep the images in.
         root: The data directory, as torchvision's `root`.
-        screen: Told of everything.
+        observer: Told of everything.
 
     Raises:
         UserError, WorkError: As `run` does, also for bad data; or the process was killed.
@@ -71,7 +71,7 @@ def train_in_subprocess(plan: RunPlan, images: Images, root: Path, screen: Scree
         process.start()
         theirs.close()
         try:
-            outcome = _listen(ours, screen)
+            outcome = _listen(ours, observer)
         except BaseException:
             process.kill()  # every epoch is saved before the next one begins
             raise
@@ -84,7 +84,7 @@ def train_in_subprocess(plan: RunPlan, images: Images, root: Path, screen: Scree
     raise outcome
 
 
-def _listen(connection: Connection, screen: Screen) -> SubprocessResult | UserError | None:
+def _listen(connection: Connection, observer: Observer) -> SubprocessResult | UserError | None:
     """Pass lines on until the process ends; its outcome, None if it could not send one."""
     outcome: SubprocessResult | UserError | None = None
     while True:
@@ -93,7 +93,7 @@ def _listen(connection: Connection, screen: Screen) -> SubprocessResult | UserEr
         except EOFError:
             return outcome
         if isinstance(message, str):
-            screen.say(message)
+            observer.say(message)
         elif isinstance(message, SubprocessResult):
             outcome = message
         else:
@@ -136,10 +136,11 @@ def _noted(folder: RunFolder) -> tuple[int | None, int | None]:
         return None, None
 
 
-class _Witness:
-    """A screen that keeps the images in another type, and notes the memory after each line."""
+class _Witness(RunLines):
+    """Keeps the images in another type, and notes the memory after each line."""
 
     def __init__(self, folder: RunFolder, images: Images, say: Say) -> None:
+        super().__init__()
         self._folder, self._say = folder, say
         self._dtype = getattr(torch, images)
         self._images: int | None = None
@@ -149,8 +150,7 @@ class _Witness:
         self._note()
         self._say(text)
 
-    @contextmanager
-    def watch(self, training: Training, epochs: int) -> Iterator[None]:
+    def training(self, name: str, training: Training, epochs: int) -> None:
         """Convert the images that are trained on, and note their size."""
         splits = training.splits
         validation = splits.validation and splits.validation.stored_as(self._dtype)
@@ -159,7 +159,10 @@ class _Witness:
         # Count images that both parts share once.
         kept = {part.images.data_ptr(): part.resident_bytes for part in parts}
         self._images = sum(kept.values())
-        yield
+        super().training(name, training, epochs)
+
+    def ended(self, trial: int | None, status: Status, reason: str) -> None:
+        """Note the memory a last time."""
         self._note()
 
     def _note(self) -> None:

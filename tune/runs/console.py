@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Self, TextIO
 
+from tune.record.observer import Observer
 from tune.spec.metric import METRICS, Metric
 from tune.training import EpochMetrics, Training
 
@@ -39,8 +39,9 @@ def opening(name: str, training: Training) -> str:
 def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) -> str:
     """One epoch in a line.
 
-    For example `epoch 3/10  train 0.4120 87.10 %  val 0.3880 88.00 %  2.1 s  left 0:15`. Where there are more than two
-    metrics, only the first is shown of the training images.
+    For example `epoch 3/10  train 0.4120 87.10%  val 0.3880 88.00%  lr 0.001  2.1 s  left 0:15`. With more than two
+    metrics, only the first is shown for the training images. A line that does not fit 80 columns loses the seconds
+    first, then spaces.
 
     Args:
         metrics: Of the epoch.
@@ -54,16 +55,18 @@ def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) ->
         shown = own[:1] if many and part == "train" else own
         texts = (_value(metric, value, 3 if many else 4) for metric, value in shown)
         parts += [" ".join([part, *texts])] if shown else []
-    parts.append(f"{metrics.seconds:.{0 if metrics.seconds >= 9.95 else 1}f} s")
-    if left is not None:
-        parts.append(f"left {_coarse(left)}")
-    return "  ".join(parts)
+    parts.append(f"lr {metrics.lr:.2g}")
+    seconds = f"{metrics.seconds:.{0 if metrics.seconds >= 9.95 else 1}f} s"
+    rest = [] if left is None else [f"left {_coarse(left)}"]
+    whole, short = [*parts, seconds, *rest], [*parts, *rest]
+    lines = ("  ".join(whole), "  ".join(short), " ".join(whole), " ".join(short))
+    return next((line for line in lines if len(line) <= WIDTH), lines[-1])
 
 
 def _value(metric: Metric, value: float, decimals: int) -> str:
     """A value below 1 with so many decimals, a larger one with four digits; accuracies in percent."""
     if metric.unit == "%":
-        return f"{100 * value:.2f} %"
+        return f"{100 * value:.2f}%"
     if abs(value) >= 1:
         decimals = max(0, 4 - len(f"{abs(value):.0f}"))
     number = f"{value:.{decimals}f}" if abs(value) < 1e5 else f"{value:.1e}"
@@ -85,24 +88,39 @@ def _coarse(seconds: float) -> str:
     return f"{hours} h" if hours < 100 else f"{round(hours / 24)} days"
 
 
-class RunLog:
-    """Prints a training's epochs and appends them, with date and time, to a log file. A `report` for `train`.
+class RunLines(Observer):
+    """Says what happens in a run, in lines."""
 
-    A resumed run continues the file of its first part. Use as a context manager.
+    def __init__(self) -> None:
+        self._epochs, self._seconds = 0, list[float]()
+
+    def training(self, name: str, training: Training, epochs: int) -> None:
+        """Say what is about to be trained, and on what."""
+        self._epochs, self._seconds = epochs, []
+        self.say(opening(name, training))
+
+    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
+        """Say what the epoch gave, and how long the rest will take."""
+        self._seconds.append(metrics.seconds)
+        left = (self._epochs - metrics.epoch) * sum(self._seconds) / len(self._seconds)
+        self.say(epoch_line(metrics, self._epochs, left))
+
+
+class RunLog(RunLines):
+    """Appends what happens in a run, with date and time, to a log file; a resumed run continues its file.
+
+    Use as a context manager.
 
     Args:
         path: The log file, in an existing folder.
-        epochs: Of the whole training.
-        echo: Prints a line.
 
     Raises:
         OSError: The file cannot be written.
     """
 
-    def __init__(self, path: Path, epochs: int, echo: Callable[[str], object] = print) -> None:
-        self._file: TextIO = path.open("a", encoding="utf-8", errors="backslashreplace")
-        self._epochs, self._echo = epochs, echo
-        self._seconds: list[float] = []
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._file: TextIO = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Self:
         return self
@@ -110,15 +128,8 @@ class RunLog:
     def __exit__(self, *exception: object) -> None:
         self._file.close()
 
-    def __call__(self, metrics: EpochMetrics) -> None:
-        """Report a finished epoch."""
-        self._seconds.append(metrics.seconds)
-        left = (self._epochs - metrics.epoch) * sum(self._seconds) / len(self._seconds)
-        self.say(epoch_line(metrics, self._epochs, left))
-
     def say(self, text: str) -> None:
-        """Report anything else, in one line or several."""
-        self._echo(text)
+        """Write one line or several."""
         now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z}"
         self._file.writelines(f"{now}  {line}\n" for line in text.splitlines())
         self._file.flush()

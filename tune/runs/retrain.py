@@ -16,13 +16,14 @@ from pydantic import ValidationError
 import data
 from tune.errors import UserError
 from tune.record.folder import RunFolder
+from tune.record.observer import Observer
 from tune.record.opening import Search
 from tune.record.same_data import check_same_data, recorded_data
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.runs.info import with_path
 from tune.runs.plan import RunPlan
-from tune.runs.run import RunResult, Screen, run
+from tune.runs.run import RunResult, run
 from tune.spec import Experiment, SpecError
 from tune.spec.checks import check_recipe
 from tune.spec.pydantic_errors import translate
@@ -148,7 +149,7 @@ def retrain(
     trials: Iterable[TrialRecord],
     seeds: int,
     root: Path,
-    screen: Screen,
+    observer: Observer,
     *,
     full: bool,
     changes: Mapping[str, Any] | None = None,
@@ -160,7 +161,7 @@ def retrain(
         trials: The trials to train again.
         seeds: Runs per trial.
         root: The data directory, as torchvision's `root`.
-        screen: Told of everything.
+        observer: Told of everything.
         full: Train on validation images too, for the trial's best number of epochs unless `changes` sets another.
         changes: Fields that differ from the trials', by dotted name.
 
@@ -169,21 +170,21 @@ def retrain(
     """
     path = (changes or {}).get("data.path")
     base = found.spec.sample if path is None else with_path(found.spec.sample, path)
-    now = data.identify(base.data.source, root, screen.say)
-    check_same_data(found.folder.path, recorded_data(found.folder), now, base.data.path, screen.say)
+    now = data.identify(base.data.source, root, observer.say)
+    check_same_data(found.folder.path, recorded_data(found.folder), now, base.data.path, observer.say)
     todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
-    return [Winner(number, tuple(run_or_resume(plan, root, screen) for plan in own)) for number, own in todo]
+    return [Winner(number, tuple(run_or_resume(plan, root, observer) for plan in own)) for number, own in todo]
 
 
-def run_or_resume(plan: RunPlan, root: Path, screen: Screen) -> RunResult:
+def run_or_resume(plan: RunPlan, root: Path, observer: Observer) -> RunResult:
     """Train a run, resume it if it was interrupted, or reuse it if it is finished.
 
     Raises:
         UserError, WorkError, data.DataError, Interrupted: as `run` does.
     """
-    result = run(plan, root, screen, resume=plan.folder.exists)
+    result = run(plan, root, observer, resume=plan.folder.exists)
     if not result.trained:
-        screen.say(f"{plan.folder.path.name}: already finished; reusing it")
+        observer.say(f"{plan.folder.path.name}: already finished; reusing it")
     if result.end is End.DIVERGED:
-        screen.say(f"{plan.folder.path.name} diverged; left out of the statistics")
+        observer.say(f"{plan.folder.path.name} diverged; left out of the statistics")
     return result

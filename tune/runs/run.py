@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 import data
 from tune.errors import WorkError
 from tune.record.folder import RunFolder
+from tune.record.observer import Observer, Observers
 from tune.record.same_data import check_same_data, record_data
-from tune.runs.console import RunLog, opening
+from tune.record.status import Status
+from tune.runs.console import RunLog
 from tune.runs.files import discard, keep, locked, refuse_taken, up_to_date
 from tune.runs.info import RunInfo, read_run, write_run
 from tune.runs.plan import RunPlan, continued, resolved
@@ -31,16 +31,6 @@ from tune.training import (
     out_of_memory,
     train,
 )
-
-
-class Screen(Protocol):
-    """What the user sees of a training."""
-
-    def say(self, text: str) -> None:
-        """A line."""
-
-    def watch(self, training: Training, epochs: int) -> AbstractContextManager[object]:
-        """Show the progress of a training up to this epoch while the block runs."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -68,7 +58,7 @@ class RunResult:
     trained: int
 
 
-def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> RunResult:
+def run(plan: RunPlan, root: Path, observer: Observer, *, resume: bool = False) -> RunResult:
     """Train the plan's experiment to its end; every epoch is saved before the next one begins.
 
     Bad input is found before anything is written, and a new run that fails in its first epoch leaves no folder. On a
@@ -77,7 +67,7 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
     Args:
         plan: What to train, and where.
         root: The data directory, as torchvision's `root`.
-        screen: Told of everything.
+        observer: Told of everything.
         resume: Continue the run in the folder, which must be of the same plan. It may have more epochs, unless its
             schedule depends on their number: the result is the same as with that many from the start.
 
@@ -91,11 +81,13 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
         plan = continued(plan)
         # Before the images are split, which changed ones may not allow.
         spec, recorded = plan.experiment.data, read_run(plan.folder)[1].data
-        check_same_data(plan.folder.path, recorded, data.identify(spec.source, root, screen.say), spec.path, screen.say)
+        check_same_data(
+            plan.folder.path, recorded, data.identify(spec.source, root, observer.say), spec.path, observer.say
+        )
     else:
         refuse_taken(plan.folder)
         plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
-    training = _training(plan, root, screen)
+    training = _training(plan, root, observer)
     with locked(plan.folder):
         try:
             if resume:
@@ -103,11 +95,11 @@ def run(plan: RunPlan, root: Path, screen: Screen, *, resume: bool = False) -> R
                 _note_changes(plan, training.splits.identity)
             before = len(training.history)
             if not resume or not up_to_date(plan.folder, training):
-                keep(plan.folder, training, screen.say)
+                keep(plan.folder, training, observer.say)
             if not resume:
                 record_data(plan.folder.path, training.splits.identity)
                 write_run(plan.folder, plan.experiment, _info(plan, training))
-            end = training.end or _train(plan, training, screen)
+            end = training.end or _train(plan, training, observer)
         except Exception:
             if not resume and not training.history:
                 discard(plan.folder)
@@ -121,10 +113,10 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _training(plan: RunPlan, root: Path, screen: Screen) -> Training:
+def _training(plan: RunPlan, root: Path, observer: Observer) -> Training:
     """The training before its first epoch; raises if anything is wrong with the input."""
     device = best_device()
-    splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=screen.say)
+    splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=observer.say)
     training = Training(
         plan.experiment, splits, device=device, objective=Objective(METRICS[plan.metric]), epochs=plan.epochs
     )
@@ -141,29 +133,35 @@ def _note_changes(plan: RunPlan, identity: data.DataIdentity) -> None:
         write_run(plan.folder, plan.experiment, info.model_copy(update={"data": digest}))
 
 
-def _train(plan: RunPlan, training: Training, screen: Screen) -> End:
-    folder, epochs = plan.folder, plan.last_epoch
-    with RunLog(folder.log, epochs, echo=screen.say) as log:
-        log.say(opening(plan.folder.path.name, training))
-        saved = len(training.history)
+def _train(plan: RunPlan, training: Training, observer: Observer) -> End:
+    folder, saved = plan.folder, len(training.history)
+    with RunLog(folder.log) as log:
+        told = Observers(observer, log)
 
         def report(metrics: EpochMetrics) -> None:
             nonlocal saved
-            keep(folder, training, log.say)
+            keep(folder, training, told.say)
             saved = metrics.epoch
-            log(metrics)
+            told.epoch(None, metrics)
 
+        status, reason = Status.FAILED, "an error"
         try:
-            with screen.watch(training, epochs):
-                return train(training, report)
+            told.training(folder.path.name, training, plan.last_epoch)
+            told.started(None, {}, saved)
+            end = train(training, report, told.step)
+            status, reason = (Status.DIVERGED if end is End.DIVERGED else Status.COMPLETED), str(end)
+            return end
         except KeyboardInterrupt:
-            log.say(f"{folder.path}: interrupted; {saved} of {epochs} epochs are saved")
+            status, reason = Status.WAITING, "interrupted"
+            told.say(f"{folder.path}: interrupted; {saved} of {plan.last_epoch} epochs are saved")
             raise Interrupted from None
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            size = plan.experiment.training.batch_size
+            status, size = Status.OUT_OF_MEMORY, plan.experiment.training.batch_size
             raise WorkError(f"{folder.path}: out of memory at training.batch_size={size}; try a smaller one") from error
+        finally:
+            told.ended(None, status, reason)
 
 
 def _parameters(training: Training) -> int:

@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from search_spaces import Config
+from tune.record.observer import Observer
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.runs.console import clock
 from tune.search.ledger import Ledger
-from tune.search.observer import Observer
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 from tune.spec.metric import METRICS
@@ -51,7 +51,7 @@ def metrics_text(metrics: EpochMetrics) -> str:
     return "  ".join(f"{metric.name} {metric.text(metrics.values[metric.name])}" for metric in shown)
 
 
-def progress_text(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> str:
+def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> str:
     """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
     parts = [f"{search.ended}/{search.target} trials, {_left_text(search)}"]
     parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
@@ -66,28 +66,28 @@ def _best_text(best: TrialRecord, search: Ledger) -> str:
     return f"trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}"
 
 
-class Lines:
+class Lines(Observer):
     """A line per trial's beginning and end, and every minute without one, with the time since the start, on stderr."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
-        self._last: dict[int, EpochMetrics] = {}
+        self._last: dict[int | None, EpochMetrics] = {}
         self._said = self._start
 
-    def started(self, number: int, config: Config, epochs_done: int) -> None:
-        """A trial begins."""
-        again = f" goes on after epoch {epochs_done}" if epochs_done else ""
-        self.say(f"trial {number}{again}: {config_text(config)}")
+    def started(self, trial: int | None, config: Config, epochs_done: int) -> None:
+        """Say so, with the trial's configuration."""
+        again = f" resumes after epoch {epochs_done}" if epochs_done else ""
+        self.say(f"trial {trial}{again}: {config_text(config)}")
 
-    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
         """Remember it for the trial's end."""
-        self._last[number] = metrics
+        self._last[trial] = metrics
 
-    def ended(self, number: int, status: Status, reason: str) -> None:
-        """A trial ends."""
-        last = self._last.pop(number, None)
+    def ended(self, trial: int | None, status: Status, reason: str) -> None:
+        """Say so, with the trial's last metrics."""
+        last = self._last.pop(trial, None)
         told = f"  {metrics_text(last)} (epoch {last.epoch})" if last else ""
-        self.say(f"trial {number} {status}{f': {reason}' if reason else ''}{told}")
+        self.say(f"trial {trial} {status}{f': {reason}' if reason else ''}{told}")
 
     def say(self, text: str) -> None:
         """One line."""
@@ -98,9 +98,6 @@ class Lines:
         """How far the search is, where nothing else was said for a while: a log in which nothing moves looks hung."""
         if time.monotonic() - self._said >= QUIET:
             self.say(progress_text(search, self._last))
-
-    def over(self, search: Ledger) -> None:
-        """Nothing: the caller says how it ended."""
 
     @property
     def elapsed(self) -> float:
@@ -114,15 +111,15 @@ class Page(Lines):
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._messages: deque[str] = deque(maxlen=MESSAGES)
-        self._epochs: dict[int, EpochMetrics] = {}
+        self._epochs: dict[int | None, EpochMetrics] = {}
         self._drawn = 0.0
         self._console = console
         self.live = Live(console=console, auto_refresh=False, transient=False)
 
-    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
         """Show it beside the running trial."""
-        super().epoch(number, metrics)
-        self._epochs[number] = metrics
+        super().epoch(trial, metrics)
+        self._epochs[trial] = metrics
 
     def say(self, text: str) -> None:
         """A line among the latest events."""
@@ -187,7 +184,7 @@ def _best(best: TrialRecord, search: Ledger) -> Group:
     return Group(first, Text(f"         {config_text(best.config)}"))
 
 
-def _running(search: Ledger, epochs: Mapping[int, EpochMetrics]) -> Table:
+def _running(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> Table:
     table = Table.grid(padding=(0, 2))
     for number in sorted(search.live):
         metrics = epochs.get(number)

@@ -13,11 +13,11 @@ from enum import Enum
 import data
 from tune.record import disk
 from tune.record.disk import UnwritableError
+from tune.record.observer import Observer
 from tune.record.status import Status
 from tune.search.attempt import Assignment, Report
 from tune.search.ends import hopeless
 from tune.search.ledger import Ledger
-from tune.search.observer import Observer
 from tune.search.retention import Retention
 from tune.training import EpochMetrics
 

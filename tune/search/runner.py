@@ -13,6 +13,7 @@ import torch
 from tune.errors import UserError, WorkError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder, locate_search
+from tune.record.observer import Observer
 from tune.record.opening import OpenSearch, Search, drive_search, read_search
 from tune.record.same_data import check_same_data, record_data, recorded_data
 from tune.record.search_yaml import made_with, with_study_if_used
@@ -21,7 +22,6 @@ from tune.record.url import study_url
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
 from tune.search.ledger import Ledger
-from tune.search.observer import Observer
 from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve

@@ -39,6 +39,10 @@ CHECK_EVERY = 50
 VALIDATION_NUMBERS = {"cpu": 2**18, "cuda": 2**22}
 
 
+OnStep = Callable[[int, int, float], object]
+"""Told of every step of an epoch: its number from 1, the steps of the epoch, and the learning rate."""
+
+
 class End(StrEnum):
     """Why a training has ended."""
 
@@ -129,10 +133,13 @@ class Training:
             return End.EARLY_STOPPING
         return None
 
-    def run_epoch(self) -> EpochMetrics:
+    def run_epoch(self, on_step: OnStep | None = None) -> EpochMetrics:
         """Train one epoch, validate, and append the metrics to the history.
 
         A loss that is not finite ends the epoch within `CHECK_EVERY` steps; metrics that were not measured are NaN.
+
+        Args:
+            on_step: Called after each step.
 
         Raises:
             RuntimeError: The training has ended.
@@ -143,7 +150,7 @@ class Training:
         epoch = len(self.history) + 1
         seed = stream_seed(self.experiment.seed, "epoch", epoch)
         with cpu_threads(self.threads), float32_on_gpu(self._device), seeded(seed, self._device):
-            values, lr = self._train(epoch)
+            values, lr = self._train(epoch, on_step)
             diverged = not math.isfinite(values["train_loss"])
             if not diverged:
                 self._average(epoch)
@@ -155,7 +162,7 @@ class Training:
             self.best_weights = copied(self._averaging.model.state_dict())
         return metrics
 
-    def _train(self, epoch: int) -> tuple[dict[str, float], float]:
+    def _train(self, epoch: int, on_step: OnStep | None) -> tuple[dict[str, float], float]:
         """One pass over the training images: metrics, and the learning rate of its last step."""
         self.model.train()
         sums, lr = self._sums("train"), self._schedule.lr
@@ -163,6 +170,8 @@ class Training:
             lr = self._schedule.lr
             loss, others = self._step(images, labels)
             sums.add(loss, others, len(labels))
+            if on_step is not None:
+                on_step(step, self._steps, lr)
             if step % CHECK_EVERY == 0 and not sums.finite():
                 break
         return sums.means(), lr
@@ -266,8 +275,12 @@ class Training:
         )
 
 
-def train(training: Training, report: Callable[[EpochMetrics], object] = lambda metrics: None) -> End:
-    """Run a training to its end, reporting every epoch; returns at once if it has ended already."""
+def train(
+    training: Training,
+    report: Callable[[EpochMetrics], object] = lambda metrics: None,
+    on_step: OnStep | None = None,
+) -> End:
+    """Run a training to its end, reporting every epoch and step; returns at once if it has ended already."""
     while (end := training.end) is None:
-        report(training.run_epoch())
+        report(training.run_epoch(on_step))
     return end

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.tune.search.ray_workers import SlowWorker
-from tune.search.observer import Silent
+from tune.record.observer import Observer
 from tune.search.request import Request
 from tune.search.runner import run_search
 
@@ -18,7 +18,7 @@ def main(space: str, out: str, study: str, *flags: str) -> int:
     request = Request(
         space, Path(out), Path(out), overrides=OVERRIDES, study=study, resume="--resume" in flags, name="s"
     )
-    return run_search(request, Silent(), SlowWorker).exit_code
+    return run_search(request, Observer(), SlowWorker).exit_code
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,6 @@ from tune.reproduce.reproduce import check_rows, comparison, measure, record, ta
 from tune.runs.run import Interrupted
 from tune.spec import load_experiment
 from tune.spec.files import read_tree
-from tune.training import Training
 
 
 @pytest.fixture
@@ -156,10 +153,6 @@ def test_a_damaged_record_is_made_again(row: PublishedRow, tmp_path: Path, text:
 
 
 class Impatient(Quiet):
-    @contextmanager
-    def watch(self, training: Training, epochs: int) -> Iterator[None]:
-        yield
-
     def say(self, text: str) -> None:
         super().say(text)
         if text.startswith("epoch 1/"):

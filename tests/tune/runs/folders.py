@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,11 @@ from search_spaces import Config
 from tune.record import Record, RunFolder, SearchFolder, Status
 from tune.record.same_data import record_data
 from tune.record.search_yaml import write_spec
+from tune.runs.console import RunLines
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
 from tune.spec import load_experiment, load_search
-from tune.training import EpochMetrics, Training
+from tune.training import EpochMetrics
 
 EXPERIMENT = """
 data: {name: digits, train_limit: 300}
@@ -39,18 +38,15 @@ search: {metric: val_loss, trials: 4, scheduler: {name: asha, max_t: 3}}
 """
 
 
-@dataclass
-class Quiet:
-    """A screen that remembers."""
+class Quiet(RunLines):
+    """Remembers the lines."""
 
-    lines: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
 
     def say(self, text: str) -> None:
         self.lines.append(text)
-
-    @contextmanager
-    def watch(self, training: Training, epochs: int) -> Iterator[None]:
-        yield
 
 
 def written(folder: Path, text: str = EXPERIMENT, name: str = "tiny.yaml") -> Path:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.tune.runs.folders import Quiet
+from tune.record.observer import Observers
 from tune.runs.console import RunLog, epoch_line, opening
 from tune.spec.experiment import Experiment
 from tune.spec.metric import metrics_of
@@ -21,13 +23,13 @@ METRICS = EpochMetrics(
 
 
 def test_an_epoch_in_a_line() -> None:
-    line = "epoch 3/10  train 0.4118 87.12 %  val 0.3880 88.00 %  2.1 s  left 0:15"
+    line = "epoch 3/10  train 0.4118 87.12%  val 0.3880 88.00%  lr 0.001  2.1 s  left 0:15"
     assert epoch_line(METRICS, 10, 15.2) == line
     bare = EpochMetrics(1, {"train_loss": math.nan, "train_accuracy": 0.1}, 1e38, 0.04)
-    assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.00 %  0.0 s"
+    assert epoch_line(bare, 10) == "epoch 1/10  train nan 10.00%  lr 1e+38  0.0 s"
     vae = {"loss": 31.6251, "reconstruction": 24.4, "kl": 7.2251}
     values = {f"{part}_{name}": value for part in ("train", "val") for name, value in vae.items()}
-    line = "epoch 9/10  train 31.63  val 31.63 recon 24.40 kl 7.225  12 s  left 0:12"
+    line = "epoch 9/10  train 31.63  val 31.63 recon 24.40 kl 7.225  lr 0.001  left 0:12"
     assert epoch_line(EpochMetrics(9, values, 1e-3, 12.1), 10, 12.1) == line
 
 
@@ -41,6 +43,7 @@ def test_every_line_fits_80_columns() -> None:
             lines.append(epoch_line(EpochMetrics(1000, measured, 1e-3, seconds), 1000, seconds * 1000))
     assert len(lines) == 2 * 9 * 4 * 3 * 4
     assert max(map(len, lines)) <= 80
+    assert all(" lr 0.001 " in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -68,13 +71,16 @@ def test_the_opening_says_what_is_trained(name: str, model: str, tmp_path: Path)
 
 
 def test_the_log_has_what_the_console_has_and_grows_after_a_resume(tmp_path: Path) -> None:
-    path, shown = tmp_path / "train.log", list[str]()
-    with RunLog(path, 4, shown.append) as log:
-        log.say("digits: 100 images\n  of 8 x 8")
-        log(METRICS)
-    with RunLog(path, 4, shown.append) as log:
-        log(METRICS)
+    experiment = Experiment.model_validate({"data": {"name": "digits"}, "model": {"name": "mnist_mlr"}})
+    cpu, path, screen = torch.device("cpu"), tmp_path / "train.log", Quiet()
+    training = Training(experiment, open_splits(experiment.data, tmp_path, cpu), device=cpu)
+    for _ in range(2):
+        with RunLog(path) as log:
+            both = Observers(screen, log)
+            both.training("digits", training, 4)
+            both.epoch(None, METRICS)
+            both.say("a line\nand another")
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert [line[:4].isdigit() for line in lines] == [True] * 4
-    assert [line.split("  ", 1)[1] for line in lines] == "\n".join(shown).splitlines()
-    assert shown[1] == shown[2] == epoch_line(METRICS, 4, METRICS.seconds)
+    assert all(line[:4].isdigit() for line in lines)
+    assert [line.split("  ", 1)[1] for line in lines] == "\n".join(screen.lines).splitlines()
+    assert screen.lines.count(epoch_line(METRICS, 4, METRICS.seconds)) == 2

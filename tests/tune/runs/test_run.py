@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -88,10 +86,8 @@ def test_a_kill_before_the_first_epoch_is_resumed_with_the_given_weights(tmp_pat
     run(whole, tmp_path, Quiet())
 
     class AtOnce(Quiet):
-        @contextmanager
-        def watch(self, training: Training, epochs: int) -> Iterator[None]:
+        def training(self, name: str, training: Training, epochs: int) -> None:
             raise KeyboardInterrupt
-            yield
 
     with pytest.raises(Interrupted):
         run(made, tmp_path, AtOnce())
@@ -153,7 +149,7 @@ def test_a_full_disk_from_the_start_is_no_fault_of_the_input(tmp_path: Path, mon
 def test_spent_memory_is_told_with_the_batch_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plan(tmp_path)
 
-    def spent(self: Training) -> None:
+    def spent(self: Training, on_step: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
 
     with monkeypatch.context() as patch:

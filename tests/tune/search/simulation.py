@@ -17,13 +17,13 @@ import torch
 from search_spaces import Config
 from tune.record.folder import SearchFolder
 from tune.record.journal import repair
+from tune.record.observer import Observer
 from tune.record.opening import open_record
 from tune.record.search_yaml import write_spec
 from tune.record.study import Record
 from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import Ledger
-from tune.search.observer import Silent
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers.asha import Asha
 from tune.spec import SearchSpec, load_search
@@ -82,7 +82,7 @@ def metrics(epoch: int, loss: float) -> EpochMetrics:
     return EpochMetrics(epoch, values, 0.01, 0.5)
 
 
-class Listening(Silent):
+class Listening(Observer):
     """Keeps what is said."""
 
     def __init__(self, said: list[str]) -> None:

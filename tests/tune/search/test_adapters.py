@@ -21,9 +21,9 @@ from tests.tune.search.ray_workers import (
 from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
 from tune.record.exclusive import lock_folder
+from tune.record.observer import Observer
 from tune.record.search_status import search_status
 from tune.search.driver import Driver
-from tune.search.observer import Silent
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, TrialWorker
 from tune.search.ray.cluster import trial_resources
 from tune.search.request import Request
@@ -39,7 +39,7 @@ def run(tmp_path: Path, worker: type[TrialWorker], *overrides: str, text: str = 
     path = tmp_path / "space.yaml"
     path.write_text(text)
     request = Request(str(path), tmp_path / "out", tmp_path / "data", overrides=overrides, **options)  # type: ignore[arg-type]
-    return run_search(request, Silent(), worker)
+    return run_search(request, Observer(), worker)
 
 
 def steps(outcome: Outcome) -> list[list[str]]:
@@ -147,7 +147,7 @@ def test_a_time_budget_ends_in_order_and_the_search_can_go_on(tmp_path: Path) ->
     assert search_status(outcome.folder).status == "stopped"
     outcome = run_search(
         Request("space", tmp_path / "out", tmp_path / "data", ("search.time_budget=null",), resume=True),
-        Silent(),
+        Observer(),
         SlowWorker,
     )
     assert outcome.state == "finished"
@@ -159,9 +159,9 @@ def test_a_time_budget_ends_in_order_and_the_search_can_go_on(tmp_path: Path) ->
 def test_a_finished_search_is_extended(tmp_path: Path) -> None:
     first = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=4")
     before = pd.read_parquet(first.folder.trials_table)
-    again = run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+    again = run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
     assert sum(again.counts.values()) == 4  # nothing left to do
-    more = run_search(Request("space", tmp_path / "out", tmp_path / "data", extend=3), Silent(), TabulatedWorker)
+    more = run_search(Request("space", tmp_path / "out", tmp_path / "data", extend=3), Observer(), TabulatedWorker)
     after = pd.read_parquet(more.folder.trials_table)
     assert len(after) == 7
     pd.testing.assert_frame_equal(after.head(4), before)
@@ -180,8 +180,8 @@ def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> Non
     with lock_folder(outcome.folder):
         assert search_status(outcome.folder).status == "running"
         with pytest.raises(UserError, match=r"already being run by another process .*pid"):
-            run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
-    run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+            run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
+    run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
 
 
 def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
@@ -206,11 +206,11 @@ def test_resuming_with_another_description_is_refused(tmp_path: Path) -> None:
             name="space",
         )
     with pytest.raises(SpecError, match=r"training\.epochs: cannot be changed"):
-        run_search(Request("space", tmp_path / "out", tmp_path, ("training.epochs=3",), resume=True), Silent())
+        run_search(Request("space", tmp_path / "out", tmp_path, ("training.epochs=3",), resume=True), Observer())
 
 
 def test_a_missing_journal_is_refused_never_a_silent_restart(tmp_path: Path) -> None:
     outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
     outcome.folder.journal.unlink()
     with pytest.raises(UserError, match=r"study\.journal is missing"):
-        run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Silent(), TabulatedWorker)
+        run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)

@@ -12,8 +12,8 @@ from tests.tune.cli.test_changed_images import CHANGES, SPACE
 from tests.tune.runs.folders import image_folder
 from tests.tune.search.ray_workers import TabulatedWorker
 from tune.errors import UserError
+from tune.record.observer import Observer
 from tune.record.same_data import FILE
-from tune.search.observer import Silent
 from tune.search.request import Request
 from tune.search.runner import run_search
 from tune.search.shutdown import Outcome
@@ -35,7 +35,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, *overrides: str, subject: str = "space", **options: int) -> Outcome:
     request = Request(subject, folder / "out", folder / "data", ("search.resources.gpu=0", *overrides), **options)  # type: ignore[arg-type]
-    return run_search(request, Silent(), TabulatedWorker)
+    return run_search(request, Observer(), TabulatedWorker)
 
 
 @pytest.mark.parametrize(("change", "words"), CHANGES.items())

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, S
 from data import Resident
 from tune.spec.experiment import ScheduleSpec
 from tune.training import Training, train
+from tune.training.loop import OnStep
 from tune.training.schedules import cosine
 from tune.training.splits import steps_per_epoch
 
@@ -151,8 +152,8 @@ def losses(training: Training, values: Sequence[float], name: str, monkeypatch: 
     script = iter(values)
     plain = training._train
 
-    def scripted(epoch: int) -> tuple[dict[str, float], float]:
-        metrics, lr = plain(epoch)
+    def scripted(epoch: int, on_step: OnStep | None) -> tuple[dict[str, float], float]:
+        metrics, lr = plain(epoch, on_step)
         return ({**metrics, "train_loss": next(script)} if name == "train_loss" else metrics), lr
 
     monkeypatch.setattr(training, "_train", scripted)

@@ -1,0 +1,87 @@
+"""What happens in a search or a single run, as one stream of events for whoever watches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from search_spaces import Config
+from tune.record.status import Status
+from tune.training import EpochMetrics, Training
+
+
+class Observer:
+    """Told of everything as it happens, on the thread that runs the search or training. Override what you need.
+
+    A trial of a search is named by its number; a single run has the number None.
+    """
+
+    def started(self, trial: int | None, config: Config, epochs_done: int) -> None:
+        """A trial or run starts, or continues after `epochs_done` epochs; `config` are the searched fields."""
+
+    def training(self, name: str, training: Training, epochs: int) -> None:
+        """A single run is about to train in this process, up to epoch `epochs`."""
+
+    def step(self, step: int, steps: int, lr: float) -> None:
+        """A single run has taken step `step` of `steps` of its epoch, with this learning rate."""
+
+    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
+        """A trial or run has finished an epoch."""
+
+    def ended(self, trial: int | None, status: Status, reason: str) -> None:
+        """A trial or run has ended; with status `waiting`, it can be continued."""
+
+    def say(self, text: str) -> None:
+        """Anything else worth a line."""
+
+    def tick(self, search: Any) -> None:
+        """Called a few times a second while trials run, with the search's `Ledger`."""
+
+    def over(self, search: Any) -> None:
+        """The search has ended, for now or for good; `search` is its `Ledger`."""
+
+
+class Observers(Observer):
+    """Several observers, each told of everything."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def started(self, trial: int | None, config: Config, epochs_done: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.started(trial, config, epochs_done)
+
+    def training(self, name: str, training: Training, epochs: int) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.training(name, training, epochs)
+
+    def step(self, step: int, steps: int, lr: float) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.step(step, steps, lr)
+
+    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.epoch(trial, metrics)
+
+    def ended(self, trial: int | None, status: Status, reason: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.ended(trial, status, reason)
+
+    def say(self, text: str) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.say(text)
+
+    def tick(self, search: Any) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.tick(search)
+
+    def over(self, search: Any) -> None:
+        """Pass it on."""
+        for observer in self._observers:
+            observer.over(search)
