@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from data.errors import unknown
-
-_TEN_DIGITS = tuple("0123456789")
+from data.published.digits import CLASSES, read_digits
+from data.values import ImageSet, Part
 
 _FASHION = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
@@ -36,7 +37,9 @@ class DatasetEntry:
         classes: Class names in the order of the labels; None if they depend on the user's files.
         train_size: Images in the train part, including those set aside for validation; None if it depends on the files.
         test_size: Images in the test part; None if it depends on the files.
-        torchvision_class: Class in ``torchvision.datasets`` that provides file names, URLs and checksums.
+        torchvision_class: Class in ``torchvision.datasets`` that provides file names, URLs and checksums; its files
+            must be laid out as those of MNIST or CIFAR.
+        read: Reads a part of a data set whose images come with a package, or whose files are not torchvision's.
     """
 
     name: str
@@ -46,6 +49,7 @@ class DatasetEntry:
     train_size: int | None = None
     test_size: int | None = None
     torchvision_class: str | None = None
+    read: Callable[[Part], ImageSet] | None = None
 
 
 _TABLE: dict[str, DatasetEntry] = {
@@ -53,11 +57,11 @@ _TABLE: dict[str, DatasetEntry] = {
     for entry in (
         DatasetEntry(
             "digits", "8x8 grey handwritten digits from scikit-learn (no download), with a fixed test part of 20 %",
-            (1, 8, 8), _TEN_DIGITS, 1_438, 359,
+            (1, 8, 8), CLASSES, 1_438, 359, read=read_digits,
         ),
         DatasetEntry(
             "mnist", "28x28 grey handwritten digits (LeCun et al., 1998)",
-            (1, 28, 28), _TEN_DIGITS, 60_000, 10_000, "MNIST",
+            (1, 28, 28), CLASSES, 60_000, 10_000, "MNIST",
         ),
         DatasetEntry(
             "fashion_mnist", "28x28 grey photographs of clothes (Xiao et al., 2017)",

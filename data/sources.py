@@ -11,7 +11,6 @@ from data.folder import reading
 from data.folder.parts import scan
 from data.identity import DataIdentity
 from data.published import torchvision_sets
-from data.published.digits import read_digits
 from data.registry import DatasetEntry
 from data.values import DatasetInfo, ImageSet, Part, Say, Source, silent
 
@@ -101,8 +100,8 @@ def _entry(source: Source) -> DatasetEntry:
 
 def _load(source: Source, root: Path, part: Part, *, download: bool, say: Say) -> ImageSet:
     entry = _entry(source)
-    if entry.name == "digits":
-        return read_digits(part)
+    if entry.read is not None:
+        return entry.read(part)
     if entry.name == "folder":
         return reading.load(source, root, part, say)
     return _load_published(entry, root, part, download=download, say=say)

@@ -140,8 +140,8 @@ class Page(Lines):
     def page(self, search: Ledger) -> RenderableType:
         """All of the page."""
         parts: list[RenderableType] = [_head(search, self.elapsed), _bar(search), _statuses(search)]
-        if search.asha is not None:
-            parts.append(_rungs(search.asha.rungs))
+        if search.scheduler is not None:
+            parts.append(_rungs(search.scheduler.rungs))
         if (best := search.best) is not None:
             parts.append(_best(best, search))
         parts += [_running(search, self._epochs), *(Text(line, style="dim", no_wrap=True) for line in self._messages)]

@@ -157,8 +157,8 @@ class Driver:
 
     def _enter_rung(self, number: int, metrics: EpochMetrics) -> str | None:
         """Enter an epoch at the scheduler's rungs; the reason to stop the trial there, or None."""
-        asha, value = self.ledger.asha, metrics.values.get(self._settings.metric)
-        return None if asha is None or value is None else asha.judge(number, metrics.epoch, value)
+        scheduler, value = self.ledger.scheduler, metrics.values.get(self._settings.metric)
+        return None if scheduler is None or value is None else scheduler.judge(number, metrics.epoch, value)
 
     # -- how trials end
 

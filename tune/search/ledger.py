@@ -13,7 +13,7 @@ from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record, TrialRecord, best_trial
 from tune.search.samplers.proposer import Proposal, Proposer
-from tune.search.schedulers.asha import Asha
+from tune.search.schedulers import Scheduler
 from tune.search.warm_start import WARM, records
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
@@ -43,13 +43,13 @@ class Ledger:
         folder: SearchFolder,
         record: Record,
         proposer: Proposer,
-        asha: Asha | None,
+        scheduler: Scheduler | None,
         *,
         trials: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spec, self.folder, self.record, self.target = spec, folder, record, trials
-        self.proposer, self.asha, self.clock = proposer, asha, clock
+        self.proposer, self.scheduler, self.clock = proposer, scheduler, clock
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float | None] = {}
@@ -62,8 +62,8 @@ class Ledger:
             self._put(trial)
             proposer.see(trial, record.objective)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
-        if asha is not None:
-            asha.replay(self.trials.values(), record.metric)
+        if scheduler is not None:
+            scheduler.replay(self.trials.values(), record.metric)
 
     # -- counts
 

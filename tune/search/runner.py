@@ -26,7 +26,7 @@ from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers.proposer import Proposer
-from tune.search.schedulers.asha import Asha
+from tune.search.schedulers import SCHEDULERS
 from tune.search.shutdown import Outcome, finish, stopping_on, stopping_on_signals
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
@@ -121,12 +121,11 @@ def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
     trials = _target(search, request)
     record.note("trials", trials)
     record.note("state", {"state": "running", "reason": ""})
-    asha = None
-    if settings.scheduler.name == "asha":
-        asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
+    make = SCHEDULERS[settings.scheduler.name]
+    scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
     check = Feasibility(spec, request.root)
     proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, check)
-    return Driver(Ledger(spec, search.folder, record, proposer, asha, trials=trials), observer)
+    return Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
 
 
 def _target(search: OpenSearch, request: Request) -> int:

@@ -170,12 +170,13 @@ def check_recipe(training: TrainingSpec, steps: int | None = None) -> list[Probl
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
     """Which constraints an experiment does not meet."""
-    if constraints.parameters is None and constraints.mult_adds is None:
+    bounds = {name: bound for name in ConstraintsSpec.model_fields if (bound := getattr(constraints, name)) is not None}
+    if not bounds:
         return
     cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
-    for name in ("parameters", "mult_adds"):
-        bound, value = getattr(constraints, name), getattr(cost, name)
-        if bound is not None and not bound.holds(value):
+    for name, bound in bounds.items():
+        value = getattr(cost, name)
+        if not bound.holds(value):
             yield f"must have {bound.text} {name.replace('_', '-')} by constraints.{name} (got {value})"
 
 

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, ValidationInfo, field_validator
 
+from tune.optim import own_fields
+from tune.optim.optimizers import OPTIMIZERS
+from tune.optim.schedules import SCHEDULES
 from tune.spec.base import FROM_LIST, Fraction, Frozen
 from tune.spec.errors import shown
+
+if TYPE_CHECKING:
+    OptimizerName = str
+    ScheduleName = str
+else:
+    OptimizerName = Literal[tuple(OPTIMIZERS)]
+    ScheduleName = Literal[tuple(SCHEDULES)]
 
 
 class OneOfSeveral(Frozen):
@@ -33,7 +43,7 @@ class OneOfSeveral(Frozen):
 
 
 class OptimizerSpec(OneOfSeveral):
-    """torch.optim's SGD, Adam or AdamW, or Muon (`tune.training.muon`).
+    """torch.optim's SGD, Adam or AdamW, or Muon (`tune.optim.muon`).
 
     Attributes:
         name: The optimizer.
@@ -44,13 +54,9 @@ class OptimizerSpec(OneOfSeveral):
         amsgrad: adam and adamw only: the AMSGrad variant.
     """
 
-    only: ClassVar = {
-        "momentum": ("sgd", "muon"),
-        "nesterov": ("sgd",),
-        "amsgrad": ("adam", "adamw"),
-    }
+    only: ClassVar = own_fields(OPTIMIZERS)
 
-    name: Literal["sgd", "adam", "adamw", "muon"] = "adam"
+    name: OptimizerName = "adam"
     lr: Annotated[float, Gt(0)] = 1e-3
     weight_decay: Annotated[float, Ge(0)] = 0.0
     momentum: Annotated[float, Ge(0), Lt(1)] | None = None
@@ -89,22 +95,9 @@ class ScheduleSpec(OneOfSeveral):
             that of early stopping: whether either acts depends on the losses anyway.
     """
 
-    only: ClassVar = {
-        "step_size": ("step",),
-        "gamma": ("step", "multistep"),
-        "milestones": ("multistep",),
-        "min_lr": ("cosine", "plateau"),
-        "warmup_epochs": ("cosine",),
-        "per_batch": ("cosine",),
-        "pct_start": ("onecycle",),
-        "div_factor": ("onecycle",),
-        "final_div_factor": ("onecycle",),
-        "cycle_momentum": ("onecycle",),
-        "factor": ("plateau",),
-        "patience": ("plateau",),
-    }
+    only: ClassVar = own_fields({name: entry.build for name, entry in SCHEDULES.items()})
 
-    name: Literal["constant", "step", "multistep", "cosine", "onecycle", "plateau"] = "constant"
+    name: ScheduleName = "constant"
     step_size: Annotated[int, Ge(1)] = 7
     gamma: Annotated[float, Gt(0), Le(1)] = 0.1
     milestones: Annotated[tuple[Annotated[int, Ge(1)], ...], FROM_LIST] | None = Field(None, validate_default=True)
@@ -133,7 +126,7 @@ class ScheduleSpec(OneOfSeveral):
     @property
     def spans_all_epochs(self) -> bool:
         """Whether it depends on the number of epochs, so that more of them make it a different schedule."""
-        return self.name in ("cosine", "onecycle")
+        return SCHEDULES[self.name].spans_all_epochs
 
 
 class AveragingSpec(OneOfSeveral):

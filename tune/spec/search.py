@@ -131,7 +131,7 @@ class Bound(Frozen):
 
 
 class ConstraintsSpec(Frozen):
-    """What the model of every trial must have; checked without training it.
+    """What the model of every trial must have; checked without training it. Each is a field of `models.Cost`.
 
     Attributes:
         parameters: The number of its parameters.
@@ -233,7 +233,7 @@ class SearchSpec:
     def epochs(self) -> int | None:
         """Epochs after which the scheduler ends every trial; None if only the experiment decides."""
         scheduler = self.search.scheduler
-        return scheduler.max_t if scheduler.name == "asha" else None
+        return None if scheduler.name == "none" else scheduler.max_t
 
     @property
     def longest(self) -> int:

@@ -8,23 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from tune.optim import fields_of
+from tune.optim.optimizers import OPTIMIZERS
 from tune.spec.experiment import OptimizerSpec, TrainingSpec
-from tune.training.muon import Muon
-
-# Devices with fused optimizers: one kernel for all parameters, and the same bits in every run.
-_FUSED = ("cpu", "cuda")
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, device: torch.device) -> Optimizer:
-    """The optimizer of a model's parameters, which are on the device; fused if possible."""
-    common: dict[str, Any] = {"lr": spec.lr, "weight_decay": spec.weight_decay}
-    if spec.name == "muon":
-        return Muon(model, momentum=0.95 if spec.momentum is None else spec.momentum, **common)
-    common["fused"] = device.type in _FUSED
-    if spec.name == "sgd":
-        return torch.optim.SGD(model.parameters(), momentum=spec.momentum or 0.0, nesterov=spec.nesterov, **common)
-    adam = torch.optim.Adam if spec.name == "adam" else torch.optim.AdamW
-    return adam(model.parameters(), amsgrad=spec.amsgrad, **common)
+    """The optimizer of a model's parameters, which are on the device."""
+    build = OPTIMIZERS[spec.name]
+    return build(model, device, **{field: getattr(spec, field) for field in fields_of(build)})
 
 
 class OptimizerStep:

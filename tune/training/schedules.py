@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR, OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import SWALR
 
-from tune.spec.experiment import ScheduleSpec, TrainingSpec
+from tune.optim import fields_of
+from tune.optim.schedules import SCHEDULES
+from tune.spec.experiment import TrainingSpec
 
 
 class Schedule:
@@ -24,10 +24,11 @@ class Schedule:
     """
 
     def __init__(self, spec: TrainingSpec, optimizer: Optimizer, steps: int) -> None:
-        averaging = spec.averaging
+        averaging, entry = spec.averaging, SCHEDULES[spec.schedule.name]
+        fields = {field: getattr(spec.schedule, field) for field in fields_of(entry.build)}
         self._optimizer = optimizer
-        self._per_batch = spec.schedule.name == "onecycle" or spec.schedule.per_batch
-        self._scheduler = _scheduler(spec, optimizer, steps)
+        self._per_batch = entry.per_batch or spec.schedule.per_batch
+        self._scheduler = entry.build(optimizer, spec.optimizer.lr, spec.epochs, steps, **fields)
         self._last_phase = None if averaging.lr is None else SWALR(optimizer, averaging.lr, averaging.anneal_epochs)
         self._epochs_before = averaging.epochs_before(spec.epochs)
         self._epochs = 0
@@ -75,57 +76,3 @@ class Schedule:
             self._scheduler.load_state_dict(state["schedule"])
         if self._last_phase is not None:
             self._last_phase.load_state_dict(state["last_phase"])
-
-
-def _scheduler(recipe: TrainingSpec, optimizer: Optimizer, steps: int) -> LRScheduler | ReduceLROnPlateau | None:
-    spec, lr = recipe.schedule, recipe.optimizer.lr
-    match spec.name:
-        case "constant":
-            return None
-        case "step":
-            return StepLR(optimizer, spec.step_size, spec.gamma)
-        case "multistep":
-            return MultiStepLR(optimizer, list(spec.milestones or ()), spec.gamma)
-        case "plateau":
-            return ReduceLROnPlateau(optimizer, "min", spec.factor, spec.patience, min_lr=spec.min_lr)
-        case "cosine":
-            unit = steps if spec.per_batch else 1
-            warm_up, total, least = spec.warmup_epochs * unit, recipe.epochs * unit, spec.min_lr / lr
-            return LambdaLR(optimizer, functools.partial(cosine, warm_up=warm_up, total=total, least=least))
-        case "onecycle":
-            return _onecycle(spec, optimizer, lr, recipe.epochs * steps)
-
-
-def cosine(time: int, *, warm_up: float, total: int, least: float) -> float:
-    """The learning rate after `time` of `total` epochs or batches, as a share of its peak.
-
-    It rises linearly for the first `warm_up` of them (Goyal et al. 2017, https://arxiv.org/abs/1706.02677, section
-    2.2), and falls to `least` along half a cosine (Loshchilov & Hutter 2017, https://arxiv.org/abs/1608.03983, without
-    restarts).
-    """
-    # Torch's SequentialLR of LinearLR and CosineAnnealingLR gives the same, but its warm-up cannot end within an epoch,
-    # its learning rate rises again after `total`, and it could not continue from states that exist.
-    if time < warm_up:
-        return (time + 1) / (warm_up + 1)
-    done = min(1.0, (time - warm_up) / (total - warm_up))
-    return least + (1 - least) / 2 * (1 + math.cos(math.pi * done))
-
-
-def _onecycle(spec: ScheduleSpec, optimizer: Optimizer, lr: float, total_steps: int) -> OneCycleLR:
-    return OneCycleLR(
-        optimizer,
-        max_lr=lr,
-        total_steps=total_steps,
-        pct_start=_pct_start(spec.pct_start, total_steps),
-        div_factor=spec.div_factor,
-        final_div_factor=spec.final_div_factor,
-        cycle_momentum=spec.cycle_momentum,  # torch's default would overwrite the experiment's momentum
-    )
-
-
-def _pct_start(pct_start: float, total_steps: int) -> float:
-    """The share of the warm-up, kept off the one value for which OneCycleLR divides by zero (a warm-up of one step).
-
-    That step is then the first of the descent, with the peak's learning rate.
-    """
-    return pct_start * (1 - 1e-9) if pct_start * total_steps == 1 else pct_start

@@ -25,7 +25,7 @@ from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import Ledger
 from tune.search.samplers.proposer import Proposer
-from tune.search.schedulers.asha import Asha
+from tune.search.schedulers import SCHEDULERS
 from tune.spec import SearchSpec, load_search
 from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, save
@@ -115,12 +115,11 @@ class Simulation:
         if (repaired := repair(self.folder.journal)) is not None:
             self.said.append(repaired)
         self.record = self._opened(spec)
-        asha = None
-        if settings.scheduler.name == "asha":
-            asha = Asha(settings.scheduler, spec.longest, settings.objective, spec.seed)
+        make = SCHEDULERS[settings.scheduler.name]
+        scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
         proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, lambda config: known)
-        self.ledger = Ledger(spec, self.folder, self.record, proposer, asha, trials=trials or settings.trials)
+        self.ledger = Ledger(spec, self.folder, self.record, proposer, scheduler, trials=trials or settings.trials)
         self.driver = Driver(self.ledger, observer)
 
     def _opened(self, spec: SearchSpec) -> Record:

@@ -99,8 +99,8 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
         simulation.driver.report(0, falling(0, assignment.config, epoch))
     resumed = Simulation(spec, tmp_path / "s")
     judged: list[int] = []
-    assert resumed.driver.ledger.asha is not None
-    resumed.driver.ledger.asha.judge = lambda number, epoch, value: judged.append(epoch)  # type: ignore[method-assign]
+    assert resumed.driver.ledger.scheduler is not None
+    resumed.driver.ledger.scheduler.judge = lambda number, epoch, value: judged.append(epoch)  # type: ignore[method-assign]
     resumed.driver.next()
     for epoch in (1, 2):
         assert not resumed.driver.report(0, falling(0, assignment.config, epoch))

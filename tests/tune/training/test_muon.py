@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from tune.optim.muon import Muon, orthogonal, split_parameters
 from tune.training import train
-from tune.training.muon import Muon, orthogonal, split_parameters
 
 from .conftest import Start
 

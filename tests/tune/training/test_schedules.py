@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from data import Resident
+from tune.optim.schedules import cosine
 from tune.spec.experiment import ScheduleSpec
 from tune.training import Training, train
 from tune.training.loop import OnStep
-from tune.training.schedules import cosine
 from tune.training.splits import steps_per_epoch
 
 from .conftest import Start
