@@ -55,7 +55,10 @@ def load_train(source: Source, root: Path, *, download: bool = True, say: Say = 
 
 
 def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
-    """The test part; see ``load_train``. For the final evaluation only: never choose anything by it."""
+    """The test part; see ``load_train``. For the final evaluation only: never choose anything by it.
+
+    It is empty where every class of the user's folder has one image only, and may lack some classes.
+    """
     return _load(source, root, "test", download=download, say=say)
 
 

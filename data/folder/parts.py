@@ -62,9 +62,10 @@ def scan(source: Source) -> Listing:
     """List a user's folder without opening an image.
 
     Where the folder has one folder for the train part and one for the test part, in any usual spelling (``train``,
-    ``Training``, ``test_set``), they are the parts and need the same class folders inside. Else every folder is a
-    class, and a stratified ``test_fraction`` of the images is the test part. Class folders are searched to any depth,
-    through symbolic links; hidden names are left out.
+    ``Training``, ``test_set``), they are the parts, with class folders inside; the test part may lack some of the
+    classes. Else every folder is a class, and a stratified ``test_fraction`` of the images is the test part, which is
+    empty where every class has one image. Class folders are searched to any depth, through symbolic links; hidden
+    names are left out.
 
     Raises:
         DataError: The folder cannot be used; the text names what is wrong in it and what to do.
@@ -81,8 +82,8 @@ def scan(source: Source) -> Listing:
     else:
         classes, paths, labels = _class_images(root, "", folders, left)
         _check_no_parts_inside(root, paths)
-        train, test = _carve(root, labels, source)
-        notes += _untested(root, classes, labels[test], source.test_fraction)
+        train, test = _carve(root, labels, source, notes)
+    notes += _untested(root, classes, labels[test])
     _check_names(root, paths)
     notes += _similar_names(root, classes)
     if text := left.text():
@@ -179,18 +180,36 @@ def _has_folders(folder: Path) -> bool:
 
 def _given_parts(root: Path, parts: tuple[str, str], left: LeftOut) -> tuple[tuple[str, ...], list[str], Labels, int]:
     """Classes, paths and labels of images that the user has divided, and how many of them are the train part."""
-    folders = [folders_in(str(root / part), f"{part}/", left) for part in parts]
-    if folders[0] != folders[1]:
-        only = [
-            f"only in {part}/: {shortened(extra, _MOST_NAMED)}"
-            for part, mine, other in zip(parts, folders, folders[::-1], strict=True)
-            if (extra := sorted(set(mine) - set(other)))
-        ]
-        raise DataError(f"the classes of {parts[0]}/ and {parts[1]}/ in {root} differ: {'; '.join(only)}")
-    (classes, train, train_labels), (_, test, test_labels) = (
-        _class_images(root, f"{part}/", names, left) for part, names in zip(parts, folders, strict=True)
-    )
+    train_folders, test_folders = (folders_in(str(root / part), f"{part}/", left) for part in parts)
+    classes, train, train_labels = _class_images(root, f"{parts[0]}/", train_folders, left)
+    _check_test_classes(root, parts, train_folders, test_folders)
+    test_part = f"{parts[1]}/"
+    images = [images_below(str(root), test_part + name, left) if name in test_folders else [] for name in train_folders]
+    test, test_labels = _labelled(images)
+    if not test:
+        found = f" (not used: {text})" if (text := left.text()) else ""
+        raise DataError(
+            f"no image in {root / parts[1]}{found}; add some, or use data.path={root / parts[0]} to have a test part "
+            "taken from it"
+        )
     return classes, train + test, np.concatenate([train_labels, test_labels]), len(train)
+
+
+def _check_test_classes(root: Path, parts: tuple[str, str], trained: list[str], tested: list[str]) -> None:
+    """Refuse classes that have a folder in the test part only."""
+    train, test = parts
+    if not (unknown := [name for name in tested if name not in trained]):
+        return
+    alike = {_folded(name): name for name in trained}
+    if pairs := [f"{alike[_folded(name)]!a} and {name!a}" for name in unknown if _folded(name) in alike]:
+        raise DataError(
+            f"class folders of {train}/ and {test}/ in {root} differ only in upper and lower case or in Unicode form: "
+            f"{shortened(pairs, _MOST_NAMED)}; give them the same name"
+        )
+    raise DataError(
+        f"{test}/ in {root} has classes that {train}/ does not have: {shortened(map(repr, unknown), _MOST_NAMED)}; "
+        f"add them to {train}/, or remove them from {test}/"
+    )
 
 
 def _class_images(
@@ -208,14 +227,18 @@ def _class_images(
             f"{hint if _has_folders(place / folders[0]) else ''}"
         )
     images = [images_below(str(root), prefix + name, left) for name in folders]
-    counts = [len(paths) for paths in images]
-    if empty := [repr(name) for name, count in zip(folders, counts, strict=True) if not count]:
+    if empty := [repr(name) for name, paths in zip(folders, images, strict=True) if not paths]:
         found = f" (not used: {text})" if (text := left.text()) else ""
         raise DataError(
             f"no image in {place} for class {shortened(empty, _MOST_NAMED)}{found}; add some, or remove the folder"
         )
-    labels = np.repeat(np.arange(len(folders), dtype=np.int64), counts)
-    return tuple(folders), [path for paths in images for path in paths], labels
+    return tuple(folders), *_labelled(images)
+
+
+def _labelled(images: list[list[str]]) -> tuple[list[str], Labels]:
+    """The images of all classes one after the other, and their labels."""
+    labels = np.repeat(np.arange(len(images), dtype=np.int64), [len(paths) for paths in images])
+    return [path for paths in images for path in paths], labels
 
 
 def _check_no_parts_inside(root: Path, paths: list[str]) -> None:
@@ -232,29 +255,45 @@ def _check_no_parts_inside(root: Path, paths: list[str]) -> None:
             )
 
 
-def _carve(root: Path, labels: Labels, source: Source) -> tuple[Labels, Labels]:
+def _carve(root: Path, labels: Labels, source: Source, notes: list[str]) -> tuple[Labels, Labels]:
+    """Take a test part; smaller than asked for where classes are small, as each keeps an image to train on."""
+    total, fraction = len(labels), source.test_fraction
+    wanted, room = round(fraction * total), total - len(np.unique(labels))
+    if fraction and not room:
+        notes.append(f"no test images in {root}: each class has one image, which is needed for training")
+        return np.arange(total), np.arange(0)
+    if wanted > room and fraction < 1:
+        notes.append(
+            f"{room:,} test images in {root} instead of {wanted:,} (data.test_fraction={fraction}): each class keeps "
+            "an image for training"
+        )
+        fraction = room / total
     try:
-        parts = split(torch.from_numpy(labels), source.test_fraction, source.split_seed)
+        parts = split(torch.from_numpy(labels), fraction, source.split_seed)
     except DataError as error:
         raise DataError(f"no test part can be taken from {root} (data.test_fraction): {error}") from error
     return parts.train.numpy(), parts.validation.numpy()
 
 
-def _untested(root: Path, classes: tuple[str, ...], tested: Labels, fraction: float) -> list[str]:
-    """A note on classes too small for a share of them to be an image."""
+def _untested(root: Path, classes: tuple[str, ...], tested: Labels) -> list[str]:
+    """A note on classes without test images, where others have some."""
     counts = np.bincount(tested, minlength=len(classes)).tolist()
     names = [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
     if not names or len(names) == len(classes):
         return []
-    which = "class" if len(names) == 1 else f"{len(names):,} classes:"
-    return [f"no test images in {root} for {which} {shortened(names, _MOST_NAMED)} (data.test_fraction={fraction})"]
+    return [f"classes without test images in {root}: {shortened(names, _MOST_NAMED)}; they cannot be evaluated"]
+
+
+def _folded(name: str) -> str:
+    """Equal for names that differ only in case or in Unicode form."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
     """A note on classes whose names look the same: a slip more often than intended."""
     alike: dict[str, list[str]] = {}
     for name in classes:
-        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+        alike.setdefault(_folded(name), []).append(name)
     pairs = [" and ".join(ascii(name) for name in names) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from data import store
 from data.errors import DataError
@@ -56,18 +57,18 @@ def identify(source: Source, root: Path, say: Say) -> DataIdentity:
 
 
 def load(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
-    """One part of a user's folder. Both are prepared, so that images that cannot be read are all known at once.
+    """One part of a user's folder; the test part may be empty.
+
+    Both are prepared, so that images that cannot be read are all known at once.
 
     Raises:
         DataError: The folder cannot be used; or images cannot be read and may not be skipped; or nothing is left of a
-            class, or of the part.
+            class.
     """
     found = _look(source, root, say)
     listing = found.listing
     for note in (*listing.notes, *_repeated(found)):
         say(note)
-    if not len(listing.positions(part)):
-        raise DataError(f"{listing.root} has no {part} images; raise data.test_fraction (now {source.test_fraction})")
     sets = {each: _prepared(source, found, each, root, say) for each in _PARTS if len(listing.positions(each))}
     unreadable = [
         (listing.paths[listing.positions(each)[position]], reason)
@@ -76,11 +77,19 @@ def load(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
     ]
     if unreadable:
         _tell_unreadable(source, listing, unreadable, say)
+    if part not in sets:
+        return _no_images(source, listing)
     present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
     listed = np.bincount(listing.labels[listing.positions(part)], minlength=len(listing.classes))
     if lost := [repr(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
         raise DataError(f"no {part} image of class {shortened(lost)} in {listing.root} can be read; replace them")
     return sets[part]
+
+
+def _no_images(source: Source, listing: Listing) -> ImageSet:
+    side = source.image_size or 0
+    images = torch.empty((0, 3, side, side), dtype=torch.uint8)
+    return ImageSet(images, torch.empty(0, dtype=torch.int64), listing.classes)
 
 
 def _tell_unreadable(source: Source, listing: Listing, unreadable: list[tuple[str, str]], say: Say) -> None:

@@ -72,7 +72,8 @@ def evaluate(
     title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
     result = _EVALUATORS[models.get(run.experiment.model.name).task](run, images, title, grid)
     scores = {"split": split, **result.scores}
-    _tell_missing_classes(split, scores.get("per_class", ()), say)
+    if split != "test":  # reading the test part has told
+        _tell_missing_classes(split, scores.get("per_class", ()), say)
     return Evaluation(scores, tuple(_write(run, split, scores, result, say)))
 
 
@@ -99,6 +100,8 @@ def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.R
         _require_same("split", info.split_hash, splits.split_hash, run)
     if split == "test":
         test = data.load_test(spec.source, root, say=say)
+        if not len(test.labels):
+            raise UserError(f"{run.folder.path}: there are no test images in {spec.path}; use --split train")
         return data.Resident(test.images, test.labels, normalization=normalization)
     part = splits.train if split == "train" else splits.validation
     if part is None:

@@ -112,6 +112,10 @@ def _split_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]
     if info.train_size is None:
         return
     fraction, left = spec.validation_fraction, _left(spec, info.train_size)
+    if fraction > 0 and info.train_size <= len(info.classes):
+        message = f"must be 0: each class has one image, which is needed for training (got {fraction:g})"
+        yield Problem("data.validation_fraction", message)
+        return
     if fraction > 0 and left == info.train_size:
         message = f"must be 0 or at least {1 / left:.2g} for {left} images (got {fraction:g})"
         yield Problem("data.validation_fraction", message)

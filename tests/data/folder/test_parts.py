@@ -86,6 +86,67 @@ def test_what_might_be_a_part_or_a_class_is_refused(
         assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_test_part_may_lack_classes(empty: bool, tmp_path: Path, root: Path) -> None:
+    own = tmp_path / "own"
+    folder_of(own / "train")
+    folder_of(own / "test", ("green", "red"), count=2, first=100)
+    if empty:
+        (own / "test" / "blue").mkdir()
+    (line,) = told_of(own, root)
+    assert "without test images" in line
+    assert "'blue'" in line
+    found = prepare(source_of(own), root)
+    assert (found.classes, found.train_counts, found.test_counts) == (("blue", "green", "red"), (5, 5, 5), (0, 2, 2))
+    assert load_test(source_of(own), root).labels.tolist() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("tested", "words"),
+    [
+        (("green", "pink"), ["'pink'", "add them to train/"]),
+        (("green", "Red"), ["'red' and 'Red'", "differ only in upper and lower case"]),
+        ((), ["has no class folders"]),
+    ],
+)
+def test_a_test_part_with_other_classes_is_refused(
+    tested: tuple[str, ...], words: list[str], tmp_path: Path, root: Path
+) -> None:
+    own = tmp_path / "own"
+    folder_of(own / "train")
+    (own / "test").mkdir()
+    folder_of(own / "test", tested)
+    with pytest.raises(DataError) as caught:
+        inspect(source_of(own), root)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_test_part_without_any_image_is_refused(tmp_path: Path, root: Path) -> None:
+    own = tmp_path / "own"
+    folder_of(own / "train")
+    (own / "test" / "red").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"no image in .*test"):
+        inspect(source_of(own), root)
+
+
+def test_one_image_per_class_is_all_for_training(tmp_path: Path, root: Path) -> None:
+    source = source_of(folder_of(tmp_path / "own", count=1))
+    (line,) = told_of(tmp_path / "own", root)
+    assert "no test images" in line
+    assert inspect(source, root).train_size == 3
+    found = prepare(source, root)
+    assert (found.train_counts, found.test_counts) == ((1, 1, 1), (0, 0, 0))
+    assert load_test(source, root).images.shape == (0, *found.input_shape)
+
+
+def test_a_test_part_is_as_large_as_small_classes_allow(tmp_path: Path, root: Path) -> None:
+    own = folder_of(tmp_path / "own", [f"class {i}" for i in range(19)], count=1)
+    picture(own / "class 0" / "1.png", grey=200)
+    lines = told_of(own, root)
+    assert any("1 test images" in line and "instead of 4" in line for line in lines)
+    assert prepare(source_of(own), root).test_counts == (1, *[0] * 18)
+
+
 @pytest.mark.parametrize("name", ["train", "class_test"])
 def test_a_class_that_is_called_like_a_part_is_possible(name: str, tmp_path: Path, root: Path) -> None:
     folder = folder_of(tmp_path / "own", ("bus", "car", name))

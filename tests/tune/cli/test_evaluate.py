@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder, written
@@ -77,16 +79,37 @@ def test_damaged_weights_are_named(imagetune: Command, run: Path) -> None:
     assert "no epoch is finished yet" in outcome.err
 
 
-def test_a_class_without_test_images_is_named_and_left_out(imagetune: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize("given", [False, True])
+def test_a_class_without_test_images_is_named_and_left_out(imagetune: Command, tmp_path: Path, given: bool) -> None:
     images = image_folder(tmp_path / "images")
-    for path in sorted((images / "blue").iterdir())[1:]:
-        path.unlink()
+    if given:  # a test part of the user's, that lacks a class
+        shutil.copytree(images, tmp_path / "own" / "train")
+        shutil.copytree(images, tmp_path / "own" / "test")
+        images = tmp_path / "own"
+        shutil.rmtree(images / "test" / "blue")
+    else:
+        for path in sorted((images / "blue").iterdir())[1:]:
+            path.unlink()
     data = f"data={{name: folder, path: {images}, image_size: 8, validation_fraction: 0.2}}"
     assert imagetune("train", written(tmp_path), data, "training.batch_size=8", "--name", "run").code == 0
     outcome = imagetune("evaluate", "run")
-    assert "no images of 1 of 3 classes: 'blue'" in outcome.err
+    assert sum("'blue'" in line for line in outcome.err.splitlines()) == 1
     assert "(over 2 of 3 classes)" in outcome.out
     assert next(line.split() for line in outcome.out.splitlines() if "blue" in line) == ["blue", "0", *"----"]
     blue, *others = imagetune("evaluate", "run", "--json").document["per_class"]
     assert (blue["accuracy"], blue["recall"], blue["f1"], blue["precision"]) == (None, None, None, 0.0)
     assert all(row["accuracy"] is not None for row in others)
+
+
+def test_one_image_per_class_is_trained_on_but_not_tested(imagetune: Command, tmp_path: Path) -> None:
+    for grey, name in enumerate(("blue", "green", "red")):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.new("L", (8, 8), 80 * grey).save(tmp_path / "images" / name / "0.png")
+    data = f"data={{name: folder, path: {tmp_path / 'images'}, image_size: 8, validation_fraction: 0}}"
+    outcome = imagetune("train", written(tmp_path), data, "training.batch_size=2", "--name", "run")
+    assert outcome.code == 0
+    assert "no test images" in outcome.err
+    outcome = imagetune("evaluate", "run")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "use --split train" in outcome.err
+    assert imagetune("evaluate", "run", "--split", "train", "--json").document["n"] == 3
