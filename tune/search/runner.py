@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from contextlib import suppress
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,6 +17,7 @@ from tune.record.same_data import check_same_data, record_data, recorded_data
 from tune.record.search_yaml import made_with, with_study_if_used
 from tune.record.study import quiet_optuna
 from tune.record.url import study_url
+from tune.runs.versions import versions
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
 from tune.search.ledger import Ledger
@@ -51,7 +50,8 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         _check_images(folder, spec, splits, observer.say)
 
     def begin() -> dict[str, str]:
-        return {"data": record_data(folder.path, splits.identity), "split": splits.split_hash, **versions()}
+        digest = record_data(folder.path, splits.identity)
+        return {"data": digest, "split": splits.split_hash, **versions("ray", "optuna")}
 
     with connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
@@ -135,12 +135,6 @@ def _target(search: OpenSearch, request: Request) -> int:
     if request.extend is not None:
         return recorded + request.extend
     return recorded if asked == search.started.search.trials else asked
-
-
-def versions() -> dict[str, str]:
-    """What results may depend on besides the experiment."""
-    names = ("torch", "torchvision", "numpy", "ray", "optuna")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 def _resources_line(spec: SearchSpec, resources: TrialResources) -> str:
