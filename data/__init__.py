@@ -15,19 +15,18 @@ from data.values import DatasetInfo, ImageSet, Source
 
 if TYPE_CHECKING:
     from data.augmentation import Augment, build_augment
-    from data.folder.image_files import read_images
     from data.identity import DataIdentity
     from data.normalize import Normalization, channel_moments, normalization
+    from data.own_images import read_images
     from data.resident import Resident
-    from data.sources import identify, inspect, load_test, load_train, load_train_with_identity
+    from data.sources import identify, inspect, load_test, load_train
     from data.splits import Split, limit, split
     from data.statistics import Statistics, prepare
 
 __all__ = [
     "Augment", "DamagedDataError", "DataError", "DataIdentity", "DatasetEntry", "DatasetInfo", "ImageSet",
     "Normalization", "Resident", "Source", "Split", "Statistics", "build_augment", "channel_moments", "identify",
-    "inspect", "limit", "load_test", "load_train", "load_train_with_identity", "normalization", "prepare",
-    "read_images", "split",
+    "inspect", "limit", "load_test", "load_train", "normalization", "prepare", "read_images", "split",
 ]  # fmt: skip
 
 # Imported when first used, since they import torch, which `imagetune datasets` does not need.
@@ -35,10 +34,9 @@ _HOME = {
     "Augment": "augmentation", "build_augment": "augmentation",
     "DataIdentity": "identity",
     "Normalization": "normalize", "channel_moments": "normalize", "normalization": "normalize",
-    "read_images": "folder.image_files",
+    "read_images": "own_images",
     "Resident": "resident",
     "identify": "sources", "inspect": "sources", "load_test": "sources", "load_train": "sources",
-    "load_train_with_identity": "sources",
     "Split": "splits", "limit": "splits", "split": "splits",
     "Statistics": "statistics", "prepare": "statistics",
 }  # fmt: skip

@@ -15,14 +15,13 @@ import numpy as np
 import torch
 
 from data import store
-from data.arrays import Batch, Recipe
 from data.errors import DataError
 from data.files import cores, one_at_a_time
 from data.folder.index import content_hashes
 from data.folder.listing import shortened
 from data.folder.parts import Listing, scan
 from data.identity import HASH_BYTES, DataIdentity, Hashes
-from data.store import Origin
+from data.store import Batch, Origin, Recipe
 from data.values import MAX_PIXELS, ImageSet, Part, Progress, Say, Source, Unreadable
 
 _BATCH_BYTES = 1 << 20
@@ -49,19 +48,16 @@ def _look(source: Source, root: Path, say: Say) -> _Images:
 
 def identify(source: Source, root: Path, say: Say) -> DataIdentity:
     """The identity of a user's folder; see ``data.identify``."""
-    return _identity(_look(source, root, say))
-
-
-def _identity(found: _Images) -> DataIdentity:
     from data.decode import DECODER_VERSION
 
+    found = _look(source, root, say)
     listing = found.listing
     train, test = ((listing.labels[i], found.hashes[i]) for i in (listing.train, listing.test))
     return DataIdentity("folder", listing.classes, DECODER_VERSION, *train, *test)
 
 
-def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, DataIdentity]:
-    """One part of a user's folder, which may be empty if it is the test part; and the identity of the whole folder.
+def load(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
+    """One part of a user's folder; the test part may be empty.
 
     Both are prepared, so that images that cannot be read are all known at once.
 
@@ -82,12 +78,12 @@ def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, Da
     if unreadable:
         _tell_unreadable(source, listing, unreadable, say)
     if part not in sets:
-        return _no_images(source, listing), _identity(found)
+        return _no_images(source, listing)
     present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
     listed = np.bincount(listing.labels[listing.positions(part)], minlength=len(listing.classes))
     if lost := [repr(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
         raise DataError(f"no {part} image of class {shortened(lost)} in {listing.root} can be read; replace them")
-    return sets[part], _identity(found)
+    return sets[part]
 
 
 def _no_images(source: Source, listing: Listing) -> ImageSet:

@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 from tune.cli.guard import guarded
 
 COMMANDS = (
-    "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "retrain",
+    "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "report", "retrain",
     "evaluate", "predict", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class TrialRecord:
     epochs: tuple[EpochMetrics, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What is known beside metrics: parameters, mult_adds, attempts."""
+    started: datetime | None = None
+    """When it began to run, the last time if it was resumed; local time."""
+    ended_at: datetime | None = None
+    """When it ended; None while it has not."""
 
     def best(self, objective: Objective) -> EpochMetrics | None:
         """The best epoch: the earlier of two equals, None where none has a finite value."""
@@ -250,7 +255,16 @@ def _read(trial: FrozenTrial) -> TrialRecord:
     known = {
         key: value for key, value in attrs.items() if not key.startswith(_EPOCH) and key not in ("config", "outcome")
     }
-    return TrialRecord(trial.number, attrs.get("config", {}), status, reason, tuple(epochs), known)
+    return TrialRecord(
+        trial.number,
+        attrs.get("config", {}),
+        status,
+        reason,
+        tuple(epochs),
+        known,
+        trial.datetime_start,
+        trial.datetime_complete,
+    )
 
 
 def _by_epoch(metrics: EpochMetrics) -> int:

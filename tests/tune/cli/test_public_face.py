@@ -27,6 +27,7 @@ ARGUMENTS = {
     "search": ["SPACE", "FIELD=VALUE"],
     "status": ["SEARCH"],
     "results": ["SEARCH"],
+    "report": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN", "FIELD=VALUE"],
     "predict": ["RUN", "IMAGE"],
@@ -42,6 +43,7 @@ OPTIONS = {
     "search": {*COMMON, "--study", "--name", "--trials", "--resume", "--extend", *SEARCH},
     "status": {"--json", "--out", "--study"},
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
+    "report": {"--json", "--out", "--output", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions"},
     "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
@@ -54,7 +56,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 13
+    assert len(COMMANDS) == len(set(COMMANDS)) == 14
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -78,6 +80,7 @@ def test_defaults_stay() -> None:
         ("search", "out"): "checkpoints",
         ("status", "out"): "checkpoints",
         ("results", "out"): "checkpoints",
+        ("report", "out"): "checkpoints",
         ("retrain", "out"): "checkpoints",
         ("retrain", "seeds"): "3",
         ("evaluate", "out"): "checkpoints",
@@ -119,7 +122,18 @@ def test_help_ends_in_examples(imagetune: Command) -> None:
 def test_the_examples_run(imagetune: Command, tmp_path: Path) -> None:
     search_folder(tmp_path / "checkpoints" / "digits")
     images = image_folder(tmp_path / "images")
-    for name in ("datasets", "models", "spaces", "prepare", "describe", "train", "results", "retrain", "evaluate"):
+    for name in (
+        "datasets",
+        "models",
+        "spaces",
+        "prepare",
+        "describe",
+        "train",
+        "results",
+        "report",
+        "retrain",
+        "evaluate",
+    ):
         for example in import_module(f"tune.cli.{name}").EXAMPLES:
             program, *words = shlex.split(example)
             assert program == "imagetune"

@@ -1,4 +1,4 @@
-"""Image files that are in no data set, for prediction with a trained model."""
+"""Single image files, for prediction with a trained model."""
 
 from __future__ import annotations
 

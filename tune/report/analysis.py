@@ -1,0 +1,121 @@
+"""What the tables of a search say: figures behind the report's charts and sentences."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import optuna
+import pandas as pd
+from optuna.distributions import BaseDistribution
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+from optuna.trial import create_trial
+
+from search_spaces import Space
+from tune.record.distributions import params
+from tune.record.study import TrialRecord, quiet_optuna
+from tune.spec.metric import Objective
+
+LEAST_TRIALS = 3
+"""Fewer trials say nothing about a correlation or an importance."""
+
+
+def running_best(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """The best value so far of each epoch of each trial.
+
+    Args:
+        epochs: As `epochs.parquet`.
+        objective: What trials are judged by.
+
+    Returns:
+        Columns `trial`, `epoch`, `value` (that of the epoch), `best` (the best of the trial up to it). Epochs without a
+        finite value are left out.
+    """
+    table = epochs[["trial", "epoch"]].copy()
+    table["value"] = pd.to_numeric(epochs[objective.metric.name], errors="coerce").astype("float64")
+    table = pd.DataFrame(table[np.isfinite(table["value"])]).sort_values(["trial", "epoch"], kind="stable")
+    values = table.groupby("trial")["value"]
+    table["best"] = values.cummin() if objective.metric.goal == "min" else values.cummax()
+    return table.reset_index(drop=True)
+
+
+def best_by_epochs_spent(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """The best value of the whole search after so many epochs of training, trials taken by number.
+
+    Returns:
+        Columns `spent` (epochs, from 1), `best`, `trial` (whose epoch it is).
+    """
+    table = running_best(epochs, objective)
+    best = table["value"].cummin() if objective.metric.goal == "min" else table["value"].cummax()
+    return pd.DataFrame({"spent": np.arange(1, len(table) + 1), "best": best.to_numpy(), "trial": table["trial"]})
+
+
+def budget_correlation(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
+    """How well the ranking of trials after an epoch predicts their ranking at the end: Spearman's rank correlation.
+
+    The end is the last epoch that any trial reached; only trials that reached it count, since the others have no end to
+    compare with. It is high at the grace period of a scheduler that stops the right trials.
+
+    Returns:
+        Columns `epoch`, `correlation` (-1 to 1), `trials`; empty with fewer than `LEAST_TRIALS` such trials.
+    """
+    best = running_best(epochs, objective).pivot(index="epoch", columns="trial", values="best").ffill()
+    whole = running_best(epochs, objective).groupby("trial")["epoch"].max()
+    reached = whole.index[whole == whole.max()] if len(whole) else []
+    if len(reached) < LEAST_TRIALS:
+        return pd.DataFrame({"epoch": [], "correlation": [], "trials": []})
+    ranks = best[reached].rank(axis=1)
+    correlation = ranks.corrwith(ranks.iloc[-1], axis=1)
+    return pd.DataFrame({"epoch": ranks.index, "correlation": correlation.to_numpy(), "trials": len(reached)})
+
+
+def common_epoch(trials: list[TrialRecord]) -> int:
+    """The latest epoch that at least half of the trials with any epoch reached; 0 without any."""
+    reached = sorted((len(trial.epochs) for trial in trials if trial.epochs), reverse=True)
+    return reached[(len(reached) - 1) // 2] if reached else 0
+
+
+def importances(trials: list[TrialRecord], space: Space, objective: Objective) -> Mapping[str, float]:
+    """How much each field mattered: shares that add up to 1, largest first.
+
+    By PED-ANOVA (Watanabe et al. 2023, https://arxiv.org/abs/2304.10255) as Optuna does it, over all trials at a common
+    epoch: trials that were stopped early count too, which Optuna alone leaves out. Fields that are not set in every
+    trial are left out.
+
+    Returns:
+        Empty with fewer than `LEAST_TRIALS` trials, or where all have the same value.
+    """
+    epoch, costs = common_epoch(trials), {}
+    for trial in trials:
+        best = objective.best(trial.epochs[:epoch]) if len(trial.epochs) >= epoch else None
+        if best is not None:
+            costs[trial.number] = objective.cost(best.values)
+    if len(costs) < LEAST_TRIALS or len(set(costs.values())) == 1:
+        return {}
+    with quiet_optuna(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of experimental features, and of trials too alike to be told apart
+        study = optuna.create_study(direction="minimize")
+        for trial in (trial for trial in trials if trial.number in costs):
+            values, distributions = params(space, trial.config)
+            study.add_trial(create_trial(params=values, distributions=distributions, value=costs[trial.number]))
+        fields = _varying(study)
+        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=fields) if fields else {}
+    return {field: share for field, share in found.items() if math.isfinite(share)}
+
+
+def _varying(study: optuna.Study) -> list[str]:
+    """Fields that every trial has and that take more than one value."""
+    spaces: list[dict[str, BaseDistribution]] = [trial.distributions for trial in study.trials]
+    shared = [field for field in (spaces[0] if spaces else {}) if all(field in space for space in spaces)]
+    return [field for field in shared if len({trial.params[field] for trial in study.trials}) > 1]
+
+
+def front(trials: pd.DataFrame, column: str, objective: Objective) -> pd.DataFrame:
+    """The trials that no other beats both in the objective and in a column that should be small, by that column."""
+    name, ascending = objective.metric.name, objective.metric.goal == "min"
+    known = trials.dropna(subset=[name, column]).sort_values([column, name], ascending=[True, ascending])
+    sign = 1 if ascending else -1
+    best = (sign * known[name].astype("float64")).cummin()
+    return known[(sign * known[name].astype("float64") <= best) & ~known[name].duplicated()]
