@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from data.normalize import Normalization, channel_moments, normalization
     from data.own_images import read_images
     from data.resident import Resident
-    from data.sources import identify, inspect, load_test, load_train
+    from data.sources import identify, inspect, load_test, load_train, load_train_with_identity
     from data.splits import Split, limit, split
     from data.statistics import Statistics, prepare
 
 __all__ = [
     "Augment", "DamagedDataError", "DataError", "DataIdentity", "DatasetEntry", "DatasetInfo", "ImageSet",
     "Normalization", "Resident", "Source", "Split", "Statistics", "build_augment", "channel_moments", "identify",
-    "inspect", "limit", "load_test", "load_train", "normalization", "prepare", "read_images", "split",
+    "inspect", "limit", "load_test", "load_train", "load_train_with_identity", "normalization", "prepare",
+    "read_images", "split",
 ]  # fmt: skip
 
 # Imported when first used, since they import torch, which `imagetune datasets` does not need.
@@ -37,6 +38,7 @@ _HOME = {
     "read_images": "own_images",
     "Resident": "resident",
     "identify": "sources", "inspect": "sources", "load_test": "sources", "load_train": "sources",
+    "load_train_with_identity": "sources",
     "Split": "splits", "limit": "splits", "split": "splits",
     "Statistics": "statistics", "prepare": "statistics",
 }  # fmt: skip

@@ -14,8 +14,6 @@ from data.published import torchvision_sets
 from data.registry import DatasetEntry
 from data.values import DatasetInfo, ImageSet, Part, Say, Source, silent
 
-__all__ = ["DatasetInfo", "ImageSet", "Source", "ensure", "identify", "inspect", "load_test", "load_train"]
-
 
 def inspect(source: Source, root: Path) -> DatasetInfo:
     """Shape, classes and size of a dataset, without decoding, downloading or writing anything.
@@ -51,7 +49,12 @@ def load_train(source: Source, root: Path, *, download: bool = True, say: Say = 
         DamagedDataError: A file is damaged.
         DataError: The images are missing or cannot be used; the text says why and what to do.
     """
-    return _load(source, root, "train", download=download, say=say)
+    return _load(source, root, "train", download=download, say=say)[0]
+
+
+def load_train_with_identity(source: Source, root: Path, *, say: Say = silent) -> tuple[ImageSet, DataIdentity]:
+    """The train part and the identity of the dataset; as ``load_train`` and ``identify``, but files are listed once."""
+    return _load(source, root, "train", download=True, say=say)
 
 
 def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
@@ -59,7 +62,7 @@ def load_test(source: Source, root: Path, *, download: bool = True, say: Say = s
 
     It is empty where every class of the user's folder has one image only, and may lack some classes.
     """
-    return _load(source, root, "test", download=download, say=say)
+    return _load(source, root, "test", download=download, say=say)[0]
 
 
 def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
@@ -76,6 +79,11 @@ def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
     entry = _entry(source)
     if entry.name == "folder":
         return reading.identify(source, root, say)
+    return _named(entry)
+
+
+def _named(entry: DatasetEntry) -> DataIdentity:
+    """The identity of a bundled or published dataset."""
     return DataIdentity(entry.name, entry.classes or ())
 
 
@@ -101,13 +109,13 @@ def _entry(source: Source) -> DatasetEntry:
     return entry
 
 
-def _load(source: Source, root: Path, part: Part, *, download: bool, say: Say) -> ImageSet:
+def _load(source: Source, root: Path, part: Part, *, download: bool, say: Say) -> tuple[ImageSet, DataIdentity]:
     entry = _entry(source)
-    if entry.read is not None:
-        return entry.read(part)
     if entry.name == "folder":
         return reading.load(source, root, part, say)
-    return _load_published(entry, root, part, download=download, say=say)
+    if entry.read is not None:
+        return entry.read(part), _named(entry)
+    return _load_published(entry, root, part, download=download, say=say), _named(entry)
 
 
 def _load_published(entry: DatasetEntry, root: Path, part: Part, *, download: bool, say: Say) -> ImageSet:

@@ -102,9 +102,9 @@ def _checked(source: Source) -> Path:
         )
     root = Path(source.path).expanduser()
     if not root.exists():
-        raise DataError(f"data.path {root} does not exist")
+        raise DataError(f"data.path {root} does not exist; use data.path=FOLDER if the images are somewhere else now")
     if not root.is_dir():
-        raise DataError(f"data.path {root} is not a folder")
+        raise DataError(f"data.path {root} is not a folder; use data.path=FOLDER with one folder per class")
     return root
 
 

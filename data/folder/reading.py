@@ -48,16 +48,19 @@ def _look(source: Source, root: Path, say: Say) -> _Images:
 
 def identify(source: Source, root: Path, say: Say) -> DataIdentity:
     """The identity of a user's folder; see ``data.identify``."""
+    return _identity(_look(source, root, say))
+
+
+def _identity(found: _Images) -> DataIdentity:
     from data.decode import DECODER_VERSION
 
-    found = _look(source, root, say)
     listing = found.listing
     train, test = ((listing.labels[i], found.hashes[i]) for i in (listing.train, listing.test))
     return DataIdentity("folder", listing.classes, DECODER_VERSION, *train, *test)
 
 
-def load(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
-    """One part of a user's folder; the test part may be empty.
+def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, DataIdentity]:
+    """One part of a user's folder, which may be empty if it is the test part; and the identity of the whole folder.
 
     Both are prepared, so that images that cannot be read are all known at once.
 
@@ -78,12 +81,12 @@ def load(source: Source, root: Path, part: Part, say: Say) -> ImageSet:
     if unreadable:
         _tell_unreadable(source, listing, unreadable, say)
     if part not in sets:
-        return _no_images(source, listing)
+        return _no_images(source, listing), _identity(found)
     present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
     listed = np.bincount(listing.labels[listing.positions(part)], minlength=len(listing.classes))
     if lost := [repr(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
         raise DataError(f"no {part} image of class {shortened(lost)} in {listing.root} can be read; replace them")
-    return sets[part]
+    return sets[part], _identity(found)
 
 
 def _no_images(source: Source, listing: Listing) -> ImageSet:

@@ -61,7 +61,7 @@ def open_splits(
     Raises:
         data.DataError: The images are not available, damaged, or too few for this split.
     """
-    images = data.load_train(spec.source, root, say=say)
+    images, identity = data.load_train_with_identity(spec.source, root, say=say)
     parts = data.split(images.labels, spec.validation_fraction, spec.split_seed)
     if spec.train_limit is not None:
         parts = data.limit(parts, spec.train_limit, images.labels)
@@ -81,7 +81,7 @@ def open_splits(
         input_shape=(channels, height, width),
         split_hash=f"{parts.hash}-full" if full else parts.hash,
         normalization=normalization,
-        identity=data.identify(spec.source, root, say),
+        identity=identity,
         skipped=images.skipped,
     )
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data import Source, identify, load_train
-from data.folder import index
+from data import Source, identify, load_train, load_train_with_identity
+from data.folder import index, parts
 from tests.data.folder.pictures import folder_of, source_of
 
 TIME = (315532800, 315532800)
@@ -170,3 +170,20 @@ def test_copies_of_the_former_format_give_way(images: Path, root: Path) -> None:
     assert not former.exists()
     assert not kept.exists()
     assert len(list((root / "prepared").glob("folder-train-*"))) == 1
+
+
+def test_the_identity_comes_with_the_images(images: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = identify(source(images), root).digest
+    calls = []
+
+    def counting(given: Source) -> parts.Listing:
+        calls.append(given)
+        return scan(given)
+
+    scan = parts.scan
+    monkeypatch.setattr("data.folder.reading.scan", counting)
+    found, identity = load_train_with_identity(source(images), root)
+    assert identity.digest == expected
+    assert len(identity.train_labels) == len(found.labels)
+    assert len(calls) == 1
+    assert load_train_with_identity(Source("digits"), root)[1].digest == identify(Source("digits"), root).digest

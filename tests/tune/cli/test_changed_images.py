@@ -148,7 +148,9 @@ def test_quantize_calibrates_on_no_other_images(images: Path, tmp_path: Path) ->
 @pytest.mark.parametrize("command", COMMANDS)
 def test_moved_images_are_found_again(imagetune: Command, images: Path, command: str) -> None:
     moved = images.rename(Path("elsewhere").absolute())
-    assert imagetune(*COMMANDS[command]).code == 2
+    outcome = imagetune(*COMMANDS[command])
+    assert outcome.code == 2
+    assert "use data.path=FOLDER if the images are somewhere else now" in outcome.err
     outcome = imagetune(*COMMANDS[command], "data.path=elsewhere")
     assert outcome.code == 0, outcome.err
     if command == "resume":
