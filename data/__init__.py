@@ -15,9 +15,9 @@ from data.values import DatasetInfo, ImageSet, Source
 
 if TYPE_CHECKING:
     from data.augmentation import Augment, build_augment
+    from data.folder.image_files import read_images
     from data.identity import DataIdentity
     from data.normalize import Normalization, channel_moments, normalization
-    from data.own_images import read_images
     from data.resident import Resident
     from data.sources import identify, inspect, load_test, load_train, load_train_with_identity
     from data.splits import Split, limit, split
@@ -35,7 +35,7 @@ _HOME = {
     "Augment": "augmentation", "build_augment": "augmentation",
     "DataIdentity": "identity",
     "Normalization": "normalize", "channel_moments": "normalize", "normalization": "normalize",
-    "read_images": "own_images",
+    "read_images": "folder.image_files",
     "Resident": "resident",
     "identify": "sources", "inspect": "sources", "load_test": "sources", "load_train": "sources",
     "load_train_with_identity": "sources",

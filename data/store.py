@@ -9,27 +9,24 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
-from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from data.arrays import Batch, Recipe, in_memory, readable, write_images
 from data.errors import DataError
 from data.files import appearing, sweep, sync_folder
-from data.values import ImageSet, Part, Say, Unreadable
+from data.values import ImageSet, Part, Say
 
 FORMAT = 2
 _ARRAYS = ("images", "labels")
-_SAVE_EVERY_SECONDS = 5.0
 _ABANDONED_SECONDS = 24 * 3600.0
 
 
@@ -54,37 +51,6 @@ class Origin:
         """The folder's name: equal for equal facts, wherever they come from, and another for any other."""
         text = json.dumps([FORMAT, self.facts])
         return f"{self.name}-{self.part}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-class Batch(NamedTuple):
-    """Some images of a part, as they are read one after the other.
-
-    Attributes:
-        images: (k, C, H, W) uint8, those that can be read.
-        end: How many images of the part have been read with this batch.
-        unreadable: Position in the part and reason of those of the batch that cannot be read.
-    """
-
-    images: np.ndarray
-    end: int
-    unreadable: tuple[Unreadable, ...] = ()
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How the arrays of a part are made, a batch at a time.
-
-    Attributes:
-        shape: (C, H, W) of an image.
-        labels: (n,) int64 of all images, those that turn out to be unreadable included.
-        classes: Class names.
-        read: Gives the batches from a position on. It may raise DataError.
-    """
-
-    shape: tuple[int, int, int]
-    labels: np.ndarray
-    classes: tuple[str, ...]
-    read: Callable[[int], Iterator[Batch]]
 
 
 class _DamagedError(Exception):
@@ -152,23 +118,7 @@ def build(origin: Origin, recipe: Recipe, root: Path, say: Say, *, alone: bool =
         except (OSError, _DamagedError) as error:
             say(f"cannot store prepared images in {home} ({getattr(error, 'strerror', None) or error})")
     say(f"{origin.name} is kept in memory, once for every process that uses it")
-    return _in_memory(recipe)
-
-
-def _in_memory(recipe: Recipe) -> ImageSet:
-    images = np.empty((len(recipe.labels), *recipe.shape), np.uint8)
-    unreadable: list[Unreadable] = []
-    filled = 0
-    for batch in recipe.read(0):
-        images[filled : filled + len(batch.images)] = batch.images
-        filled += len(batch.images)
-        unreadable += batch.unreadable
-    labels = _readable(recipe.labels, unreadable)
-    return ImageSet(torch.from_numpy(images[:filled]), torch.from_numpy(labels), recipe.classes, tuple(unreadable))
-
-
-def _readable(labels: np.ndarray, unreadable: list[Unreadable]) -> np.ndarray:
-    return np.delete(labels, [position for position, _ in unreadable])
+    return in_memory(recipe)
 
 
 def _write(home: Path, origin: Origin, recipe: Recipe, say: Say, *, alone: bool) -> Path:
@@ -182,9 +132,9 @@ def _write(home: Path, origin: Origin, recipe: Recipe, say: Say, *, alone: bool)
     else:
         partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=home))
     try:
-        unreadable = _write_images(partial, recipe, say)
-        labels = _readable(recipe.labels, unreadable)
-        with _synced(partial / "labels.npy") as file:
+        unreadable = write_images(partial, recipe, say)
+        labels = readable(recipe.labels, unreadable)
+        with appearing(partial / "labels.npy") as new, new.open("wb") as file:
             np.save(file, labels)
         meta = {
             "format": FORMAT,
@@ -194,8 +144,8 @@ def _write(home: Path, origin: Origin, recipe: Recipe, say: Say, *, alone: bool)
             "classes": list(recipe.classes),
             "unreadable": unreadable,
         }
-        with _synced(partial / "meta.json") as file:
-            file.write(json.dumps(meta).encode())
+        with appearing(partial / "meta.json") as new:
+            new.write_text(json.dumps(meta), encoding="utf-8")
         partial.chmod(0o755)
         _put(partial, folder, origin)
     except (DataError, OSError):
@@ -206,63 +156,6 @@ def _write(home: Path, origin: Origin, recipe: Recipe, say: Say, *, alone: bool)
             shutil.rmtree(partial, ignore_errors=True)
     _remove_older(home, origin)
     return folder
-
-
-def _write_images(partial: Path, recipe: Recipe, say: Say) -> list[Unreadable]:
-    """Write ``images.npy`` batch by batch, noting now and then how far it is; go on where a killed process ended."""
-    image_bytes, total = math.prod(recipe.shape), len(recipe.labels)
-    path, note = partial / "images.npy", partial / "progress.json"
-    done, unreadable = _written(path, note)
-    if done:
-        say(f"continuing an interrupted preparation: {done:,} of {total:,} images are ready")
-    saved = monotonic()
-    with path.open("r+b" if done else "wb") as file:
-        start = _write_header(file, total, recipe.shape)
-        file.truncate(start + (done - len(unreadable)) * image_bytes)
-        file.seek(0, os.SEEK_END)
-        for batch in recipe.read(done):
-            file.write(np.ascontiguousarray(batch.images).data)
-            done = batch.end
-            unreadable += batch.unreadable
-            if monotonic() - saved > _SAVE_EVERY_SECONDS:
-                _sync(file)
-                with appearing(note) as new:
-                    new.write_text(json.dumps([done, unreadable]), encoding="utf-8")
-                saved = monotonic()
-        file.seek(0)
-        _write_header(file, total - len(unreadable), recipe.shape)
-        _sync(file)
-    note.unlink(missing_ok=True)
-    return unreadable
-
-
-def _written(path: Path, note: Path) -> tuple[int, list[Unreadable]]:
-    """How many images a killed process has read, and which of them cannot be."""
-    with contextlib.suppress(OSError, ValueError, TypeError):
-        done, unreadable = json.loads(note.read_text(encoding="utf-8"))
-        if path.is_file():
-            return int(done), [(int(position), str(reason)) for position, reason in unreadable]
-    return 0, []
-
-
-def _write_header(file: BinaryIO, images: int, shape: tuple[int, int, int]) -> int:
-    """Write the header of a NumPy file, and give its length: NumPy leaves room in it for any number of images."""
-    header = {"descr": "|u1", "fortran_order": False, "shape": (images, *shape)}
-    np.lib.format.write_array_header_1_0(file, header)
-    return file.tell()
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _synced(path: Path) -> Iterator[BinaryIO]:
-    """A new file whose content is on the disk, not only on its way there, when the block ends."""
-    with path.open("wb") as file:
-        yield file
-        _sync(file)
 
 
 def _put(partial: Path, folder: Path, origin: Origin) -> None:

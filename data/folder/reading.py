@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from data import store
+from data.arrays import Batch, Recipe
 from data.errors import DataError
 from data.files import cores, one_at_a_time
 from data.folder.index import content_hashes
 from data.folder.listing import shortened
 from data.folder.parts import Listing, scan
 from data.identity import HASH_BYTES, DataIdentity, Hashes
-from data.store import Batch, Origin, Recipe
+from data.store import Origin
 from data.values import MAX_PIXELS, ImageSet, Part, Progress, Say, Source, Unreadable
 
 _BATCH_BYTES = 1 << 20

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from data import ImageSet, store
+from data import ImageSet, arrays, store
 from data.files import appearing, one_at_a_time, sweep
 from data.store import Origin
 from data.values import silent
@@ -90,18 +90,18 @@ def test_a_file_of_equal_size_and_time_is_another_file(tmp_path: Path) -> None:
 def test_parts_read_in_batches_leave_out_what_is_unreadable_on_disk_and_in_memory(root: Path) -> None:
     whole = some_images()
 
-    def read(start: int) -> Iterator[store.Batch]:
+    def read(start: int) -> Iterator[arrays.Batch]:
         assert start == 0
-        yield store.Batch(whole.images[:2].numpy(), 2)
-        yield store.Batch(whole.images[3:6].numpy(), 6, ((2, "torn"),))
-        yield store.Batch(whole.images[:0].numpy(), 7, ((6, "gone"),))
+        yield arrays.Batch(whole.images[:2].numpy(), 2)
+        yield arrays.Batch(whole.images[3:6].numpy(), 6, ((2, "torn"),))
+        yield arrays.Batch(whole.images[:0].numpy(), 7, ((6, "gone"),))
 
-    recipe = store.Recipe((3, 4, 5), whole.labels.numpy(), whole.classes, read)
+    recipe = arrays.Recipe((3, 4, 5), whole.labels.numpy(), whole.classes, read)
     kept = [0, 1, 3, 4, 5]
     expected = ImageSet(whole.images[kept], whole.labels[kept], whole.classes, ((2, "torn"), (6, "gone")))
     assert same(store.build(ORIGIN, recipe, root, silent), expected)
     assert same(store.fetch(ORIGIN, root, silent), expected)
-    assert same(store._in_memory(recipe), expected)
+    assert same(arrays.in_memory(recipe), expected)
 
 
 def cut_images(folder: Path) -> None:

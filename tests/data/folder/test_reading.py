@@ -192,12 +192,12 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
 KILLED = """
 import sys, time
 from pathlib import Path
-from data import Source, decode, load_train, store
+from data import Source, arrays, decode, load_train
 plain = decode.decode
 def slow(path, side, **options):
     time.sleep(0.02)
     return plain(path, side, **options)
-decode.decode, store._SAVE_EVERY_SECONDS = slow, 0.0
+decode.decode, arrays._SAVE_EVERY_SECONDS = slow, 0.0
 load_train(Source("folder", path=sys.argv[1], image_size=8, test_fraction=0.0, skip_unreadable=True), Path(sys.argv[2]))
 """
 

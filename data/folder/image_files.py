@@ -1,4 +1,4 @@
-"""Single image files, for prediction with a trained model."""
+"""Image files that are in no data set, for prediction with a trained model."""
 
 from __future__ import annotations
 
