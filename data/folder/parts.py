@@ -1,8 +1,7 @@
-"""Which folders of the user's are classes, which are the train and the test part, and which images belong to them."""
+"""Which classes a user's folder has, and which images belong to them and to the train and the test part."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,23 +10,11 @@ import numpy as np
 import torch
 
 from data.errors import DataError
-from data.folder.listing import LeftOut, entries, folders_in, images_below, is_system, printable, shortened
+from data.folder.listing import LeftOut, folders_in, images_below, printable, shortened
+from data.folder.roles import MOST_NAMED, has_folders, part_folders, role_of
 from data.identity import Labels
 from data.splits import split
 from data.values import Part, Source
-
-_ROLES = {
-    "train": ("train", "training", "trn"),
-    "test": ("test", "tests", "testing", "tst"),
-    "validation": (
-        "val", "vals", "valid", "validation", "dev", "eval", "evaluation", "holdout", "hold out", "held out",
-    ),
-}  # fmt: skip
-_ROLE_OF = {word: role for role, words in _ROLES.items() for word in words}
-_FILLER = (
-    r"(?:data|dataset|set|sets|split|part|folder|dir|images?|imgs?|pictures|photos|samples|files|(?:19|20)?\d\d|\d)"
-)
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -75,7 +62,7 @@ def scan(source: Source) -> Listing:
     notes: list[str] = []
     folders = folders_in(str(root), "", left)
     _check_names(root, folders)
-    parts = _part_folders(root, folders, notes)
+    parts = part_folders(root, folders, notes)
     if parts:
         classes, paths, labels, in_train = _given_parts(root, parts, left)
         train, test = np.arange(in_train), np.arange(in_train, len(paths))
@@ -114,68 +101,8 @@ def _check_names(root: Path, paths: list[str]) -> None:
     if wrong:
         raise DataError(
             f"{len(wrong):,} {'name' if len(wrong) == 1 else 'names'} in {root} cannot be read as UTF-8: "
-            f"{shortened(map(printable, wrong), _MOST_NAMED)}; rename them (convmv does it for whole folders)"
+            f"{shortened(map(printable, wrong), MOST_NAMED)}; rename them (convmv does it for whole folders)"
         )
-
-
-def role_of(name: str) -> str | None:
-    """Which part a folder's name stands for (``train``, ``test`` or ``validation``), in any usual spelling, or None."""
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold())
-    plain = [re.sub(f"{_FILLER}$", "", word) if word not in _ROLE_OF else word for word in words]
-    return _ROLE_OF.get(" ".join(filter(None, plain)))
-
-
-def _part_folders(root: Path, folders: list[str], notes: list[str]) -> tuple[str, str] | None:
-    """The folders of the train and the test part, or None where every folder is a class.
-
-    Raises:
-        DataError: A folder is named like a part, but cannot be one: it might be a class or a part.
-    """
-    roles = {name: role for name in folders if (role := role_of(name))}
-    if not roles:
-        return None
-    classes = [name for name in folders if name not in roles]
-    train, test = ([name for name, role in roles.items() if role == wanted] for wanted in ("train", "test"))
-    flat = [name for name in train + test if not _has_folders(root / name)]
-    if len(train) == len(test) == 1 and not flat:
-        if unused := [f"{name}/" for name in folders if name not in (*train, *test)]:
-            notes.append(f"{root} has {train[0]}/ and {test[0]}/; not used: {shortened(unused, _MOST_NAMED)}")
-        return train[0], test[0]
-    if list(roles) == train == flat and len(train) == 1 and len(classes) > 1:
-        notes.append(f"{train[0]}/ in {root} is taken as a class: it has images, and no class folders")
-        return None
-    raise DataError(_unclear(root, train, test, [name for name in roles if name not in (*train, *test)], classes, flat))
-
-
-def _unclear(
-    root: Path, train: list[str], test: list[str], validation: list[str], classes: list[str], flat: list[str]
-) -> str:
-    """What is wrong with folders that are named like parts, and what to do."""
-    for names, part in ((train, "train"), (test, "test")):
-        if len(names) > 1:
-            text = f"{root} has {len(names)} folders for the {part} part, {', '.join(names)}; keep one of them"
-            break
-    else:
-        if train and test:
-            text = f"{root} has {train[0]}/ and {test[0]}/, but {flat[0]}/ has no class folders; add one for each class"
-        elif train:
-            text = (
-                f"{root} has {train[0]}/ but no test/; add test/ with the same class folders, or use "
-                f"data.path={root / train[0]} to have a test part taken from it"
-            )
-            if validation:
-                text += f", or rename {validation[0]}/ to test/"
-        else:
-            others = ", ".join(f"{name}/" for name in (*test, *validation))
-            text = f"{root} has {others} but no train/; put the class folders to train on into train/"
-    if classes:
-        odd = (*train, *test, *validation)[0]
-        text += f"; if {odd}/ is a class, rename it, for example to class_{odd}"
-    return text
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(entry.is_dir() and not is_system(entry.name) for entry in entries(str(folder)))
 
 
 def _given_parts(root: Path, parts: tuple[str, str], left: LeftOut) -> tuple[tuple[str, ...], list[str], Labels, int]:
@@ -204,10 +131,10 @@ def _check_test_classes(root: Path, parts: tuple[str, str], trained: list[str], 
     if pairs := [f"{alike[_folded(name)]!a} and {name!a}" for name in unknown if _folded(name) in alike]:
         raise DataError(
             f"class folders of {train}/ and {test}/ in {root} differ only in upper and lower case or in Unicode form: "
-            f"{shortened(pairs, _MOST_NAMED)}; give them the same name"
+            f"{shortened(pairs, MOST_NAMED)}; give them the same name"
         )
     raise DataError(
-        f"{test}/ in {root} has classes that {train}/ does not have: {shortened(map(repr, unknown), _MOST_NAMED)}; "
+        f"{test}/ in {root} has classes that {train}/ does not have: {shortened(map(repr, unknown), MOST_NAMED)}; "
         f"add them to {train}/, or remove them from {test}/"
     )
 
@@ -224,13 +151,13 @@ def _class_images(
         hint = f"; if its folders are the classes, use data.path={place / folders[0]}"
         raise DataError(
             f"{place} has a single class, {folders[0]!r}; a classifier needs at least two"
-            f"{hint if _has_folders(place / folders[0]) else ''}"
+            f"{hint if has_folders(place / folders[0]) else ''}"
         )
     images = [images_below(str(root), prefix + name, left) for name in folders]
     if empty := [repr(name) for name, paths in zip(folders, images, strict=True) if not paths]:
         found = f" (not used: {text})" if (text := left.text()) else ""
         raise DataError(
-            f"no image in {place} for class {shortened(empty, _MOST_NAMED)}{found}; add some, or remove the folder"
+            f"no image in {place} for class {shortened(empty, MOST_NAMED)}{found}; add some, or remove the folder"
         )
     return tuple(folders), *_labelled(images)
 
@@ -281,7 +208,7 @@ def _untested(root: Path, classes: tuple[str, ...], tested: Labels) -> list[str]
     names = [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
     if not names or len(names) == len(classes):
         return []
-    return [f"classes without test images in {root}: {shortened(names, _MOST_NAMED)}; they cannot be evaluated"]
+    return [f"classes without test images in {root}: {shortened(names, MOST_NAMED)}; they cannot be evaluated"]
 
 
 def _folded(name: str) -> str:
@@ -297,6 +224,4 @@ def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
     pairs = [" and ".join(ascii(name) for name in names) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []
-    return [
-        f"classes in {root} differ only in upper and lower case or in Unicode form: {shortened(pairs, _MOST_NAMED)}"
-    ]
+    return [f"classes in {root} differ only in upper and lower case or in Unicode form: {shortened(pairs, MOST_NAMED)}"]

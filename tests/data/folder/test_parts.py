@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data import DataError, inspect, load_test, load_train, prepare
-from data.folder.parts import role_of
+from data.folder.roles import role_of
 from tests.data.folder.pictures import folder_of, picture, source_of
 
 SPELLINGS = {
