@@ -49,6 +49,8 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
         UnreadableImageError: The file is damaged or too large, or the meaning of its pixels is undefined.
     """
     try:
+        if path.is_symlink() and not path.exists():
+            raise UnreadableImageError(f"it is a broken link to {path.readlink()}")
         if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableImageError("it is not a regular file")
         with Image.open(path) as image:
@@ -62,7 +64,7 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
     except UnreadableImageError:
         raise
     except UnidentifiedImageError as error:
-        raise UnreadableImageError("it is not an image, or of a kind that Pillow cannot read") from error
+        raise UnreadableImageError("it is not an image, or in a format that Pillow cannot read") from error
     except Exception as error:
         # Pillow raises many kinds of exceptions for damaged files: OSError, SyntaxError, struct.error, zlib.error.
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -12,7 +12,7 @@ from data.errors import DataError
 
 LOOSE = ("image outside the class folders", "images outside the class folders")
 BROKEN = ("broken link", "broken links")
-CIRCULAR = ("link to a folder that is above it or already read", "links to folders that are above them or already read")
+CIRCULAR = ("link to a parent folder or to one already read", "links to parent folders or to ones already read")
 THUMBNAILS = ("folder named like an image", "folders named like images")
 SPECIAL = ("device, pipe or socket", "devices, pipes or sockets")
 
@@ -42,19 +42,20 @@ class LeftOut:
         self.paths.setdefault(kind, []).append(printable(path))
 
     def text(self) -> str:
-        """All of it, as in "12 files not in an image format (8 .heic, 4 .txt), 1 broken link (cats)"; may be empty."""
+        """All of it, as in "12 files of unsupported types (8 .heic, 4 .txt), 1 broken link (cats)"; may be empty."""
         told = []
         if count := self.endings.total():
             listed = [
-                f"{n:,} {ending or 'without ending'}" for ending, n in sorted(self.endings.items(), key=_by_count)
+                f"{n:,} {ending or 'without extension'}" for ending, n in sorted(self.endings.items(), key=_by_count)
             ]
-            told.append(
-                f"{count:,} {'file' if count == 1 else 'files'} not in an image format ({shortened(listed, 5)})"
-            )
+            kinds = "file of an unsupported type" if count == 1 else "files of unsupported types"
+            told.append(f"{count:,} {kinds} ({shortened(listed, 5)})")
         for kind, paths in self.paths.items():
             told.append(f"{len(paths):,} {kind[len(paths) > 1]} ({shortened(sorted(paths))})")
         if self.hidden:
-            told.append(f"{self.hidden:,} hidden or system {'entry' if self.hidden == 1 else 'entries'}")
+            told.append(
+                f"{self.hidden:,} hidden or system {'file or folder' if self.hidden == 1 else 'files or folders'}"
+            )
         return ", ".join(told)
 
 

@@ -224,4 +224,8 @@ def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
     pairs = [" and ".join(ascii(name) for name in names) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []
-    return [f"classes in {root} differ only in upper and lower case or in Unicode form: {shortened(pairs, MOST_NAMED)}"]
+    listed = shortened(pairs, MOST_NAMED)
+    return [
+        f"classes in {root} differ only in upper and lower case or in Unicode form: {listed}; "
+        "if they are the same class, merge them"
+    ]

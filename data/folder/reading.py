@@ -132,9 +132,8 @@ def _repeated(found: _Images) -> Iterator[str]:
     if conflicts:
         row, i = next(iter(conflicts.items()))
         yield (
-            f"{len(conflicts):,} {'image' if len(conflicts) == 1 else 'images'} in {listing.root} "
-            f"{'is' if len(conflicts) == 1 else 'are'} in more than one class ({listing.paths[first[row]]} is the same "
-            f"as {listing.paths[i]})"
+            f"{len(conflicts):,} {'image is' if len(conflicts) == 1 else 'images are'} in more than one class of "
+            f"{listing.root} ({listing.paths[first[row]]} is the same as {listing.paths[i]}); remove the wrong ones"
         )
 
 

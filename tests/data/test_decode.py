@@ -313,6 +313,9 @@ def test_what_is_not_a_file_is_refused_without_waiting(tmp_path: Path) -> None:
             decode(path, 4)
     with pytest.raises(UnreadableImageError, match="No such file"):
         decode(tmp_path / "y.png", 4)
+    (tmp_path / "z.png").symlink_to("nowhere")
+    with pytest.raises(UnreadableImageError, match="broken link to nowhere"):
+        decode(tmp_path / "z.png", 4)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
