@@ -174,7 +174,9 @@ def check_recipe(training: TrainingSpec, steps: int | None = None) -> list[Probl
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
     """Which constraints an experiment does not meet."""
-    bounds = {name: bound for name in ConstraintsSpec.model_fields if (bound := getattr(constraints, name)) is not None}
+    bounds = {
+        name: bound for name in type(constraints).model_fields if (bound := getattr(constraints, name)) is not None
+    }
     if not bounds:
         return
     cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
