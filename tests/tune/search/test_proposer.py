@@ -14,6 +14,7 @@ from tests.tune.search.simulation import LOSS, SPACE, metrics, spec_of
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.feasible import Feasibility
+from tune.search.samplers.optuna_samplers import SAMPLERS
 from tune.search.samplers.proposer import Proposer
 from tune.search.seeds import derived_seed
 from tune.spec.search import SamplerSpec
@@ -54,7 +55,7 @@ def run(made: Proposer, count: int, begin: int = 0) -> list[Config]:
     return configs
 
 
-@pytest.mark.parametrize("name", ["tpe", "random"])
+@pytest.mark.parametrize("name", SAMPLERS)
 def test_a_rebuilt_view_proposes_the_same(name: str) -> None:
     """Killed after any number of trials, the sampler goes on as if it had lived."""
     whole = run(proposer(name=name), 40)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tune.optim.optimizers import OPTIMIZERS
 from tune.spec.experiment import TrainingSpec
 from tune.training import load, save
 from tune.training.optimizer import OptimizerStep
@@ -16,7 +17,6 @@ from tune.training.optimizer import OptimizerStep
 from .conftest import Start
 
 CPU = torch.device("cpu")
-OPTIMIZERS = ["sgd", "adam", "adamw", "muon"]
 
 
 def descent(optimizer: str = "sgd", **fields: Any) -> tuple[nn.Sequential, OptimizerStep]:
