@@ -22,12 +22,15 @@ EXAMPLES = (
 def search(
     space: Annotated[
         str,
-        typer.Argument(metavar="SPACE", help="A shipped name or a YAML file; with --resume or --extend also a search."),
+        typer.Argument(
+            metavar="SPACE",
+            help="The name of a shipped space or a YAML file; with --resume or --extend, also a search.",
+        ),
     ],
     overrides: Overrides = None,
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the space's name.")] = None,
-    trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Trials in all.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the record ends.")] = False,
+    trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Total number of trials.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted search.")] = False,
     extend: Annotated[int | None, typer.Option("--extend", metavar="N", min=1, help="Add N trials.")] = None,
     warm_start: Annotated[
         str | None, typer.Option("--warm-start", metavar="SEARCH", help="Let the sampler learn from another search.")
@@ -38,7 +41,9 @@ def search(
     address: Annotated[
         str | None,
         typer.Option(
-            "--address", metavar="A", help="A Ray cluster. Default: $RAY_ADDRESS, else a Ray on this machine."
+            "--address",
+            metavar="A",
+            help="The address of a Ray cluster. Default: $RAY_ADDRESS, else Ray on this machine.",
         ),
     ] = None,
     study: Study = None,
@@ -46,7 +51,7 @@ def search(
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
-    """Search a space with Ray Tune (ASHA) and Optuna; killed at any moment, it goes on with --resume."""
+    """Search a space with Ray Tune and Optuna; if it is interrupted or killed, --resume continues it."""
     from tune.record.search_status import search_status
     from tune.search.display import watching
     from tune.search.request import Request

@@ -24,7 +24,7 @@ def applying(run: TrainedRun) -> Iterator[torch.device]:
 
 
 def batch_size(images: data.Resident, outputs: int = 1) -> int:
-    """How many of these images to give the model at once, with so many outputs per image."""
+    """How many of these images to give the model at once, given the outputs per image."""
     return max(1, BATCH_NUMBERS // max(images.images[0].numel(), outputs))
 
 

@@ -1,4 +1,4 @@
-"""What happens in a search or a single run, as one stream of events for whoever watches."""
+"""What happens in a search or a single run, as one stream of events."""
 
 from __future__ import annotations
 

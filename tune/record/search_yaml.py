@@ -71,7 +71,7 @@ def study_of(folder: SearchFolder) -> Mapping[str, Any] | None:
             raise UserError(f"{folder.path}: its record is the file {folder.journal.name}; leave out --study")
         return None
     if folder.study is None:
-        # Not opened unasked: whoever can write the file could have the password sent to a server of their own.
+        # Not opened unless asked for: whoever can write the file could have the password sent to their own server.
         raise UserError(f"{folder.path}: its record is in a database; use --study {noted['url']}")
     return dict(noted)
 

@@ -42,7 +42,7 @@ def running_best(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
 
 
 def best_by_epochs_spent(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """The best value of the whole search after so many epochs of training, trials taken by number.
+    """The best value of the whole search by epochs of training spent; trials are taken by number.
 
     Returns:
         Columns `spent` (epochs, from 1), `best`, `trial` (whose epoch it is).

@@ -64,7 +64,7 @@ def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) ->
 
 
 def _value(metric: Metric, value: float, decimals: int) -> str:
-    """A value below 1 with so many decimals, a larger one with four digits; accuracies in percent."""
+    """A value below 1 with this many decimals, a larger one with four digits; accuracies in percent."""
     if metric.unit == "%":
         return f"{100 * value:.2f}%"
     if abs(value) >= 1:

@@ -53,7 +53,7 @@ class Job:
         mode: Whether the metric is to be small or large.
         epochs: Ends every trial, if the experiment has more.
         gpu: Share of a GPU that a trial has; from 1 on, whole ones.
-        data: Digest of the images' identity; empty if the search was begun before it was recorded.
+        data: Digest of the images' identity; empty if the search was started before it was recorded.
     """
 
     base: Mapping[str, Any]
@@ -80,11 +80,11 @@ class Report:
 
     Attributes:
         epochs: New epochs; after a resume, all of them.
-        end: epochs, early_stopping, diverged, out_of_memory, infeasible or failed; None while the trial goes on.
+        end: epochs, early_stopping, diverged, out_of_memory, infeasible or failed; None while the trial continues.
         reason: Why it ended, in one line.
         detail: The last lines of a traceback.
         paused: The disk is too full for the epoch's checkpoint; the next step tries again.
-        retire: The process must not train another trial: its memory or its CUDA context is spoiled.
+        retire: The process must not train another trial: its memory or its CUDA context is no longer usable.
     """
 
     epochs: tuple[EpochMetrics, ...] = ()

@@ -85,7 +85,7 @@ def _errors(driver: Driver, shown: int = 5) -> str:
 def stopping_on_signals(driver: Driver) -> Iterator[None]:
     """Signals stop the driver; if the block has not ended `ORDERLY` seconds later, the process ends without it.
 
-    Where the signal went to Ray's processes too (a whole process group), Ray's loop may never go on. A second Ctrl-C
+    Where the signal went to Ray's processes too (a whole process group), Ray's loop may never continue. A second Ctrl-C
     ends the process without waiting.
     """
 

@@ -96,12 +96,12 @@ def warm_start(spec: SearchSpec, other: Search, made: Mapping[str, Any], record:
 
 
 def _same_data(spec: SearchSpec, theirs: SearchSpec, ours: Mapping[str, Any], made: Mapping[str, Any]) -> bool:
-    """Whether both searches use the same images in the same way, by what they recorded when they were begun."""
+    """Whether both searches use the same images in the same way, by what they recorded when they were started."""
     if "split" in made and made["split"] != ours.get("split"):
         return False
     if "data" in made and "data" in ours:
         return bool(made["data"] == ours["data"])
-    return theirs.sample.data.path == spec.sample.data.path  # begun before images were recorded
+    return theirs.sample.data.path == spec.sample.data.path  # started before images were recorded
 
 
 def _fitting(spec: SearchSpec, theirs: SearchSpec, trial: TrialRecord) -> Config | str:

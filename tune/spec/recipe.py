@@ -80,7 +80,7 @@ class ScheduleSpec(OneOfSeveral):
 
     Attributes:
         name: The schedule.
-        step_size: step: multiply by `gamma` every so many epochs.
+        step_size: step: multiply by `gamma` every `step_size` epochs.
         gamma: step, multistep: the factor.
         milestones: multistep: multiply by `gamma` after each of these epochs.
         min_lr: cosine, plateau: the lowest learning rate.
@@ -139,7 +139,7 @@ class AveragingSpec(OneOfSeveral):
         name: The kind of average.
         decay: ema: the weight of the old average in each step.
         start: swa: average once this share of all epochs is over; the last epoch is always averaged.
-        lr: swa: move to this learning rate while averaging; by default the schedule goes on.
+        lr: swa: move to this learning rate while averaging; by default the schedule continues.
         anneal_epochs: swa: the number of epochs in which it gets there, along a cosine.
     """
 

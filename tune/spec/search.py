@@ -30,7 +30,7 @@ class SchedulerSpec(Frozen):
         name: The scheduler.
         max_t: Epochs after which every trial ends; by default those of the experiment.
         grace_period: Epochs that a trial runs at least.
-        reduction_factor: One in so many trials goes on at each comparison.
+        reduction_factor: One in this many trials continues at each rung.
         brackets: Groups of trials that are compared among themselves, each starting one comparison later.
     """
 
@@ -92,7 +92,7 @@ class FailureSpec(Frozen):
 
     Attributes:
         retries: How often a failed trial is tried again.
-        consecutive: End the search when its first so many trials fail, or ten times as many in a row are infeasible.
+        consecutive: End the search when this many first trials all fail, or ten times as many in a row are infeasible.
     """
 
     retries: Annotated[int, Ge(0)] = 1

@@ -31,7 +31,7 @@ from tune.training.tasks import task_of
 
 VALIDATION_LOSS = Objective(METRICS["val_loss"])
 
-# Steps between checks of the loss: each waits for the device, and a training that diverges goes on until the next.
+# Steps between checks of the loss: each waits for the device, and a diverging training continues until the next.
 CHECK_EVERY = 50
 
 # Numbers (pixels x channels) in a validation batch, unless the training's batch has more. Activations are not kept, so

@@ -31,7 +31,7 @@ REPORT = "report"  # the key of a result under which the worker's report travels
 class TrialWorker(ray_tune.Trainable):
     """Runs attempts, one after the other, in one process: a new trial costs no new process and no new import."""
 
-    _retire = False  # whether the last attempt has spoiled the process: its memory, or its CUDA context
+    _retire = False  # whether the last attempt has left the process unusable: its memory, or its CUDA context
 
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         """Begin the first attempt."""
@@ -106,7 +106,7 @@ class DriverSearcher(Unsaved, Searcher):
 
 
 class DriverScheduler(Unsaved, FIFOScheduler):
-    """Ray's question "go on or stop?", answered by the driver, which records before it answers."""
+    """Ray's question "continue or stop?", answered by the driver, which records before it answers."""
 
     def __init__(self, driver: Driver, searcher: DriverSearcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

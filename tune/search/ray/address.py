@@ -1,4 +1,4 @@
-"""Which Ray cluster is meant, and whether it answers: asked of a process of its own, before anything else is begun.
+"""Which Ray cluster is meant, and whether it answers: asked in a process of its own, before anything else starts.
 
 Ray's client tries for 40 seconds or more to reach a cluster that is gone, cannot be interrupted meanwhile, and prints
 lines of its C++ code.

@@ -1,6 +1,6 @@
 """End what a search's own Ray leaves running: a process beside the driver, which outlives it by a moment.
 
-Ray's server and node end with the driver, but the node's agents go on for a minute when nobody shuts them down: after
+Ray's server and node end with the driver, but the node's agents continue for a minute if nobody shuts them down: after
 `kill -9`, or an interruption in the middle of Ray's start. All of Ray's processes have files open in their temporary
 folder, which is ours alone.
 """
@@ -36,7 +36,7 @@ def reaped(folder: str) -> Iterator[Reaper]:
     try:
         yield reaper
     finally:
-        with suppress(subprocess.TimeoutExpired):  # it goes on without us
+        with suppress(subprocess.TimeoutExpired):  # it continues without us
             process.communicate(KEEP if reaper.keep else b"", WAITING)
 
 
