@@ -31,8 +31,18 @@ def nothing_left(search: Started, seconds: float) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("moment", ["imports", "start of Ray", "first worker"])
+MOMENTS = {"imports": signal.SIGINT, "start of Ray": signal.SIGTERM, "first worker": signal.SIGHUP}
+"""Of each moment, the signal that every run of the tests sends; the others are slow."""
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        pytest.param(moment, number, marks=[] if number is own else pytest.mark.slow)
+        for moment, own in MOMENTS.items()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ],
+)
 def test_a_signal_during_the_start_is_answered_and_nothing_runs_on(
     tmp_path: Path, number: signal.Signals, moment: str
 ) -> None:
