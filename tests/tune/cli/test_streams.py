@@ -79,7 +79,7 @@ def test_every_encoding_can_print_every_name(images: Path, encoding: str) -> Non
     command = "imagetune prepare folder data.path=images data.image_size=8 --data-dir cache"
     table = shell(command, images, PYTHONIOENCODING=encoding)
     if table.returncode == 2:  # refused by name, before anything was written
-        assert b"na\\udcefve" in table.stderr
+        assert b"na\\xefve" in table.stderr
         return
     assert (table.returncode, table.stderr.count(b"Traceback")) == (0, 0)
     document = shell(f"{command} --json", images, PYTHONIOENCODING=encoding)

@@ -18,7 +18,7 @@ from .conftest import Start
 def scripted(training: Training, val_losses: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace what the epochs measure by a list."""
     losses = iter(val_losses)
-    monkeypatch.setattr(training, "_train", lambda epoch: ({"train_loss": 1.0, "train_accuracy": 0.5}, 0.1))
+    monkeypatch.setattr(training, "_train", lambda epoch, on_step: ({"train_loss": 1.0, "train_accuracy": 0.5}, 0.1))
     monkeypatch.setattr(training, "_validate", lambda diverged: {"val_loss": next(losses), "val_accuracy": 0.5})
 
 
