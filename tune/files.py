@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from data.files import sync_folder
+
 PARTIAL = "*.partial"
 """Glob pattern of temporary files that an interrupted write may leave: safe to delete while nothing is written."""
 
@@ -44,12 +46,3 @@ def write_whole(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
         file.write(content)
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder to disk, so that files renamed in it keep their new names after a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

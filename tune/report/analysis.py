@@ -61,8 +61,9 @@ def budget_correlation(epochs: pd.DataFrame, objective: Objective) -> pd.DataFra
     Returns:
         Columns `epoch`, `correlation` (-1 to 1), `trials`; empty with fewer than `LEAST_TRIALS` such trials.
     """
-    best = running_best(epochs, objective).pivot(index="epoch", columns="trial", values="best").ffill()
-    whole = running_best(epochs, objective).groupby("trial")["epoch"].max()
+    table = running_best(epochs, objective)
+    best = table.pivot(index="epoch", columns="trial", values="best").ffill()
+    whole = table.groupby("trial")["epoch"].max()
     reached = whole.index[whole == whole.max()] if len(whole) else []
     if len(reached) < LEAST_TRIALS:
         return pd.DataFrame({"epoch": [], "correlation": [], "trials": []})
