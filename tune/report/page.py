@@ -6,15 +6,10 @@ import base64
 import html
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
-from jinja2 import Environment
-from plotly.offline import get_plotlyjs
 
 from tune.record.opening import Search
 from tune.record.search_yaml import made_with
@@ -23,21 +18,10 @@ from tune.record.tables import epochs_table, plain_rows
 from tune.report import charts
 from tune.report.analysis import common_epoch, importances, running_best
 from tune.report.summary import paragraphs
+from tune.report.template import Section, drawn, fill
 from tune.spec.dotted import short_names
 from tune.spec.files import dump_yaml, value_text
 from tune.spec.metric import METRICS, Objective
-
-_PLOT = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: charts, and whatever else is HTML."""
-
-    title: str
-    charts: Sequence[str] = ()
-    text: str = ""
-    html: str = ""
 
 
 def render(search: Search) -> str:
@@ -45,28 +29,18 @@ def render(search: Search) -> str:
     objective, trials, epochs = search.objective, search.table, epochs_table(search.trials)
     shares = importances(list(search.trials), search.spec.space, objective)
     columns = _columns(search)
-    template = files("tune.report").joinpath("report.html.j2").read_text(encoding="utf-8")
-    return (
-        Environment(autoescape=True)
-        .from_string(template)
-        .render(
-            plotly=get_plotlyjs(),
-            title=search.folder.name,
-            subtitle=f"{objective.metric.name}, {'lower' if objective.metric.goal == 'min' else 'higher'} is better",
-            sentences=paragraphs(search.spec, trials, epochs, shares, objective),
-            cards=_cards(trials, epochs, objective),
-            columns=columns,
-            rows=[_row(row, columns) for row in plain_rows(trials)],
-            chosen=_drawn(charts.one_trial(objective), "chosen"),
-            curves=_curves(epochs, objective),
-            sections=_sections(search, epochs, shares),
-        )
+    return fill(
+        "report.html.j2",
+        title=search.folder.name,
+        subtitle=f"{objective.metric.name}, {'lower' if objective.metric.goal == 'min' else 'higher'} is better",
+        sentences=paragraphs(search.spec, trials, epochs, shares, objective),
+        cards=_cards(trials, epochs, objective),
+        columns=columns,
+        rows=[_row(row, columns) for row in plain_rows(trials)],
+        chosen=drawn(charts.one_trial(objective), "chosen"),
+        curves=_curves(epochs, objective),
+        sections=_sections(search, epochs, shares),
     )
-
-
-def _drawn(figure: go.Figure, identity: str | None = None) -> str:
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=identity)
-    return text
 
 
 def _cards(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objective) -> list[tuple[str, str]]:
@@ -146,21 +120,21 @@ def _results(search: Search, epochs: pd.DataFrame, shares: Mapping[str, float]) 
     sizes = charts.tradeoff(trials, "parameters", "Result against size", "parameters", objective)
     times = charts.tradeoff(trials, "seconds", "Result against training time", "seconds of training", objective)
     sections = [
-        Section("Progress", [_drawn(charts.progress(epochs, objective))], "Trials are taken by number."),
-        Section("Learning curves", [_drawn(charts.learning_curves(trials, epochs, objective))]),
+        Section("Progress", [drawn(charts.progress(epochs, objective))], "Trials are taken by number."),
+        Section("Learning curves", [drawn(charts.learning_curves(trials, epochs, objective))]),
     ]
     if shares:
         bars = charts.importance_bars(shares, common_epoch(list(search.trials)))
-        sections.append(Section("What mattered", [_drawn(bars)], _ABOUT_IMPORTANCE))
-    sections.append(Section("Each field against the result", [_drawn(chart) for chart in fields]))
+        sections.append(Section("What mattered", [drawn(bars)], _ABOUT_IMPORTANCE))
+    sections.append(Section("Each field against the result", [drawn(chart) for chart in fields]))
     if len(names) > 1:
-        sections.append(Section("All fields together", [_drawn(charts.parallel(space, trials, objective))]))
+        sections.append(Section("All fields together", [drawn(charts.parallel(space, trials, objective))]))
     if (chart := charts.budget(epochs, objective, grace)) is not None:
-        sections.append(Section("Is the grace period right?", [_drawn(chart)], _ABOUT_BUDGET))
-    sections.append(Section("Result against cost", [_drawn(sizes), _drawn(times)]))
+        sections.append(Section("Is the grace period right?", [drawn(chart)], _ABOUT_BUDGET))
+    sections.append(Section("Result against cost", [drawn(sizes), drawn(times)]))
     spans = [(trial, trial.started, trial.ended_at) for trial in search.trials]
     if any(start and end for _, start, end in spans):
-        sections.append(Section("Workers", [_drawn(charts.timeline(spans))]))
+        sections.append(Section("Workers", [drawn(charts.timeline(spans))]))
     return sections
 
 
