@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from data.augmentation import Augment
 from data.errors import DataError
 from data.normalize import Normalization
+from data.placing import placed
 
 Augmenter = Callable[[Tensor, Generator], Tensor]
 
@@ -174,7 +175,7 @@ class Resident:
         """Positions in the order of the batches, on the device; None for all images as stored."""
         if generator is None:
             return self.index
-        shuffled = torch.randperm(len(self), generator=generator, device=generator.device).to(self.device)
+        shuffled = placed(torch.randperm(len(self), generator=generator, device=generator.device), self.device)
         return shuffled if self.index is None else self.index.index_select(0, shuffled)
 
     def _normalized(self, images: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from annotated_types import Ge, Le
 from torch import Generator, Tensor
 
 from data.augmentation.pixels import Brightness
+from data.placing import placed
 
 Interpolation = Literal["nearest", "bilinear"]
 Factor = Annotated[float, Ge(0.1), Le(10)]
@@ -90,7 +91,7 @@ def resample(images: Tensor, maps: Tensor, *, interpolation: Interpolation = "ne
         (B, C, H, W) uint8.
     """
     batch, channels, height, width = images.shape
-    across, down = _places(maps.to(images.device, torch.float32), height, width)
+    across, down = _places(placed(maps.float(), images.device), height, width)
     if interpolation == "bilinear":
         grid = torch.stack([(2 * across + 1) / width - 1, (2 * down + 1) / height - 1], dim=-1)
         # grid_sample takes pixels outside of the image as 0, so the fill is subtracted before and added afterwards.

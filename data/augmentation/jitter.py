@@ -8,6 +8,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Generator, Tensor
 
+from data.placing import placed
+
 Strength = Annotated[float, Ge(0), Le(1)]
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as torchvision and Pillow weigh red, green and blue
@@ -41,7 +43,7 @@ def jitter(
     order = torch.randperm(4, generator=generator, device=device).tolist()
     strengths = (brightness, contrast, saturation, hue)
     draws = torch.rand(4, len(images), generator=generator, device=device) * 2 - 1
-    shifts = (draws * torch.tensor(strengths, device=device)[:, None]).to(images.device).view(4, -1, 1, 1, 1)
+    shifts = placed(draws * torch.tensor(strengths, device=device)[:, None], images.device).view(4, -1, 1, 1, 1)
     changes = (_brighten, _contrast, _saturate, _turn_hue)
     pixels = images.float()
     for chosen in order:
@@ -87,6 +89,6 @@ def _turn_hue(pixels: Tensor, shift: Tensor) -> Tensor:
     around_red = (green - blue) * per_chroma
     hue = torch.where(largest == red, around_red, torch.where(largest == green, around_green, around_blue))
     hue = torch.where(chroma > 0, hue, 0).add_(6 * shift)
-    turned = hue + torch.tensor([5.0, 3.0, 1.0], device=pixels.device).view(-1, 1, 1)
+    turned = hue + torch.arange(5.0, 0.0, -2.0, device=pixels.device).view(-1, 1, 1)
     turned.sub_((turned / 6).floor_(), alpha=6)  # modulo 6, four times as fast as remainder
     return largest - torch.minimum(turned, 4 - turned).clamp_(0, 1).mul_(chroma)

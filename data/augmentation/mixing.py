@@ -12,6 +12,8 @@ import torch
 from annotated_types import Ge, Le
 from torch import Generator, Tensor
 
+from data.placing import placed
+
 Alpha = Annotated[float, Ge(0.01), Le(100)]
 
 
@@ -30,7 +32,7 @@ def mixup(images: Tensor, targets: Tensor, generator: Generator, *, alpha: Alpha
     Returns:
         Images and targets, of the same shapes.
     """
-    shares = _beta(len(images), alpha, generator).float().to(images.device)
+    shares = placed(_beta(len(images), alpha, generator).float(), images.device)
     mixed = torch.lerp(images.roll(1, 0), images, shares.view(-1, 1, 1, 1))
     return mixed, torch.lerp(targets.roll(1, 0), targets, shares.view(-1, 1))
 
@@ -59,7 +61,7 @@ def cutmix(images: Tensor, targets: Tensor, generator: Generator, *, alpha: Alph
         reach = (half * side).long()
         places = torch.arange(side)
         pasted.append((places >= (centre - reach)[:, None]) & (places < (centre + reach)[:, None]))
-    box = (pasted[0][:, :, None] & pasted[1][:, None, :]).to(images.device)
+    box = placed(pasted[0][:, :, None] & pasted[1][:, None, :], images.device)
     shares = 1 - box.float().mean((1, 2))
     # Exact for 0 and 1, and twice as fast as torch.where with a broadcast mask.
     mixed = torch.lerp(images, images.roll(1, 0), box[:, None].float())

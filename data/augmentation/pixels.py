@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from annotated_types import Ge, Le
 from torch import Generator, Tensor
 
+from data.placing import placed
+
 Probability = Annotated[float, Ge(0), Le(1)]
 Brightness = Annotated[int, Ge(0), Le(255)]
 
@@ -34,7 +36,7 @@ def _mirrored(images: Tensor, generator: Generator, p: float, dim: int) -> Tenso
     # Mirroring all images and selecting is three times as fast as mirroring and copying only those drawn.
     both = torch.cat([images, images.flip(dim)])
     chosen = (draws < p).long() * len(images) + torch.arange(len(images), device=draws.device)
-    return both.index_select(0, chosen.to(images.device))
+    return both.index_select(0, placed(chosen, images.device))
 
 
 def crop(
@@ -59,7 +61,7 @@ def crop(
     """
     batch, channels, height, width = images.shape
     draws = torch.randint(2 * padding + 1, (2, batch), generator=generator, device=generator.device)
-    down, across = draws.to(images.device).view(2, -1, 1, 1)
+    down, across = placed(draws, images.device).view(2, -1, 1, 1)
     padded = _reflected(images, padding) if mode == "reflect" else F.pad(images, (padding,) * 4, value=fill)
     padded = padded.contiguous()
     # This view has a row for every run of `width` pixels in memory, and each row of the result is such a run. Copying
@@ -97,7 +99,7 @@ def cutout(images: Tensor, generator: Generator, *, size: Annotated[int, Ge(1)] 
     hidden = []
     for side in images.shape[2:]:
         centre = torch.randint(side, (len(images), 1), generator=generator, device=generator.device)
-        start = (centre - size // 2).to(images.device)
+        start = placed(centre - size // 2, images.device)
         places = torch.arange(side, device=images.device)
         hidden.append((places >= start) & (places < start + size))
     rows, columns = hidden

@@ -135,28 +135,6 @@ def test_images_are_mixed_where_they_are(name: str) -> None:
     assert [part.device.type for part in mixed] == ["meta", "meta"]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-@pytest.mark.parametrize("name", augmentation.names())
-def test_a_gpu_augments_as_the_cpu_does(name: str) -> None:
-    """But for places half-way between pixels, and bytes half-way between levels."""
-    resident, chosen = Resident(IMAGES, LABELS, classes=25), build_augment([name])
-    here = served(resident, 25, generator=seeded(), augment=chosen)
-    there = served(resident.to("cuda"), 25, generator=seeded(), augment=chosen)
-    assert torch.allclose(there[1].cpu(), here[1])
-    assert ((there[0].cpu() - here[0]).abs() > 0.005).float().mean() < 0.01
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-def test_a_gpu_serves_what_the_cpu_serves() -> None:
-    resident, augment = Resident(IMAGES, LABELS, torch.arange(20)), build_augment(["flip", "crop"])
-    here = served(resident, 6, generator=seeded(), augment=augment)
-    moved = resident.to("cuda")
-    assert moved.images.cpu().equal(IMAGES[:20])
-    there = served(moved, 6, generator=seeded(), augment=augment)
-    assert there[1].cpu().equal(here[1])
-    assert torch.allclose(there[0].cpu(), here[0])
-
-
 def test_what_cannot_be_served_is_refused() -> None:
     resident = Resident(IMAGES, LABELS)
     with pytest.raises(DataError, match="batch size must be at least 1"):

@@ -87,7 +87,14 @@ def run(plan: RunPlan, root: Path, observer: Observer, *, resume: bool = False) 
     else:
         refuse_taken(plan.folder)
         plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
-    training = _training(plan, root, observer)
+    try:
+        training = _training(plan, root, observer)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise WorkError(
+            f"{plan.folder.path}: out of memory before the first step; use a smaller model or fewer images"
+        ) from error
     with locked(plan.folder):
         try:
             if resume:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, get_swa_multi_avg_fn, update_bn
+from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn, update_bn
 
 from tune.spec.experiment import TrainingSpec
 
@@ -50,8 +51,8 @@ class Averaging:
         """Update the average after an optimizer step."""
         if self._average is not None and self._spec.name == "ema":
             decay = min(self._spec.decay, (1 + self._count) / (10 + self._count))
-            self._average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
-            self._average.update_parameters(self._model)
+            _move_towards(self._average.module, self._model, 1.0 if not self._count else 1 - decay)
+            self._average.n_averaged += 1
 
     def after_epoch(self, epoch: int, batches: Iterable[Tensor]) -> None:
         """Update the average after an epoch.
@@ -72,3 +73,23 @@ class Averaging:
         """Continue from a state."""
         if self._average is not None:
             self._average.load_state_dict(state)
+
+
+@torch.no_grad()
+def _move_towards(average: nn.Module, model: nn.Module, share: float) -> None:
+    """Move an average's parameters and buffers towards those of a model by a share of the way; counts are copied.
+
+    As `AveragedModel.update_parameters` does, which copies its own count to the device at every step and waits for it.
+    """
+    pairs = list(zip(_tensors(average), _tensors(model), strict=True))
+    moved = [pair for pair in pairs if share < 1 and pair[0].is_floating_point()]
+    copied = [pair for pair in pairs if share == 1 or not pair[0].is_floating_point()]
+    if moved:
+        torch._foreach_lerp_([kept for kept, _ in moved], [now for _, now in moved], share)
+    if copied:
+        torch._foreach_copy_([kept for kept, _ in copied], [now for _, now in copied])
+
+
+def _tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()

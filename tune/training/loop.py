@@ -31,7 +31,7 @@ from tune.training.tasks import task_of
 
 VALIDATION_LOSS = Objective(METRICS["val_loss"])
 
-# Steps between checks of the loss: each waits for the device, and a diverging training continues until the next.
+# Steps between checks of the loss. A diverging training continues until the next; on a GPU until the one after it.
 CHECK_EVERY = 50
 
 # Numbers (pixels x channels) in a validation batch, unless the training's batch has more. Activations are not kept, so
@@ -136,7 +136,8 @@ class Training:
     def run_epoch(self, on_step: OnStep | None = None) -> EpochMetrics:
         """Train one epoch, validate, and append the metrics to the history.
 
-        A loss that is not finite ends the epoch within `CHECK_EVERY` steps; metrics that were not measured are NaN.
+        A loss that is not finite ends the epoch within `CHECK_EVERY` steps, twice as many on a GPU; metrics that were
+        not measured are NaN.
 
         Args:
             on_step: Called after each step.

@@ -81,7 +81,7 @@ def out_of_patience(losses: Iterable[float], patience: int, min_delta: float) ->
 
 
 class Sums:
-    """Running sums of metrics on the device, in float64. Only `finite` and `means` wait for the device.
+    """Running sums of metrics on the device, in float64. Only `means` waits for a GPU.
 
     Args:
         names: Of the metrics; the first is the loss.
@@ -93,6 +93,7 @@ class Sums:
         self._totals = torch.zeros(len(self._names), dtype=torch.float64, device=device)
         self._parts = self._totals.unbind()
         self._images = 0
+        self._earlier: _Fetched | None = None
 
     def add(self, loss: Tensor, others: Sequence[Tensor], images: int) -> None:
         """Add a batch: its mean loss, the sums of the other metrics, and its number of images."""
@@ -103,10 +104,31 @@ class Sums:
         self._images += images
 
     def finite(self) -> bool:
-        """Whether every loss so far was finite. Waits for the device."""
-        return math.isfinite(self._parts[0].item())
+        """Whether every loss so far was finite; on a GPU, every loss until the call before this one.
+
+        The GPU may be many steps behind the CPU. The value is therefore fetched while it works, and read a call later.
+        """
+        if self._totals.device.type != "cuda":
+            return math.isfinite(self._parts[0].item())
+        earlier, self._earlier = self._earlier, _Fetched(self._parts[0])
+        return earlier is None or math.isfinite(earlier.value())
 
     def means(self) -> dict[str, float]:
         """Means per image by name. Waits for the device."""
         totals = self._totals.tolist()
         return {name: total / self._images for name, total in zip(self._names, totals, strict=True)}
+
+
+class _Fetched:
+    """A number on its way from a GPU to the CPU."""
+
+    def __init__(self, number: Tensor) -> None:
+        self._copy = torch.empty((), dtype=number.dtype, pin_memory=True)
+        self._copy.copy_(number, non_blocking=True)
+        self._arrived = torch.cuda.Event()
+        self._arrived.record()
+
+    def value(self) -> float:
+        """The number, as it was when it was fetched; waits until it has arrived."""
+        self._arrived.synchronize()
+        return self._copy.item()
