@@ -125,7 +125,7 @@ class _Fetched:
     def __init__(self, number: Tensor) -> None:
         self._copy = torch.empty((), dtype=number.dtype, pin_memory=True)
         self._copy.copy_(number, non_blocking=True)
-        self._arrived = torch.cuda.Event()
+        self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
         self._arrived.record()
 
     def value(self) -> float:
