@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -192,15 +193,18 @@ def varied(variant: str) -> Iterator[None]:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         return torch.channels_last if convolutional else torch.contiguous_format
 
-    before = loop.memory_format, loop.float32_on_gpu, precision.float32_on_gpu
+    settled = "float32_on_gpu"  # which the loop imports
+    before = loop.memory_format, precision.float32_on_gpu
     if variant == "channels_last":
         loop.memory_format = channels_last
     else:
-        loop.float32_on_gpu = precision.float32_on_gpu = flags
+        precision.float32_on_gpu = flags
+        setattr(loop, settled, flags)
     try:
         yield
     finally:
-        loop.memory_format, loop.float32_on_gpu, precision.float32_on_gpu = before
+        loop.memory_format, precision.float32_on_gpu = before
+        setattr(loop, settled, before[1])
         cudnn.benchmark = cudnn.deterministic = False
 
 
@@ -226,10 +230,8 @@ def profile(name: str, number: str, splits: Splits) -> None:
     with torch.profiler.profile(activities=kinds) as recorded:
         watched = seconds(training.run_epoch)
     averages = recorded.key_averages()
-    busy = (
-        sum(row.self_device_time_total for row in averages if row.device_type == torch.autograd.DeviceType.CUDA) / 1e6
-    )
-    launches = sum(row.count for row in averages if row.device_type == torch.autograd.DeviceType.CUDA)
+    busy = sum(row.self_device_time_total for row in averages if row.device_type == DeviceType.CUDA) / 1e6
+    launches = sum(row.count for row in averages if row.device_type == DeviceType.CUDA)
     steps = -(-len(splits.train) // BATCH_SIZE)
     print(
         f"\n== {name} {number}: an epoch of {steps} steps takes {plain:.3f} s ({watched:.3f} s watched), in which the GPU "

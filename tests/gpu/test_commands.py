@@ -81,7 +81,9 @@ def test_a_run_resumed_on_the_gpu_equals_one_with_all_epochs(imagetune: Command,
     begun = imagetune("train", space, "training.schedule.name=constant", "training.epochs=1", "--name", "part")
     assert begun.code == 0
     assert imagetune("train", "part", "--resume", "training.epochs=3").code == 0
-    (one, _), (other, _) = (load_weights(Path("checkpoints") / name / "best.safetensors") for name in ("whole", "part"))
+    (one, _), (other, _) = (
+        load_weights(Path("checkpoints") / name / "model.safetensors") for name in ("whole", "part")
+    )
     for name, tensor in one.items():
         torch.testing.assert_close(other[name], tensor, rtol=1e-2, atol=1e-3)
 
@@ -129,5 +131,5 @@ def test_a_run_of_the_gpu_is_exported(tmp_path: Path) -> None:
     images = images_of(here, "test", tmp_path, print)
     expected = predict_by(classifier_of(here), images, here.info.classes)
     for opened in (there, here):
-        exported = predict_by(OnnxClassifier(to_onnx(opened)), images, here.info.classes)
+        exported = predict_by(OnnxClassifier(to_onnx(opened), 1), images, here.info.classes)
         assert (exported.label_probability - expected.label_probability).abs().max() < 1e-3
