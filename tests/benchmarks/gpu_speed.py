@@ -15,6 +15,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ import models
 from tests.benchmarks.rows import circumstances, write_rows
 from tune.runs.versions import hardware
 from tune.spec.experiment import Experiment
-from tune.training import Splits, Training, loop, open_splits, precision
+from tune.training import Splits, Training, open_splits
 
 GPU = torch.device("cuda")
+loop: Any = import_module("tune.training.loop")  # with the settings that --variants changes
+precision: Any = import_module("tune.training.precision")
 TRAIN, VALIDATION = 20_000, 2_000
 BATCH_SIZE = 128
 LOADERS = 2
@@ -193,18 +196,16 @@ def varied(variant: str) -> Iterator[None]:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         return torch.channels_last if convolutional else torch.contiguous_format
 
-    settled = "float32_on_gpu"  # which the loop imports
     before = loop.memory_format, precision.float32_on_gpu
     if variant == "channels_last":
         loop.memory_format = channels_last
     else:
-        precision.float32_on_gpu = flags
-        setattr(loop, settled, flags)
+        loop.float32_on_gpu = precision.float32_on_gpu = flags
     try:
         yield
     finally:
         loop.memory_format, precision.float32_on_gpu = before
-        setattr(loop, settled, before[1])
+        loop.float32_on_gpu = before[1]
         cudnn.benchmark = cudnn.deterministic = False
 
 
