@@ -1,6 +1,6 @@
 """The application: everything that joins models, data and search spaces into searches.
 
-For notebooks and scripts: `load_search` and `load_run`.
+For notebooks and scripts: `load_search`, `load_run`, and `data_root`, the folder with the images.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tune.report.face import load_run, load_search
+    from tune.report.face import data_root, load_run, load_search
 
-__all__ = ["load_run", "load_search"]
+__all__ = ["data_root", "load_run", "load_search"]
 
 
 def __getattr__(name: str) -> Any:

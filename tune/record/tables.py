@@ -57,7 +57,25 @@ def trials_table(
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
     whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds"), "Int64")
     real = dict.fromkeys((*COMMON, objective.metric.name, "efficiency", "seconds"), "Float64")
-    return table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
+    typed = table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
+    return typed.assign(**{name: _column([row[name] for row in rows]) for name in (f"config.{f}" for f in fields)})
+
+
+def _column(cells: list[Any]) -> pd.Series[Any]:
+    """Whole numbers stay whole where some trials have none; a mixture of texts and numbers becomes texts."""
+    values = pd.Series(cells, dtype=object)
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in _TYPES:
+        return values.astype(_TYPES[kind])
+    return pd.Series(values.map(str, na_action="ignore").tolist())
+
+
+_TYPES: dict[str, Any] = {
+    "integer": "Int64",
+    "floating": "Float64",
+    "mixed-integer-float": "Float64",
+    "boolean": "boolean",
+}
 
 
 def epochs_table(trials: Iterable[TrialRecord]) -> pd.DataFrame:

@@ -1,27 +1,27 @@
-"""Searches and runs for notebooks and scripts: `load_search` and `load_run`. Neither needs Ray."""
+"""Searches and runs for notebooks and scripts: `load_search` and `load_run`. Neither needs Ray, nor the images."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import torch
 from torch import nn
 
-import models
 from tune.errors import UserError
-from tune.record.folder import RunFolder, locate_run, locate_search
+from tune.record.folder import RunFolder, locate_search
 from tune.record.opening import Search, read_search
+from tune.record.search_yaml import made_with
+from tune.record.study import TrialRecord
 from tune.record.tables import epochs_table
-from tune.report.analysis import importances
-from tune.runs.info import RunInfo, read_run
-from tune.runs.weights import open_run
-from tune.spec import Experiment
-from tune.training import load_weights
+from tune.report.analysis import budget_correlation, importances
+from tune.report.run_results import RunResults, load_run
+from tune.runs.weights import build_trained
+from tune.spec import Experiment, data_root
+from tune.spec.checks import inspect_data
+
+__all__ = ["RunResults", "SearchResults", "data_root", "load_run", "load_search"]
 
 
 class SearchResults:
@@ -33,6 +33,8 @@ class SearchResults:
     True
     >>> set(search.importances().index) <= set(search.fields)
     True
+    >>> search.experiment(best["trial"].iloc[0]).data.name
+    'digits'
     >>> search.model(best["trial"].iloc[0]).training
     False
     """
@@ -63,26 +65,68 @@ class SearchResults:
     def trials(self) -> pd.DataFrame:
         """One row per trial, best first. Metrics are those of the trial's best epoch; unknown values are missing.
 
-        Columns: `trial` (int), `status`, `reason` (text), `best_epoch` (int), `val_loss`, `val_accuracy`, `train_loss`,
-        `train_accuracy` (float; accuracies are fractions), `epochs` (int, finished), `seconds` (float, of training),
-        `parameters`, `mult_adds` (int; per image), `efficiency` (accuracy in % per 1,000 parameters), `checkpoint`
-        (text, below the search's folder, where weights are kept), and one `config.<field>` per searched field.
+        | column | type | |
+        | --- | --- | --- |
+        | `trial` | int | its number, from 0 |
+        | `status`, `reason` | text | how it ended, such as `stopped` by `asha` |
+        | `best_epoch` | int | from 1 |
+        | `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy` | float | accuracies are fractions from 0 to 1 |
+        | `epochs` | int | finished ones |
+        | `seconds` | float | of training |
+        | `parameters`, `mult_adds` | int | multiply-adds per image |
+        | `efficiency` | float | accuracy in % per 1,000 parameters |
+        | `checkpoint` | text | the weights, below the search's folder; missing where they are not kept |
+        | `config.<field>` | int, float, bool, text | one per searched field; lists and mappings are JSON texts |
+
+        Autoencoders have no accuracies but columns for the terms of their loss.
         """
         return self._search.table.reset_index(drop=True)
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """One row per epoch: `trial`, `epoch` (int, from 1), the metrics, `lr`, `seconds` (float)."""
+        """One row per epoch, by trial and epoch.
+
+        Columns: `trial`, `epoch` (int, from 1); the metrics, `lr` (of the last step), `seconds` (float).
+        """
         return epochs_table(self._search.trials)
 
+    @cached_property
+    def winners(self) -> list[RunResults]:
+        """The runs of retrained trials, those of the best trial first."""
+        folders = [
+            path for number in self.trials["trial"] for path in self._search.folder.winners.glob(f"{number:05d}-*")
+        ]
+        return [RunResults(found) for path in folders if (found := RunFolder(path)).exists]
+
     def best(self, k: int = 1) -> pd.DataFrame:
-        """The best `k` trials that have a value of the metric, best first; the same columns as `trials`."""
+        """The best `k` trials that have a value of the metric, best first; the same columns as `trials`.
+
+        Raises:
+            ValueError: `k` is negative.
+        """
+        if k < 0:
+            raise ValueError(f"k must be at least 0 (got {k})")
         return self.trials.dropna(subset=[self.metric]).head(k)
 
     def importances(self) -> pd.Series:
-        """How much each field mattered, largest first, in shares of 1; see `tune.report.analysis.importances`."""
+        """How much each field mattered: shares that add up to 1, by field, largest first.
+
+        By PED-ANOVA, over all trials at an epoch that at least half of them reached. Fields that are not set in every
+        trial are left out; it is empty with fewer than 3 trials.
+        """
         shares = importances(list(self._search.trials), self._search.spec.space, self._search.objective)
         return pd.Series(shares, name="importance", dtype="float64")
+
+    def budget_correlation(self) -> pd.DataFrame:
+        """How well the ranking of trials after each epoch predicts their ranking at the end.
+
+        A scheduler that stops trials where the correlation is high stops the right ones.
+
+        Returns:
+            Columns `epoch`, `correlation` (Spearman's rank correlation, -1 to 1), `trials` (that reached the end);
+            empty with fewer than 3 such trials.
+        """
+        return budget_correlation(self.epochs, self._search.objective)
 
     def experiment(self, trial: int) -> Experiment:
         """The complete experiment of a trial.
@@ -99,110 +143,33 @@ class SearchResults:
             UserError: there is no such trial, or its weights are not kept (`search.retention.best` says how many are).
             CheckpointError: the weights are damaged.
         """
-        self._trial(trial)
-        path = self._search.folder.best(trial)
+        number = self._trial(trial).number
+        path = self._search.folder.best(number)
         if not path.is_file():
-            kept = self.trials.dropna(subset=["checkpoint"])["trial"].tolist()
-            raise UserError(f"the weights of trial {trial} are not kept; kept are those of {kept or 'no trial'}")
-        weights, _ = load_weights(path)
-        spec = self.experiment(trial).model
-        input_shape, classes = self._shape(trial)
-        model = models.build(spec.name, input_shape, classes, **spec.options())
-        model.load_state_dict(weights)
-        return model.eval()
+            kept = ", ".join(map(str, self.trials.dropna(subset=["checkpoint"])["trial"])) or "none"
+            raise UserError(
+                f"the weights of trial {number} are not kept (trials whose weights are: {kept}); "
+                f"run `imagetune retrain {self._search.folder.argument} --trial {number}` to train it again"
+            )
+        input_shape, classes = self._shape(number)
+        return build_trained(path, self.experiment(number).model, input_shape, classes)[0]
 
-    def _trial(self, number: int) -> Any:
+    def _trial(self, number: int) -> TrialRecord:
         if number not in range(len(self._search.trials)):
-            raise UserError(f"{self.folder} has no trial {number}; it has 0 to {len(self._search.trials) - 1}")
-        return self._search.trials[number]
+            has = f"trials 0 to {len(self._search.trials) - 1}" if self._search.trials else "no trials yet"
+            raise UserError(f"{self.folder} has no trial {number}; it has {has}")
+        return self._search.trials[int(number)]  # rows of numbers only are floats in pandas
 
     def _shape(self, trial: int) -> tuple[tuple[int, int, int], int]:
         """The shape of the images and the number of classes."""
-        from tune.spec import data_root
-        from tune.spec.checks import inspect_data
-
-        info = inspect_data(self.experiment(trial).data, data_root())
-        return info.input_shape, len(info.classes)
-
-
-class RunResults:
-    """A single training.
-
-    >>> run = load_run("checkpoints/first")
-    >>> len(run.epochs) <= run.experiment.training.epochs
-    True
-    >>> run.evaluation["split"]
-    'test'
-    >>> run.model().training
-    False
-    """
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-        self.experiment, self._info = read_run(folder)
-
-    def __repr__(self) -> str:
-        return f"<run {self._folder.path.name}: {self.experiment.model.name} on {self.experiment.data.name}>"
-
-    @property
-    def folder(self) -> Path:
-        """Where the run is."""
-        return self._folder.path
-
-    @property
-    def info(self) -> RunInfo:
-        """Classes, normalization, versions and hardware of the run."""
-        return self._info
-
-    @cached_property
-    def epochs(self) -> pd.DataFrame:
-        """One row per epoch: `epoch` (int, from 1), the metrics, `lr` (of the last step), `seconds`.
-
-        Raises:
-            UserError: the run has not finished an epoch.
-        """
-        return self._table(self._folder.epochs_table, "has not finished an epoch")
-
-    @cached_property
-    def evaluation(self) -> Mapping[str, Any]:
-        """What `imagetune evaluate` found on the test images.
-
-        Raises:
-            UserError: the run has not been evaluated.
-        """
-        self._require(self._folder.evaluation, _NOT_EVALUATED)
-        found: dict[str, Any] = json.loads(self._folder.evaluation.read_text(encoding="utf-8"))
-        return found
-
-    @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """One row per test image: `index` (its position in the test part), `label`, `predicted` and their names,
-        `probability` (of the prediction), `label_probability`.
-
-        Raises:
-            UserError: the run has not been evaluated.
-        """
-        return self._table(self._folder.predictions, _NOT_EVALUATED)
-
-    def model(self) -> nn.Module:
-        """The network with the weights of its best epoch, on the CPU and in evaluation mode.
-
-        Raises:
-            UserError: the run has not finished an epoch.
-            CheckpointError: the weights are damaged.
-        """
-        return open_run(self._folder, torch.device("cpu")).model
-
-    def _table(self, path: Path, why: str) -> pd.DataFrame:
-        self._require(path, why)
-        return pd.read_parquet(path)
-
-    def _require(self, path: Path, why: str) -> None:
-        if not path.is_file():
-            raise UserError(f"{self.folder} {why}")
-
-
-_NOT_EVALUATED = "has not been evaluated; run `imagetune evaluate` on it"
+        spec, recorded = self.experiment(trial).data, made_with(self._search.folder)
+        if "input_shape" not in recorded:  # a search of an earlier version: the images are needed
+            info = inspect_data(spec, data_root())
+            return info.input_shape, len(info.classes)
+        channels, height, width = recorded["input_shape"]
+        if spec.image_size is not None:  # which may be searched
+            height = width = spec.image_size
+        return (channels, height, width), len(recorded["classes"])
 
 
 def load_search(search: str | Path, *, out: str | Path = "checkpoints", study: str | None = None) -> SearchResults:
@@ -217,18 +184,4 @@ def load_search(search: str | Path, *, out: str | Path = "checkpoints", study: s
         UserError: there is no such search.
         DamagedRecordError: its record cannot be read.
     """
-    return SearchResults(read_search(locate_search(str(search), Path(out), study)))
-
-
-def load_run(run: str | Path, *, out: str | Path = "checkpoints") -> RunResults:
-    """Load a run.
-
-    Args:
-        run: Its folder, or its name below `out`, such as `digits/winners/00012-seed0`.
-        out: The folder with searches and runs.
-
-    Raises:
-        UserError: there is no such run.
-        SpecError: its `experiment.yaml` is damaged.
-    """
-    return RunResults(locate_run(str(run), Path(out)))
+    return SearchResults(read_search(locate_search(os.path.expanduser(search), Path(out), study)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.runs.info import RunInfo, read_run, with_path
 from tune.spec import Experiment
+from tune.spec.experiment import ModelSpec
 from tune.training import CheckpointError, Training, load_weights
 
 
@@ -53,13 +55,30 @@ def open_run(folder: RunFolder, device: torch.device, path: str | None = None) -
         experiment = with_path(experiment, path)
     if not folder.weights.is_file():
         raise UserError(f"{folder.path}: no epoch is finished yet, so there is no {folder.weights.name}")
-    weights, facts = load_weights(folder.weights)
-    spec = experiment.model
-    model = models.build(spec.name, info.input_shape, len(info.classes), **spec.options())
+    model, facts = build_trained(folder.weights, experiment.model, info.input_shape, len(info.classes))
+    return TrainedRun(folder, experiment, info, model.to(device), int(facts["epoch"]))
+
+
+def build_trained(
+    path: Path, spec: ModelSpec, input_shape: tuple[int, int, int], classes: int
+) -> tuple[nn.Module, Mapping[str, str]]:
+    """A model with the weights in a file, on the CPU and in evaluation mode, and the facts beside the weights.
+
+    Args:
+        path: A file that `save_weights` wrote.
+        spec: The model.
+        input_shape: (C, H, W) of the images.
+        classes: How many.
+
+    Raises:
+        CheckpointError: The weights are damaged or belong to another model.
+    """
+    weights, facts = load_weights(path)
+    model = models.build(spec.name, input_shape, classes, **spec.options())
     if differences := _differences(weights, model.state_dict()):
-        raise CheckpointError(f"{folder.weights}: these are not the weights of the run's {spec.name}: {differences}")
+        raise CheckpointError(f"{path}: these are not the weights of this {spec.name}: {differences}")
     model.load_state_dict(weights)
-    return TrainedRun(folder, experiment, info, model.to(device).eval(), int(facts["epoch"]))
+    return model.eval(), facts
 
 
 def start_from(training: Training, run: RunFolder) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -49,9 +49,10 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     if request.continues:
         _check_images(folder, spec, splits, observer.say)
 
-    def begin() -> dict[str, str]:
+    def begin() -> dict[str, Any]:
         digest = record_data(folder.path, splits.identity)
-        return {"data": digest, "split": splits.split_hash, **versions("ray", "optuna")}
+        images = {"input_shape": list(splits.input_shape), "classes": list(splits.classes)}
+        return {"data": digest, "split": splits.split_hash, **images, **versions("ray", "optuna")}
 
     with connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
