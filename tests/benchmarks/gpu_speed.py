@@ -46,7 +46,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "classifier": {"starting_channels": 46, "final_channels": 210, "cnn_layers": 6, "fcn_layers": 4},  # classifier_best
     "tiny_vgg": {},
 }
-VARIANTS = ("channels_last", "cudnn.benchmark", "deterministic", "without TF32")
+VARIANTS = ("graphs", "graphs and channels_last", "channels_last", "cudnn.benchmark", "deterministic", "without TF32")
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -105,9 +105,9 @@ def experiment(name: str, number: str) -> Experiment:
     return Experiment.model_validate(tree)
 
 
-def ours(splits: Splits, name: str, number: str) -> Training:
+def ours(splits: Splits, name: str, number: str, *, graphs: bool = False) -> Training:
     """Our training."""
-    return Training(experiment(name, number), on_gpu(splits), device=GPU)
+    return Training(experiment(name, number), on_gpu(splits), device=GPU, graphs=graphs)
 
 
 def tutorial(splits: Splits, name: str) -> Callable[[], object]:
@@ -197,9 +197,9 @@ def varied(variant: str) -> Iterator[None]:
         return torch.channels_last if convolutional else torch.contiguous_format
 
     before = loop.memory_format, precision.float32_on_gpu
-    if variant == "channels_last":
+    if "channels_last" in variant:
         loop.memory_format = channels_last
-    else:
+    elif variant != "graphs":
         loop.float32_on_gpu = precision.float32_on_gpu = flags
     try:
         yield
@@ -215,7 +215,7 @@ def variants(name: str, splits: Splits, repeats: int) -> None:
         row = []
         for variant in ("as it is", *VARIANTS, "as it is"):
             with varied(variant):
-                training = ours(splits, name, number)
+                training = ours(splits, name, number, graphs="graphs" in variant)
                 training.run_epoch()
                 taken = statistics.median(seconds(training.run_epoch) for _ in range(repeats))
             row.append(f"{variant} {1000 * taken / (len(splits.train) / BATCH_SIZE):.3f}")

@@ -62,11 +62,13 @@ def experiment(model: str, *, augment: Any = (), options: dict[str, Any] | None 
     return Experiment.model_validate(tree)
 
 
-def start(device: torch.device, model: str, splits: Splits | None = None, **fields: Any) -> Training:
+def start(
+    device: torch.device, model: str, splits: Splits | None = None, *, graphs: bool = False, **fields: Any
+) -> Training:
     """A training of `experiment(model, **fields)`."""
     if splits is None:
         splits = splits_on(device, models.get(model).native_input)
-    return Training(experiment(model, **fields), splits, device=device)
+    return Training(experiment(model, **fields), splits, device=device, graphs=graphs)
 
 
 def numbers(training: Training) -> list[dict[str, float]]:

@@ -18,6 +18,7 @@ from tune.spec.metric import METRICS, Objective, Part, metrics_of
 from tune.training.averaging import Averaging
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory
+from tune.training.graph import Graphed
 from tune.training.metrics import EpochMetrics, Sums, best_of, out_of_patience
 from tune.training.model import check_first_step, initial_model, memory_format
 from tune.training.optimizer import OptimizerStep
@@ -77,6 +78,7 @@ class Training:
         objective: What the best epoch is chosen by; see `best_of` for trainings without validation images.
         epochs: End after this many epochs, if the experiment has more; its schedule still covers all of its own.
         threads: CPU threads, unless the experiment sets them.
+        graphs: On a GPU, record the computation of the gradients as a CUDA graph.
 
     Raises:
         models.ModelError: The model cannot be built for these images.
@@ -93,6 +95,7 @@ class Training:
         objective: Objective = VALIDATION_LOSS,
         epochs: int | None = None,
         threads: int = 1,
+        graphs: bool = False,
     ) -> None:
         spec, task = experiment.training, models.get(experiment.model.name).task
         self.experiment = experiment
@@ -114,6 +117,8 @@ class Training:
         self._schedule = Schedule(spec, self._optimizer_step.optimizer, self._steps)
         self._averaging = Averaging(spec, self.model)
         self._augment = augment_of(experiment.data)
+        graphs = graphs and device.type == "cuda"
+        self._graphed = Graphed(self._gradients, list(self.model.parameters())) if graphs else None
 
     @property
     def best(self) -> EpochMetrics | None:
@@ -179,11 +184,17 @@ class Training:
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """One optimizer step on (B, C, H, W) images and (B,) labels: the mean loss, the sums of other metrics."""
-        outputs = self._outputs(self.model, images)
-        loss = self._task.loss(outputs, images, labels, training=True)
-        self._optimizer_step.step(loss)
+        loss, others = (self._graphed or self._gradients)(images, labels)
+        self._optimizer_step.update()
         self._averaging.after_step()
         self._schedule.after_batch()
+        return loss, others
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Set the gradients for a batch: its mean loss, the sums of other metrics."""
+        outputs = self._outputs(self.model, images)
+        loss = self._task.loss(outputs, images, labels, training=True)
+        self._optimizer_step.backward(loss)
         with torch.no_grad():
             return loss.detach(), self._task.others(outputs, images, labels)
 

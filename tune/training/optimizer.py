@@ -44,8 +44,16 @@ class OptimizerStep:
 
     def step(self, loss: Tensor) -> None:
         """Update the parameters by the gradient of a scalar loss, clipped to the recipe's norm."""
+        self.backward(loss)
+        self.update()
+
+    def backward(self, loss: Tensor) -> None:
+        """Set the parameters' gradients to those of a scalar loss."""
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def update(self) -> None:
+        """Update the parameters by their gradients, clipped to the recipe's norm."""
         if self._clip_norm is not None:
             self._scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self._parameters, self._clip_norm)
