@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tune.record.folder import SearchFolder
-from tune.record.opening import read_search
+from tune.record.opening import Search, read_search
 from tune.record.status import Status
 from tune.record.study import best_trial
 from tune.record.tables import trial_row
@@ -45,7 +45,11 @@ def search_status(folder: SearchFolder) -> SearchStatus:
     Raises:
         UserError, WorkError: as `read_search` does.
     """
-    search = read_search(folder)
+    return status_of(read_search(folder))
+
+
+def status_of(search: Search) -> SearchStatus:
+    """How a search was doing when it was read."""
     noted = search.facts.get("state") or {"state": "interrupted", "reason": ""}
     if search.driven:
         state, reason = "running", ""
@@ -58,7 +62,8 @@ def search_status(folder: SearchFolder) -> SearchStatus:
     row = (
         None
         if best is None
-        else trial_row(best, list(search.spec.space.domains), search.objective, folder.kept(best.number))
+        else trial_row(best, list(search.spec.space.domains), search.objective, search.folder.kept(best.number))
     )
     target = int(search.facts.get("trials", search.spec.search.trials))
-    return SearchStatus(folder.name, state, reason, target, {str(status): counts[status] for status in Status}, row)
+    by_status = {str(status): counts[status] for status in Status}
+    return SearchStatus(search.folder.name, state, reason, target, by_status, row)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import optuna
 import pandas as pd
 from optuna.distributions import BaseDistribution
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from search_spaces import Space
@@ -55,19 +55,20 @@ def best_by_epochs_spent(epochs: pd.DataFrame, objective: Objective) -> pd.DataF
 def budget_correlation(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     """How well the ranking of trials after an epoch predicts their ranking at the end: Spearman's rank correlation.
 
-    The end is the last epoch that any trial reached; only trials that reached it count, since the others have no end to
-    compare with. It is high at the grace period of a scheduler that stops the right trials.
+    The end is the last epoch that at least `LEAST_TRIALS` trials reached; only trials that reached it count, since the
+    others have no end to compare with. It is high at the grace period of a scheduler that stops the right trials.
 
     Returns:
         Columns `epoch`, `correlation` (-1 to 1), `trials`; empty with fewer than `LEAST_TRIALS` such trials.
     """
     table = running_best(epochs, objective)
     best = table.pivot(index="epoch", columns="trial", values="best").ffill()
-    whole = table.groupby("trial")["epoch"].max()
-    reached = whole.index[whole == whole.max()] if len(whole) else []
-    if len(reached) < LEAST_TRIALS:
+    length = table.groupby("trial")["epoch"].max()
+    if len(length) < LEAST_TRIALS:
         return pd.DataFrame({"epoch": [], "correlation": [], "trials": []})
-    ranks = best[reached].rank(axis=1)
+    end = length.nlargest(LEAST_TRIALS).iloc[-1]
+    reached = length.index[length >= end]
+    ranks = best.loc[:end, reached].rank(axis=1)
     correlation = ranks.corrwith(ranks.iloc[-1], axis=1)
     return pd.DataFrame({"epoch": ranks.index, "correlation": correlation.to_numpy(), "trials": len(reached)})
 
@@ -95,22 +96,31 @@ def importances(trials: list[TrialRecord], space: Space, objective: Objective) -
             costs[trial.number] = objective.cost(best.values)
     if len(costs) < LEAST_TRIALS or len(set(costs.values())) == 1:
         return {}
+    drawn = {trial.number: params(space, trial.config) for trial in trials if trial.number in costs}
+    fields = _varying(list(drawn.values()))
+    if not fields:
+        return {}
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # imports scikit-learn
+
     with quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of experimental features, and of trials too alike to be told apart
         study = optuna.create_study(direction="minimize")
-        for trial in (trial for trial in trials if trial.number in costs):
-            values, distributions = params(space, trial.config)
-            study.add_trial(create_trial(params=values, distributions=distributions, value=costs[trial.number]))
-        fields = _varying(study)
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=fields) if fields else {}
+        study.add_trials(
+            create_trial(
+                params={field: values[field] for field in fields},
+                distributions={field: distributions[field] for field in fields},
+                value=costs[number],
+            )
+            for number, (values, distributions) in drawn.items()
+        )
+        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=fields)
     return {field: share for field, share in found.items() if math.isfinite(share)}
 
 
-def _varying(study: optuna.Study) -> list[str]:
+def _varying(drawn: Sequence[tuple[Mapping[str, Any], Mapping[str, BaseDistribution]]]) -> list[str]:
     """Fields that every trial has and that take more than one value."""
-    spaces: list[dict[str, BaseDistribution]] = [trial.distributions for trial in study.trials]
-    shared = [field for field in (spaces[0] if spaces else {}) if all(field in space for space in spaces)]
-    return [field for field in shared if len({trial.params[field] for trial in study.trials}) > 1]
+    shared = [field for field in drawn[0][0] if all(field in values for values, _ in drawn)]
+    return [field for field in shared if len({values[field] for values, _ in drawn}) > 1]
 
 
 def front(trials: pd.DataFrame, column: str, objective: Objective) -> pd.DataFrame:

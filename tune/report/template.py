@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +16,21 @@ _PLOT = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["s
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: charts, and whatever else is HTML."""
+    """A part of the page: charts, and whatever else is HTML.
+
+    Attributes:
+        title: Its heading.
+        charts: As `drawn` makes them, below each other or side by side.
+        text: Above the charts, escaped.
+        html: Below them, as it is.
+        wide: Whether charts keep a width at which they can be read, and are scrolled on a phone.
+    """
 
     title: str
     charts: Sequence[str] = ()
     text: str = ""
     html: str = ""
+    wide: bool = False
 
 
 def fill(template: str, **values: Any) -> str:
@@ -38,3 +48,14 @@ def drawn(figure: go.Figure, identity: str | None = None) -> str:
     """A chart as HTML, for a page that has plotly."""
     text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=identity)
     return text
+
+
+def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: int) -> str:
+    """A table as HTML; its first `text` columns hold text, the others numbers. Everything is escaped."""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        kinds = (" class=text" if place < text else "" for place in range(len(cells)))
+        return "".join(f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    return f"<div class=scroll><table><thead><tr>{line('th', head)}</tr></thead><tbody>{body}</tbody></table></div>"

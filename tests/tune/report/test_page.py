@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.runs.folders import SPACE, search_folder, written
-from tune.record.folder import SearchFolder
+from tests.tune.report.searches import VAE, Made, evaluated, on_disk, scores
+from tests.tune.runs.folders import search_folder
+from tune.record.exclusive import lock_folder
 from tune.record.opening import read_search
-from tune.record.search_yaml import write_spec
-from tune.record.study import Record
+from tune.record.status import Status
 from tune.report.page import render
-from tune.spec import load_search
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [
@@ -54,15 +53,6 @@ class Text(html.parser.HTMLParser):
             self.headings.append(text.strip())
 
 
-def empty_search(folder: Path) -> SearchFolder:
-    """A search without a trial."""
-    spec = load_search(str(written(folder, SPACE, "space.yaml")))
-    found = SearchFolder(folder / "search")
-    write_spec(found, spec, {})
-    Record.create(found.journal, found.name, spec.search.objective).close()
-    return found
-
-
 def test_a_search_as_one_file(tmp_path: Path) -> None:
     page = render(read_search(search_folder(tmp_path / "digits <b>")))
     assert len(page) < 10e6
@@ -74,32 +64,86 @@ def test_a_search_as_one_file(tmp_path: Path) -> None:
     assert "The best is trial 3 in its epoch 1: val_loss 0.1000, val_accuracy 90.00 %" in page
     curves = json.loads(re.search(r"const curves = (\{.*?\});\n", page)[1])  # type: ignore[index]
     assert curves["2"] == [[1, 2, 3], [0.5, 0.3, 0.4]]
-    assert page.count("<tr data-trial=") == 5
+    assert len(re.findall("<tr [^>]*data-trial=", page)) == 5
 
 
 def test_a_search_without_trials(tmp_path: Path) -> None:
-    page = render(read_search(empty_search(tmp_path)))
+    page = render(read_search(on_disk(tmp_path, [])))
     assert "There are no trials yet." in page
-    assert Text(page).headings == ["Trials", "How trials ended", "Configuration, versions and data"]
+    assert Text(page).headings == ["Trials", "Configuration, versions and data"]
+    assert "hash of the split" in page
+    assert "4567" in page
 
 
 @pytest.mark.parametrize("losses", [[], [float("nan")], [0.5]])
 def test_a_search_of_one_trial(tmp_path: Path, losses: list[float]) -> None:
-    from tests.tune.runs.folders import curve
-    from tune.record.status import Status
-
-    folder = empty_search(tmp_path)
-    spec = read_search(folder).spec
-    record = Record.open(folder.journal, folder.name, spec.search.objective)
-    number = record.add(spec.space, {"model.hidden_dim": 8, "training.optimizer.lr": 0.01}, {"parameters": 10})
-    record.start(number)
-    for metrics in curve(losses):
-        record.epoch(number, metrics)
-    record.end(number, Status.FAILED if not losses else Status.COMPLETED, "a reason: with <tags>")
-    page = render(read_search(folder))
+    made = Made(losses, Status.COMPLETED if losses else Status.FAILED, "a reason: with <tags>")
+    page = render(read_search(on_disk(tmp_path, [made])))
     assert ("Progress" in Text(page).headings) == (losses == [0.5])
     assert ("No trial produced a result." in page) == (losses != [0.5])
     assert "<tags>" not in page
+
+
+def test_a_search_in_which_all_trials_failed_says_why(tmp_path: Path) -> None:
+    failed = [Made([], Status.FAILED, "DataError: broken.png") for _ in range(3)]
+    page = render(read_search(on_disk(tmp_path, [*failed, Made([], Status.OUT_OF_MEMORY, "4 GB")])))
+    assert "Find out why 3 trials failed (DataError: broken.png)." in page
+    assert "<td>3</td><td>0, 1, 2</td>" in page
+    assert "out of memory" in page
+
+
+def test_a_search_that_runs(tmp_path: Path) -> None:
+    folder = on_disk(tmp_path, [Made([0.5, 0.4]), Made([0.6], Status.RUNNING), Made([], Status.WAITING)])
+    with lock_folder(folder):
+        page = render(read_search(folder))
+    assert "running: 1 of 4 trials; " in page
+    assert "Of these, 1 is waiting, 1 is running and 1 ran to its end." in page
+    assert "trial %{customdata}, running" in page, "the timeline has the trial that runs"
+
+
+def test_a_search_whose_record_is_in_a_database(tmp_path: Path) -> None:
+    folder = on_disk(tmp_path, [Made([0.5, 0.4])], study=f"sqlite:///{tmp_path / 'record.db'}")
+    page = render(read_search(folder))
+    assert "The best is trial 0 in its epoch 2" in page
+    assert "record.db" in page
+
+
+def test_a_vae(tmp_path: Path) -> None:
+    folder = on_disk(tmp_path, [Made([5.0, 4.0]), Made([5.0, 6.0])], VAE)
+    found = {"split": "test", "n": 3, "loss": 4.5, "reconstruction": 4.0, "kl": 0.5}
+    evaluated(folder, "00000-seed0", found, "reconstructions")
+    page = render(read_search(folder))
+    assert "Winner 00000-seed0: loss 4.5000, reconstruction 4.0000, KL 0.5000" in Text(page).headings
+    assert '<img alt="Test images and their reconstructions" src="data:image/png;base64,' in page
+
+
+def test_the_winners_in_the_ranking_of_the_search(tmp_path: Path) -> None:
+    folder = on_disk(tmp_path, [Made([0.5]), Made([0.4])])
+    names = ["cat", "<dog>"]
+    for run in ("00000-seed0", "00001-seed0", "00001-seed1-full"):
+        evaluated(folder, run, scores([[8, 2], [1, 9]], names), "confusion", "confused_pairs")
+    (folder.winners / "00001-seed2").mkdir()
+    (folder.winners / "00001-seed2" / "evaluation.json").write_text("{", encoding="utf-8")
+    page = render(read_search(folder))
+    details = [heading for heading in Text(page).headings if heading.startswith("Winner ")]
+    assert [heading.split(":")[0] for heading in details] == ["Winner 00001-seed0", "Winner 00000-seed0"]
+    assert "accuracy 90.00% (80.00% to 95.00%)" in page
+    assert "<td class=text>cat</td><td class=text>&lt;dog&gt;</td><td>2</td><td>20.0%</td>" in page
+    assert page.count('<img alt="The most confused pairs') == 2, "the pictures of confused pairs; the matrix is a chart"
+    assert "<dog>" not in page
+
+
+@pytest.mark.parametrize("classes", [1, 2, 1000])
+def test_an_evaluation_of_few_or_many_classes(tmp_path: Path, classes: int) -> None:
+    folder = on_disk(tmp_path, [Made([0.5])])
+    counts = [[4 if i == j else int(j == i + 1) for j in range(classes)] for i in range(classes)]
+    if classes == 2:
+        counts[1] = [0, 0]  # a class without images
+    evaluated(folder, "00000-seed0", scores(counts, [f"a class with a long name {n}" for n in range(classes)]))
+    page = render(read_search(folder))
+    assert ("The 50 of 1,000 classes with the lowest F1" in page) == (classes == 1000)
+    assert ("the 30 most confused of 1,000 classes" in page) == (classes == 1000)
+    assert len(page) < 10e6
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -112,7 +156,16 @@ def test_a_browser_shows_it_without_an_error_and_nothing_is_cut_off(tmp_path: Pa
         "const charts = document.querySelectorAll('.js-plotly-plot .main-svg').length;"
         "console.log('SEEN ' + JSON.stringify({wide, charts})); }, 1500));</script>"
     )
-    page = render(read_search(search_folder(tmp_path / "digits")))
+    trials = [Made([1 - 0.03 * n, 0.9 - 0.03 * n], config={"training.optimizer.lr": 0.001 * 1.2**n}) for n in range(12)]
+    folder = on_disk(tmp_path, [*trials, Made([9.0], Status.STOPPED, "asha: a long reason " * 9)])
+    names = [f"a class with a long name {n}" for n in range(12)]
+    evaluated(
+        folder,
+        "00011-seed0",
+        scores([[max(0, 9 - abs(i - j)) for j in range(12)] for i in range(12)], names),
+        "confused_pairs",
+    )
+    page = render(read_search(folder))
     path.write_text(page.replace("</head>", f"{probe}</head>"), encoding="utf-8")
     words = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
     words += [f"--screenshot={tmp_path / 'page.png'}", path.as_uri()]
@@ -121,4 +174,4 @@ def test_a_browser_shows_it_without_an_error_and_nothing_is_cut_off(tmp_path: Pa
     seen = json.loads(re.search(r"SEEN (\{.*?\})", "\n".join(console))[1])  # type: ignore[index]
     assert [line for line in console if "SEEN" not in line and "rror" in line] == []
     assert seen["wide"] <= 0
-    assert seen["charts"] >= 8
+    assert seen["charts"] >= 14

@@ -1,0 +1,235 @@
+"""What to try next, as far as the figures of a search tell: each sentence names the figure that it follows from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+from pydantic import ValidationError
+
+from search_spaces import Choice, Float, Int
+from tune.record.status import Status
+from tune.report.findings import Findings
+from tune.spec.dotted import short_names
+from tune.spec.files import value_text
+
+PREDICTIVE = 0.7
+"""A rank correlation with the end from which an epoch is called a good predictor of it."""
+ENOUGH = 8
+"""Trials from which a rank correlation, or where the best values lie in their range, means something."""
+MANY = 20
+"""Trials from which a field can be said not to matter, and the best trial to have come late."""
+NO_INFLUENCE = 0.03
+"""A share of the importance below which a field hardly mattered."""
+MOST_SEPARATE = 0.6
+"""The share of bad trials beyond a value from which the value is to blame."""
+
+
+def next_steps(found: Findings) -> list[str]:
+    """Sentences in the imperative; none where the figures do not support any."""
+    return [
+        *_failures(found),
+        *_bad_values(found, Status.OUT_OF_MEMORY, "ran out of memory", "lower the batch size or search.concurrent"),
+        *_bad_values(found, Status.DIVERGED, "diverged", "search lower learning rates or set training.clip_norm"),
+        *_edges(found),
+        *_grace_period(found),
+        *_more_epochs(found),
+        *_without_influence(found),
+        *_more_trials(found),
+    ]
+
+
+# -- trials that went wrong
+
+
+def _failures(found: Findings) -> Iterator[str]:
+    failed = found.trials[found.trials["status"] == str(Status.FAILED)]
+    if len(failed):
+        reason = str(failed["reason"].mode().iloc[0])
+        short = reason if len(reason) <= 120 else f"{reason[:119]}…"
+        yield f"Find out why {count(len(failed), 'trial')} failed ({short})."
+
+
+@dataclass(frozen=True)
+class _Limit:
+    """A value of a field beyond which trials went wrong: `bad` of the `there`."""
+
+    field: str
+    side: str
+    value: float
+    bad: int
+    there: int
+
+
+def _bad_values(found: Findings, status: Status, what: str, otherwise: str) -> Iterator[str]:
+    """The value from which on trials went wrong, of the field that separates them best from the others."""
+    bad = found.trials["status"] == str(status)
+    if not bad.any():
+        return
+    fields = found.spec.space.domains
+    limits = [limit for field in fields for limit in _limits(found.trials, bad, field)] if bad.sum() > 1 else []
+    if not limits:
+        yield f"{otherwise[0].upper()}{otherwise[1:]}, since {count(int(bad.sum()), 'trial')} {what}."
+        return
+    best = max(limits, key=lambda limit: limit.bad / limit.there)
+    yield (
+        f"Keep {short_names(fields)[best.field]} {best.side} {best.value:.3g}: from there on, {best.bad} of "
+        f"{count(best.there, 'trial')} {what}."
+    )
+
+
+def _limits(trials: pd.DataFrame, bad: pd.Series[bool], field: str) -> Iterator[_Limit]:
+    values = pd.to_numeric(trials[f"config.{field}"], errors="coerce")
+    if not values[bad].notna().all():  # text, or a field that not every bad trial has
+        return
+    for side, value, beyond in (
+        ("below", values[bad].min(), values >= values[bad].min()),
+        ("above", values[bad].max(), values <= values[bad].max()),
+    ):
+        limit = _Limit(field, side, float(value), int(bad.sum()), int(beyond.sum()))
+        if limit.bad >= MOST_SEPARATE * limit.there and limit.there < len(trials):
+            yield limit
+
+
+# -- the space
+
+
+def _edges(found: Findings) -> Iterator[str]:
+    """Numeric fields whose best trials lie in the first or last tenth of their range, where it can be widened."""
+    ranked = found.trials.dropna(subset=[found.objective.metric.name])
+    for field, name in short_names(found.spec.space.domains).items():
+        domain = found.spec.space.domains[field]
+        own = ranked.dropna(subset=[f"config.{field}"])
+        if isinstance(domain, Choice) or domain.low == domain.high:
+            continue
+        best = 3 if domain.size is None or domain.size > 4 else 5  # of few values, three are often equal by chance
+        if len(own) < max(ENOUGH, 3 * best):
+            continue
+        places = [_place(domain, value) for value in own[f"config.{field}"].head(best)]
+        upwards = min(places) >= 0.9
+        if not upwards and max(places) > 0.1:
+            continue
+        value = _beyond(domain, upwards=upwards)
+        if _possible(found, int(own["trial"].iloc[0]), field, value):
+            side, edge = ("above", domain.high) if upwards else ("below", domain.low)
+            yield (
+                f"Also search {name} {side} {edge:g}, say {'up' if upwards else 'down'} to {value:g}: "
+                f"the {best} best trials are at that end of its range."
+            )
+
+
+def _place(domain: Int | Float, value: float) -> float:
+    """Where a value lies in its range, from 0 to 1."""
+    scale = math.log if domain.log else float
+    low, high = scale(domain.low), scale(domain.high)
+    return (scale(value) - low) / (high - low)
+
+
+def _beyond(domain: Int | Float, *, upwards: bool) -> float:
+    """A value outside of the range, a reasonable step away."""
+    if domain.log:
+        value = domain.high * 3 if upwards else domain.low / 3
+    else:
+        step = max((domain.high - domain.low) / 2, domain.step or 0)
+        value = domain.high + step if upwards else domain.low - step
+    return math.ceil(value) if isinstance(domain, Int) else float(f"{value:.2g}")
+
+
+def _possible(found: Findings, trial: int, field: str, value: float) -> bool:
+    """Whether an experiment accepts the value: a momentum above 1 is no advice."""
+    try:
+        found.spec.experiment({**found.search.trials[trial].config, field: value})
+    except (ValidationError, ValueError):
+        return False
+    return True
+
+
+def _without_influence(found: Findings) -> Iterator[str]:
+    ranked = found.trials.dropna(subset=[found.objective.metric.name])
+    names = short_names(found.spec.space.domains)
+    none = [field for field, share in found.shares.items() if share < NO_INFLUENCE]
+    if len(ranked) < MANY or not none:
+        return
+    best = found.search.trials[int(ranked["trial"].iloc[0])].config
+    values = listed([f"{names[field]}={value_text(best[field])}" for field in none if field in best])
+    yield f"Fix what hardly mattered, as in the best trial: {values}."
+
+
+# -- epochs and trials
+
+
+def judgement(found: Findings) -> str:
+    """Whether the scheduler judges trials at the right epoch, in a sentence."""
+    scheduler, table = found.spec.search.scheduler, found.correlation
+    if (many := int(table["trials"].iloc[0])) < ENOUGH:
+        return f"Only {count(many, 'trial')} reached the end, too few to tell; {ENOUGH} are enough."
+    if scheduler.name == "none":
+        first = predictive_from(table)
+        if first is None:
+            return "No epoch before the last predicts the ranking at the end."
+        return f"From epoch {first} on, the ranking is close to that at the end."
+    grace, better = scheduler.grace_period, better_grace_period(found)
+    here = table.loc[table["epoch"] == grace, "correlation"]
+    value = f" (rank correlation {here.iloc[0]:.2f})" if len(here) else ""
+    told = "right" if better is None else "too short" if better > grace else "longer than it has to be"
+    return f"The grace period of {count(grace, 'epoch')} is {told}{value}."
+
+
+def better_grace_period(found: Findings) -> int | None:
+    """The grace period that the figures suggest instead of the scheduler's; None where it is right."""
+    grace, table = found.spec.search.scheduler.grace_period, found.correlation
+    here = table.loc[table["epoch"] == grace, "correlation"]
+    first = predictive_from(table)
+    short = len(here) and not here.iloc[0] >= PREDICTIVE
+    return first if first is not None and (first < grace or short) else None
+
+
+def predictive_from(correlation: pd.DataFrame) -> int | None:
+    """The first epoch from which on the ranking stays close to that at the end; None where only the end's own is."""
+    lowest = correlation["correlation"].fillna(0)[::-1].cummin()[::-1]  # from each epoch on
+    good = correlation["epoch"][lowest >= PREDICTIVE]
+    return int(good.iloc[0]) if len(good) > 1 else None
+
+
+def _grace_period(found: Findings) -> Iterator[str]:
+    scheduler, table = found.spec.search.scheduler, found.correlation
+    if scheduler.name == "none" or table.empty or table["trials"].iloc[0] < ENOUGH:
+        return
+    if (better := better_grace_period(found)) is None:
+        return
+    grace = scheduler.grace_period
+    change, much = ("Raise", "little") if better > grace else ("Lower", "enough")
+    yield (
+        f"{change} search.scheduler.grace_period from {grace} to {better}: the ranking after "
+        f"{count(min(grace, better), 'epoch')} says {much} about the end."
+    )
+
+
+def _more_epochs(found: Findings) -> Iterator[str]:
+    """Whether the best trials that reached the last epoch were best in it."""
+    last = found.best_by_epoch.groupby("trial").tail(1)
+    whole = last[last["epoch"] == found.spec.longest]
+    best = whole.sort_values("best", ascending=found.objective.metric.goal == "min").head(3)
+    if len(best) == 3 and (best["value"] == best["best"]).all():
+        yield "Train for more epochs: the 3 best of the longest trials were still improving in their last epoch."
+
+
+def _more_trials(found: Findings) -> Iterator[str]:
+    ranked = found.trials.dropna(subset=[found.objective.metric.name])
+    if len(ranked) >= MANY and int(ranked["trial"].iloc[0]) >= 0.9 * len(found.trials):
+        yield "Add trials (--extend): the best was among the last tenth."
+
+
+# -- words
+
+
+def count(number: int, word: str) -> str:
+    """A number with a noun in the right form: `1 trial`, `2 trials`."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def listed(parts: list[str]) -> str:
+    """`a, b and c`."""
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "none"

@@ -1,0 +1,102 @@
+"""What all charts share: colors, symbols, layout, and how the axis of a metric is written."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import plotly.graph_objects as go
+
+from tune.spec.metric import Objective
+
+# Okabe and Ito's colors, which people with any kind of color blindness can tell apart; statuses have symbols too.
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#d55e00",
+    "#cc79a7",
+    "#56b4e9",
+    "#9aa0a6",
+)
+INK = "#5f6368"  # of lines that explain
+STATUS_COLORS = {
+    "completed": BLUE,
+    "stopped": ORANGE,
+    "running": GREEN,
+    "waiting": SKY,
+    "diverged": PURPLE,
+    "out_of_memory": PURPLE,
+    "infeasible": GREY,
+    "failed": RED,
+}
+STATUS_SYMBOLS = {
+    "completed": "circle",
+    "stopped": "x-thin-open",
+    "running": "triangle-up",
+    "waiting": "circle-open",
+    "diverged": "square",
+    "out_of_memory": "square-open",
+    "infeasible": "cross-thin-open",
+    "failed": "diamond",
+}
+WORDS = {
+    "completed": "completed",
+    "stopped": "stopped early",
+    "running": "running",
+    "waiting": "waiting",
+    "diverged": "diverged",
+    "out_of_memory": "out of memory",
+    "infeasible": "infeasible",
+    "failed": "failed",
+}
+"""Statuses in a legend or a sentence."""
+
+
+_AXIS = {"automargin": True, "gridcolor": "#e8eaed", "zerolinecolor": "#dadce0", "zerolinewidth": 1}
+
+
+def empty_figure(title: str, x: str, y: str, *, height: int = 420) -> go.Figure:
+    """A chart without data, in the style that all share; `x` and `y` are the titles of the axes."""
+    layout: dict[str, Any] = {
+        "title": {
+            "text": title,
+            "x": 0,
+            "xanchor": "left",
+            "font": {"size": 15},
+            "automargin": True,
+            "yref": "container",
+        },
+        "template": "none",  # plotly's own style would be repeated in every chart
+        "font": {"color": "#202124"},
+        "height": height,
+        "margin": {"l": 64, "r": 16, "t": 56, "b": 56},
+        "xaxis": {"title": {"text": x}, **_AXIS},
+        "yaxis": {"title": {"text": y}, **_AXIS},
+        "legend": {"orientation": "h", "yanchor": "top", "y": -0.22, "xanchor": "left", "x": 0},
+        "hovermode": "closest",
+    }
+    return go.Figure(layout=layout)
+
+
+def label(objective: Objective) -> str:
+    """The title of a metric's axis: `val_loss (nats), lower is better`."""
+    unit = f" ({objective.metric.unit})" if objective.metric.unit == "nats" else ""
+    return f"{objective.metric.name}{unit}, {better(objective)}"
+
+
+def better(objective: Objective) -> str:
+    """Which values are good, in words."""
+    return f"{'lower' if objective.metric.goal == 'min' else 'higher'} is better"
+
+
+def scaled(figure: go.Figure, objective: Objective, axis: str = "yaxis") -> go.Figure:
+    """Format the axis of a metric: percent where people read it so, logarithmic where values span magnitudes."""
+    if objective.metric.unit == "%":
+        figure.update_layout({f"{axis}_tickformat": ".1%"})
+        return figure
+    drawn = [float(value) for trace in figure.data for value in trace.y if value is not None]
+    drawn = [value for value in drawn if math.isfinite(value)]
+    if drawn and min(drawn) > 0 and (ratio := max(drawn) / min(drawn)) > 3:
+        figure.update_layout({f"{axis}_type": "log", f"{axis}_dtick": "D1" if ratio < 8 else "D2"})
+    return figure
