@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
@@ -96,12 +96,14 @@ class ImageSet:
         classes: Class names.
         unreadable: Of each image that was left out because it cannot be read: its position among all images of the
             part, and why.
+        files: The path of each image below the user's folder; None for other datasets.
     """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    files: Sequence[str] | None = None
 
     @property
     def skipped(self) -> int:

@@ -7,7 +7,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -87,7 +87,13 @@ def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, Da
     listed = np.bincount(listing.labels[listing.positions(part)], minlength=len(listing.classes))
     if lost := [repr(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
         raise DataError(f"no {part} image of class {shortened(lost)} in {listing.root} can be read; replace them")
-    return sets[part], _identity(found)
+    return replace(sets[part], files=_files(listing, part, sets[part])), _identity(found)
+
+
+def _files(listing: Listing, part: Part, images: ImageSet) -> list[str]:
+    left_out = {position for position, _ in images.unreadable}
+    places = enumerate(listing.positions(part).tolist())
+    return [listing.paths[i] for position, i in places if position not in left_out]
 
 
 def _no_images(source: Source, listing: Listing) -> ImageSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run, parse_grid
 from tune.cli.output import count, number, percent, print_json, print_table, say
+from tune.errors import WorkError
 
 if TYPE_CHECKING:
     from tune.evaluation.evaluate import Evaluation
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "imagetune evaluate first",
     "imagetune evaluate first --split validation --json",
-    "imagetune evaluate first --predictions 4x8",
+    "imagetune evaluate first --predictions 4x8 --mistakes 2x8",
+    "imagetune evaluate first --corruptions",
 )
 
-
 MOST_ROWS, WORST_ROWS = 100, 20  # classes up to which all are listed, and how many of more
+MOST_PAIRS = 5
+MEASURES = ("accuracy", "precision", "recall", "f1")
 
 
 class Split(StrEnum):
@@ -42,23 +46,40 @@ def evaluate(
         str | None,
         typer.Option("--predictions", metavar="ROWSxCOLS", help="Also draw ROWSxCOLS images with their predictions."),
     ] = None,
+    mistakes: Annotated[
+        str | None,
+        typer.Option("--mistakes", metavar="ROWSxCOLS", help="Also draw the ROWSxCOLS most confident mistakes."),
+    ] = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions", help="Also measure the accuracy under blur, noise, contrast and JPEG, at five strengths."
+        ),
+    ] = False,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Evaluate a run on a split: accuracy, F1, calibration, scores per class, confusion matrix; with figures."""
-    grid = None if predictions is None else parse_grid("--predictions", predictions)
+    grids = [
+        None if text is None else parse_grid(option, text)
+        for option, text in (("--predictions", predictions), ("--mistakes", mistakes))
+    ]
 
     from tune.evaluation import evaluate as results
+    from tune.evaluation.result import Extras
     from tune.record.folder import locate_run
     from tune.spec import data_root
 
     path = _path(overrides or [])
-    found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, grid, path)
+    extras = Extras(*grids, corruptions)
+    found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, extras, path)
     if json:
-        print_json(found.scores)
+        print_json(found.scores if found.corruptions is None else {**found.scores, "corruptions": found.corruptions})
     else:
         _show(found)
+    if (error := found.unsaved) is not None:
+        raise WorkError(f"{error.filename}: {error.strerror}; what is printed above was not saved")
 
 
 def _path(overrides: list[str]) -> str | None:
@@ -82,37 +103,77 @@ def _path(overrides: list[str]) -> str | None:
 def _show(found: Evaluation) -> None:
     scores = found.scores
     (_show_classes if "accuracy" in scores else _show_bound)(scores)
+    if found.corruptions is not None:
+        _show_corruptions(found.corruptions)
     for path in found.files:
         print(f"wrote {path}")
 
 
-def _show_bound(scores: dict[str, Any]) -> None:
+def _show_bound(scores: Mapping[str, Any]) -> None:
     terms = ", ".join(f"{name} {number(scores[name])}" for name in ("loss", "reconstruction", "kl"))
     print(f"{scores['split']}, {scores['n']:,} images: {terms} (per image)")
 
 
-def _show_classes(scores: dict[str, Any]) -> None:
+def _show_classes(scores: Mapping[str, Any]) -> None:
+    low, high = scores["accuracy_interval"]
     print(
-        f"{scores['split']}, {scores['n']:,} images: accuracy {percent(scores['accuracy'])}, "
-        f"macro F1 {percent(scores['macro_f1'])}{_over(scores['per_class'])}, loss {number(scores['loss'])},\n"
-        f"top-5 accuracy {percent(scores['top5_accuracy'])}, "
-        f"expected calibration error {percent(scores['expected_calibration_error'])}"
+        f"{scores['split']}, {scores['n']:,} images: accuracy {percent(scores['accuracy'])} "
+        f"(95 % interval {percent(low)} to {percent(high)})"
     )
+    top5 = scores["top5_accuracy"]
+    print(f"loss {number(scores['loss'])}" + ("" if top5 is None else f", top-5 accuracy {percent(top5)}"))
+    print(_calibration(scores["calibration"]))
+    _show_table(scores)
+    if pairs := scores["most_confused"]:
+        mistakes = scores["n"] - round(scores["n"] * scores["accuracy"])
+        print(f"Most confused (of {mistakes:,} mistakes):")
+        for pair in pairs[:MOST_PAIRS]:
+            share = f"{pair['n']:,}, {percent(pair['share'])} of its images"
+            print(f"  {pair['truth']} taken for {pair['predicted']}: {share}")
+        print()
+
+
+def _calibration(found: Mapping[str, Any]) -> str:
+    before, after = (found[key] and percent(found[key]["expected_calibration_error"]) for key in ("before", "after"))
+    text = f"expected calibration error {before}"
+    if after is not None:
+        text += f", {after} at temperature {found['temperature']:.3g} (fitted on {found['fitted_on']:,} images)"
+    return text
+
+
+def _show_table(scores: Mapping[str, Any]) -> None:
+    """A row per class, or of many those with the lowest F1; then the averages."""
     rows = scores["per_class"]
+    present = [row for row in rows if row["n"]]
     if len(rows) > MOST_ROWS:
         print(f"The {WORST_ROWS} classes with the lowest F1 of {len(rows):,}; evaluation.json has all:")
-        rows = sorted((row for row in rows if row["n"]), key=lambda row: row["f1"])[:WORST_ROWS]
-    measures = ("accuracy", "precision", "recall", "f1")
+        rows = sorted(present, key=lambda row: row["f1"])[:WORST_ROWS]
+    over = "" if len(present) == len(scores["per_class"]) else f" ({len(present):,} of {len(scores['per_class']):,})"
     print_table(
-        {"class": "left", "n": "right", **dict.fromkeys(measures, "right")},
-        (
-            (row["name"], count(row["n"]), *(percent(row[key] if row["n"] else None) for key in measures))
-            for row in rows
-        ),
+        {"class": "left", "n": "right", **dict.fromkeys(MEASURES, "right")},
+        [
+            *(
+                (row["name"], count(row["n"]), *(percent(row[key] if row["n"] else None) for key in MEASURES))
+                for row in rows
+            ),
+            *(_average(scores, name, over) for name in ("macro", "weighted")),
+        ],
     )
 
 
-def _over(per_class: list[dict[str, Any]]) -> str:
-    """How many classes an average is over, where that is not all of them."""
-    present = sum(row["n"] > 0 for row in per_class)
-    return "" if present == len(per_class) else f" (over {present:,} of {len(per_class):,} classes)"
+def _average(scores: Mapping[str, Any], name: str, over: str) -> tuple[str, ...]:
+    """A row of averages over the classes with images; a class's accuracy is its recall."""
+    measures = ("recall", *MEASURES[1:])
+    return f"{name} average{over}", count(scores["n"]), *(percent(scores[f"{name}_{key}"]) for key in measures)
+
+
+def _show_corruptions(found: Mapping[str, Any]) -> None:
+    strengths: dict[str, list[str]] = {}
+    for row in found["corruptions"]:
+        strengths.setdefault(row["corruption"], []).append(percent(row["accuracy"]))
+    print(f"Accuracy on corrupted images, by strength (mean {percent(found['mean_accuracy'])}):")
+    columns = [str(strength) for strength in range(1, max(map(len, strengths.values())) + 1)]
+    print_table(
+        {"corruption": "left", **dict.fromkeys(columns, "right")},
+        ((name, *values) for name, values in strengths.items()),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,14 @@ import data
 import models
 from tune.errors import UserError
 from tune.evaluation import classification, reconstruction
-from tune.evaluation.result import EvaluationResult, Evaluator, Grid
-from tune.files import write_whole
-from tune.json_output import json_text
+from tune.evaluation.output import Output
+from tune.evaluation.result import MOST_TILES, Evaluator, Extras
 from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED, check_same_data
-from tune.record.tables import to_parquet
+from tune.runs.curves import write_curves
 from tune.runs.run import best_device
 from tune.runs.weights import TrainedRun, open_run
-from tune.training import open_splits
+from tune.training import Splits, open_splits
 
 SplitName = Literal["test", "validation", "train"]
 Say = Callable[[str], None]
@@ -39,42 +39,106 @@ class Evaluation:
     Attributes:
         scores: As in `evaluation.json`.
         files: The files written.
+        corruptions: As in `corruptions.json`, if they were asked for.
+        unsaved: Why the files could not be written, if they could not.
     """
 
     scores: dict[str, Any]
     files: tuple[Path, ...]
+    corruptions: dict[str, Any] | None = None
+    unsaved: OSError | None = None
 
 
 def evaluate(
-    folder: RunFolder, split: SplitName, root: Path, say: Say, grid: Grid | None = None, path: str | None = None
+    folder: RunFolder,
+    split: SplitName,
+    root: Path,
+    say: Say,
+    extras: Extras = Extras(),  # noqa: B008  (frozen)
+    path: str | None = None,
 ) -> Evaluation:
     """Evaluate the best weights of a run, and write scores, predictions and figures into its folder.
 
-    The files of the test split have the plain names; those of other splits end in the split's name.
+    The files of the test split have the plain names; those of other splits end in the split's name. If the folder
+    cannot be written to, the scores are returned all the same.
 
     Args:
         folder: The run's.
         split: Which images.
         root: The data directory, as torchvision's `root`.
         say: Told of everything slow or unexpected.
-        grid: Rows and columns of a picture of images with their predictions; None leaves it to the task.
+        extras: What is measured and drawn on request.
         path: Where the images are now, if they were moved since the training.
 
     Raises:
-        UserError: The run has no weights or no such split, or the images are not those it was trained on.
+        UserError: The run has no weights or no such split, the images are not those it was trained on, or its model
+            cannot do what is asked for.
         CheckpointError: The weights are damaged.
         data.DataError: The images cannot be read.
     """
     run = open_run(folder, best_device(), path)
-    images = images_of(run, split, root, say)
-    if grid is not None and grid[0] * grid[1] > len(images):
-        raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {len(images):,} images of the {split} split")
+    name = run.experiment.model.name
+    task = models.get(name).task
+    _check_task(run, name, task, extras)
+    found = _open(run, split, root, _once(say))
+    _check_room(extras, len(found.images), split)
     title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
-    result = _EVALUATORS[models.get(run.experiment.model.name).task](run, images, title, grid)
-    scores = {"split": split, **result.scores}
+    result = _EVALUATORS[task](run, found.images, found.validation, title, extras)
+    scores = {"split": split, "epoch": run.epoch, **result.scores}
     if split != "test":  # reading the test part has told
         _tell_missing_classes(split, scores.get("per_class", ()), say)
-    return Evaluation(scores, tuple(_write(run, split, scores, result, say)))
+    if extras.mistakes is not None and "mistakes" not in result.figures:
+        say("there are no mistakes to draw")
+    output = Output(folder, split, say)
+    files = {} if found.files is None else {"file": [found.files[index] for index in result.table["index"]]}
+    output.table(result.table.assign(**files))
+    output.document(folder.evaluation, scores)
+    for figure, draw in result.figures.items():
+        output.figure(figure, draw)
+    if output.error is None:
+        write_curves(folder, say)  # of runs that were killed, or trained by an earlier version
+    corrupted = _corruptions(run, found.images, scores, title, output) if extras.corruptions else None
+    return Evaluation(scores, tuple(output.files), corrupted, output.error)
+
+
+def _check_task(run: TrainedRun, name: str, task: str, extras: Extras) -> None:
+    asked = {"--mistakes": extras.mistakes is not None, "--corruptions": extras.corruptions}
+    for option in (option for option, given in asked.items() if given and task != "classification"):
+        raise UserError(f"{option} is for classifiers; {run.folder.path} is a {name}, a model for {task}")
+
+
+def _check_room(extras: Extras, images: int, split: SplitName) -> None:
+    if (grid := extras.predictions) is not None and grid[0] * grid[1] > images:
+        raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {images:,} images of the {split} split")
+    for option, grid in (("--predictions", extras.predictions), ("--mistakes", extras.mistakes)):
+        if grid is not None and (cells := grid[0] * grid[1]) > MOST_TILES:
+            raise UserError(f"{option} {grid[0]}x{grid[1]} is {cells:,} images; use at most {MOST_TILES}")
+
+
+def _once(say: Say) -> Say:
+    """Says each line once: what is wrong with a folder of images is told of each of its parts."""
+    said = set[str]()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return tell
+
+
+def _corruptions(
+    run: TrainedRun, images: data.Resident, scores: Mapping[str, Any], title: str, output: Output
+) -> dict[str, Any]:
+    from tune.evaluation import corruptions, figures
+
+    rows = corruptions.measure(classification.classifier_of(run), images, len(run.info.classes), output.say)
+    mean = math.fsum(row["accuracy"] for row in rows) / len(rows)
+    found = {**{key: scores[key] for key in ("split", "epoch", "n", "accuracy")}, "mean_accuracy": mean}
+    found["corruptions"] = rows
+    output.document(run.folder.path / "corruptions.json", found)
+    output.figure("corruptions", lambda: figures.corruptions(rows, scores["accuracy"], f"{title}: corrupted images"))
+    return found
 
 
 def _tell_missing_classes(split: SplitName, per_class: Sequence[Mapping[str, Any]], say: Say) -> None:
@@ -90,24 +154,65 @@ def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.R
     Raises:
         UserError: The run has no such split, or the images are not the ones it was trained on.
     """
-    spec, info = run.experiment.data, run.info
-    normalization = data.Normalization(info.normalization.mean, info.normalization.std)
-    check_same_data(run.folder.path, info.data, data.identify(spec.source, root, say), spec.path, say)
-    if split != "test" or info.data == UNRECORDED:
-        splits = open_splits(spec, root, torch.device("cpu"), full=info.full, say=say)
-        _require_same("classes", info.classes, splits.classes, run)
-        _require_same("image size", info.input_shape, splits.input_shape, run)
-        _require_same("split", info.split_hash, splits.split_hash, run)
+    _check_identity(run, root, say)
     if split == "test":
-        test = data.load_test(spec.source, root, say=say)
-        if not len(test.labels):
-            raise UserError(f"{run.folder.path}: there are no test images in {spec.path}; use --split train")
-        return data.Resident(test.images, test.labels, normalization=normalization)
+        if run.info.data == UNRECORDED:
+            _splits(run, root, say)
+        return _test(run, root, say)[0]
+    return _part(run, split, _splits(run, root, say))
+
+
+@dataclass(frozen=True)
+class _Images:
+    """What an evaluation needs: the images, those to calibrate by if there are any, and where the images come from.
+
+    `files` are paths below the user's folder by the images' index; None for other data sets.
+    """
+
+    images: data.Resident
+    validation: data.Resident | None
+    files: Sequence[str] | None
+
+
+def _open(run: TrainedRun, split: SplitName, root: Path, say: Say) -> _Images:
+    _check_identity(run, root, say)
+    splits = _splits(run, root, say)
+    images, files = _test(run, root, say) if split == "test" else (_part(run, split, splits), splits.files)
+    return _Images(images, None if splits.validation is None else _part(run, "validation", splits), files)
+
+
+def _check_identity(run: TrainedRun, root: Path, say: Say) -> None:
+    spec = run.experiment.data
+    check_same_data(run.folder.path, run.info.data, data.identify(spec.source, root, say), spec.path, say)
+
+
+def _splits(run: TrainedRun, root: Path, say: Say) -> Splits:
+    info = run.info
+    splits = open_splits(run.experiment.data, root, torch.device("cpu"), full=info.full, say=say)
+    _require_same("classes", info.classes, splits.classes, run)
+    _require_same("image size", info.input_shape, splits.input_shape, run)
+    _require_same("split", info.split_hash, splits.split_hash, run)
+    return splits
+
+
+def _test(run: TrainedRun, root: Path, say: Say) -> tuple[data.Resident, Sequence[str] | None]:
+    test = data.load_test(run.experiment.data.source, root, say=say)
+    if not len(test.labels):
+        place = run.experiment.data.path
+        raise UserError(f"{run.folder.path}: there are no test images in {place}; use --split train")
+    return data.Resident(test.images, test.labels, normalization=_normalization(run)), test.files
+
+
+def _part(run: TrainedRun, split: SplitName, splits: Splits) -> data.Resident:
     part = splits.train if split == "train" else splits.validation
     if part is None:
-        why = "it was trained on them" if info.full else "data.validation_fraction was 0"
+        why = "it was trained on them" if run.info.full else "data.validation_fraction was 0"
         raise UserError(f"{run.folder.path} has no validation images: {why}; use --split test or --split train")
-    return data.Resident(part.images, part.labels, part.index, normalization=normalization)
+    return data.Resident(part.images, part.labels, part.index, normalization=_normalization(run))
+
+
+def _normalization(run: TrainedRun) -> data.Normalization:
+    return data.Normalization(run.info.normalization.mean, run.info.normalization.std)
 
 
 def _require_same(what: str, then: object, now: object, run: TrainedRun) -> None:
@@ -121,27 +226,3 @@ def _require_same(what: str, then: object, now: object, run: TrainedRun) -> None
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
-
-
-def _write(run: TrainedRun, split: SplitName, scores: dict[str, Any], result: EvaluationResult, say: Say) -> list[Path]:
-    """Write the numbers, then what can be drawn of them."""
-    folder, suffix = run.folder, "" if split == "test" else f"-{split}"
-
-    def write(path: Path, content: bytes) -> Path:
-        path = path.with_name(f"{path.stem}{suffix}{path.suffix}")
-        write_whole(path, content)
-        return path
-
-    # evaluation.json after the table: where it exists, the table does too.
-    files = [
-        write(folder.predictions, to_parquet(result.table)),
-        write(folder.evaluation, f"{json_text(scores)}\n".encode()),
-    ]
-    for name, draw in result.figures.items():
-        try:
-            picture = draw()
-        except Exception as error:  # whatever happens in a drawing library: the numbers are there
-            say(f"could not draw {name}.png ({type(error).__name__}: {error}); the numbers are saved")
-        else:
-            files.append(write(folder.figures / f"{name}.png", picture))
-    return files

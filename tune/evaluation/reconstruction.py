@@ -14,7 +14,7 @@ import data
 from models.vae import VAE
 from tune.evaluation.inference import BATCH_NUMBERS, applying, batch_size, index_of
 from tune.evaluation.pictures import sheet
-from tune.evaluation.result import EvaluationResult, Grid
+from tune.evaluation.result import EvaluationResult, Extras, Grid
 from tune.runs.weights import TrainedRun
 from tune.training import bound_terms, negative_bound, seeded, stream_seed
 
@@ -41,14 +41,16 @@ class Terms:
         return {"loss": self.loss, "reconstruction": self.reconstruction, "kl": self.kl}
 
 
-def evaluate(run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> EvaluationResult:
+def evaluate(
+    run: TrainedRun, images: data.Resident, validation: data.Resident | None, title: str, extras: Extras
+) -> EvaluationResult:
     """The loss and its terms, and a picture of images above their reconstructions; `title` is not used."""
     found = terms(run, images).columns()
     index = index_of(images)
     labels = images.labels[index]
     table = pd.DataFrame({"index": index, "label": labels, **found})
     table["label_name"] = [run.info.classes[label] for label in labels.tolist()]
-    grid = grid or _default_grid(len(images))
+    grid = extras.predictions or _default_grid(len(images))
     picture = partial(reconstructions_picture, run, _drawn(images, grid), grid[1])
     scores = {"n": len(images), **{name: values.mean().item() for name, values in found.items()}}
     return EvaluationResult(scores, table, {"reconstructions": picture})

@@ -14,6 +14,24 @@ from tune.runs.weights import TrainedRun
 Grid = tuple[int, int]
 """Rows and columns of a picture of images."""
 
+MOST_TILES = 400  # images in one picture
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is measured and drawn on request.
+
+    Attributes:
+        predictions: Rows and columns of a picture of images with what the model makes of them; None leaves it to the
+            task.
+        mistakes: Rows and columns of a picture of the worst mistakes; classifiers only.
+        corruptions: Measure the accuracy on corrupted images too; classifiers only.
+    """
+
+    predictions: Grid | None = None
+    mistakes: Grid | None = None
+    corruptions: bool = False
+
 
 @dataclass(frozen=True)
 class EvaluationResult:
@@ -36,9 +54,12 @@ class Evaluator(Protocol):
     Args:
         run: The run.
         images: On the CPU, normalized as in training; at least one.
+        validation: Images that the model was not trained on, to calibrate it; None if the run has none.
         title: The run and the split, in words.
-        grid: Rows and columns of the picture of images to draw; there are enough images. None: the task's own choice.
+        extras: What is asked for; there are enough images for it.
     """
 
-    def __call__(self, run: TrainedRun, images: data.Resident, title: str, grid: Grid | None) -> EvaluationResult:
+    def __call__(
+        self, run: TrainedRun, images: data.Resident, validation: data.Resident | None, title: str, extras: Extras
+    ) -> EvaluationResult:
         """Scores, table and figures."""

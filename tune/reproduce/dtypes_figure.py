@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tune.evaluation.figures import png
+from tune.drawing import png
 from tune.reproduce.merged_table import Line
 
 _BAR, _DOT, _SPREAD = "#8ab4d8", "#0b4f8a", "#24292f"

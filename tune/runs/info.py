@@ -41,6 +41,7 @@ class RunInfo(Frozen):
         commit: Of the checkout.
         date: When the training was started, in UTC.
         data: Digest of the images (`tune.record.same_data`).
+        train_images: That the model was trained on; None if unknown.
     """
 
     model_config = ConfigDict(extra="ignore")  # other versions write other fields
@@ -62,6 +63,7 @@ class RunInfo(Frozen):
     commit: str = UNKNOWN
     date: str = UNKNOWN
     data: str = UNRECORDED
+    train_images: int | None = None
 
 
 def write_run(folder: RunFolder, experiment: Experiment, info: RunInfo) -> None:

@@ -21,6 +21,7 @@ from tune.record.opening import Search
 from tune.record.same_data import check_same_data, recorded_data
 from tune.record.status import Status
 from tune.record.study import TrialRecord
+from tune.runs.curves import curves_at_end
 from tune.runs.info import with_path
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
@@ -173,7 +174,12 @@ def retrain(
     now = data.identify(base.data.source, root, observer.say)
     check_same_data(found.folder.path, recorded_data(found.folder), now, base.data.path, observer.say)
     todo = [(trial.number, list(plans(found, trial, seeds, full=full, changes=changes))) for trial in trials]
-    return [Winner(number, tuple(run_or_resume(plan, root, observer) for plan in own)) for number, own in todo]
+    return [Winner(number, tuple(_with_curves(plan, root, observer) for plan in own)) for number, own in todo]
+
+
+def _with_curves(plan: RunPlan, root: Path, observer: Observer) -> RunResult:
+    with curves_at_end(plan.folder, observer.say):
+        return run_or_resume(plan, root, observer)
 
 
 def run_or_resume(plan: RunPlan, root: Path, observer: Observer) -> RunResult:

@@ -195,4 +195,5 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
         commit=commit(),
         date=today(),
         data=splits.identity.digest,
+        train_images=len(splits.train),
     )

@@ -8,8 +8,9 @@ from tune.training.metrics import EpochMetrics, best_of
 from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
 from tune.training.process import cpu_threads, keep_freed_memory
+from tune.training.schedules import learning_rates
 from tune.training.seeding import seeded, stream_seed
-from tune.training.splits import Splits, open_splits
+from tune.training.splits import Splits, open_splits, steps_per_epoch
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of
 
@@ -30,6 +31,7 @@ __all__ = [
     "fingerprint",
     "keep_freed_memory",
     "last_lines",
+    "learning_rates",
     "load",
     "load_weights",
     "negative_bound",
@@ -39,6 +41,7 @@ __all__ = [
     "save",
     "save_weights",
     "seeded",
+    "steps_per_epoch",
     "stream_seed",
     "task_of",
     "train",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import SWALR
@@ -12,6 +14,7 @@ from torch.optim.swa_utils import SWALR
 from tune.optim import fields_of
 from tune.optim.schedules import SCHEDULES
 from tune.spec.experiment import TrainingSpec
+from tune.training.optimizer import build_optimizer
 
 
 class Schedule:
@@ -76,3 +79,24 @@ class Schedule:
             self._scheduler.load_state_dict(state["schedule"])
         if self._last_phase is not None:
             self._last_phase.load_state_dict(state["last_phase"])
+
+
+def learning_rates(spec: TrainingSpec, steps: int, epochs: Sequence[Mapping[str, float]]) -> list[float]:
+    """The learning rate of every optimizer step of a training, as `Training` has set it.
+
+    Args:
+        spec: The recipe.
+        steps: Optimizer steps per epoch.
+        epochs: The metrics of each epoch, which a schedule may depend on.
+    """
+    model = nn.Linear(1, 1)  # nothing is trained, only the schedule is followed
+    optimizer = build_optimizer(spec.optimizer, model, torch.device("cpu"))
+    schedule, rates = Schedule(spec, optimizer, steps), list[float]()
+    optimizer.step()  # torch warns of a schedule that moves before its optimizer
+    for number, values in enumerate(epochs, start=1):
+        for _ in range(steps):
+            rates.append(schedule.lr)
+            schedule.after_batch()
+        if number < len(epochs):  # the last may have diverged, and have no metrics
+            schedule.after_epoch(values)
+    return rates

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class Splits:
         normalization: Mean and standard deviation per channel, for both parts; needed again to use the model.
         identity: What the images are, by content.
         skipped: Unreadable images that were left out.
+        files: Paths below the user's folder, of all images that both parts are taken from; None for other data sets.
     """
 
     train: data.Resident
@@ -36,6 +37,7 @@ class Splits:
     normalization: data.Normalization
     identity: data.DataIdentity
     skipped: int = 0
+    files: Sequence[str] | None = None
 
 
 def open_splits(
@@ -83,6 +85,7 @@ def open_splits(
         normalization=normalization,
         identity=identity,
         skipped=images.skipped,
+        files=images.files,
     )
 
 

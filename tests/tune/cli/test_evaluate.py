@@ -13,8 +13,9 @@ from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder, written
 
 KEYS = [
-    "split", "n", "loss", "accuracy", "macro_f1", "top5_accuracy", "expected_calibration_error", "per_class",
-    "confusion",
+    "split", "epoch", "n", "loss", "accuracy", "accuracy_interval", "macro_precision", "macro_recall", "macro_f1",
+    "weighted_precision", "weighted_recall", "weighted_f1", "top5_accuracy", "expected_calibration_error",
+    "calibration", "per_class", "most_confused", "confusion",
 ]  # fmt: skip
 
 
@@ -41,6 +42,19 @@ def test_the_table_and_a_run_by_its_path(imagetune: Command, run: Path) -> None:
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_corruptions_are_a_table_a_file_and_a_key(imagetune: Command, run: Path) -> None:
+    outcome = imagetune("evaluate", "run", "--corruptions")
+    rows = [line.split() for line in outcome.out.splitlines() if line.split()[:1] in (["blur"], ["jpeg"])]
+    assert [len(row) for row in rows] == [11, 11]  # a name, and five numbers with their signs
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    assert (run / "figures" / "corruptions.png").is_file()
+    text = (run / "corruptions.json").read_text()
+    document = imagetune("evaluate", "run", "--corruptions", "--json").document
+    assert document.pop("corruptions") == json.loads(text)
+    assert document == json.loads((run / "evaluation.json").read_text())
+    assert (run / "corruptions.json").read_text() == text
+
+
 def test_other_splits_leave_the_test_figures_alone(imagetune: Command, run: Path) -> None:
     test = imagetune("evaluate", "run", "--json").document
     validation = imagetune("evaluate", "run", "--split", "validation", "--json").document
@@ -59,6 +73,8 @@ def test_other_splits_leave_the_test_figures_alone(imagetune: Command, run: Path
         (["run", "--predictions", "0x4"], "ROWSxCOLS"),
         (["run", "--predictions", "4x8x2"], "ROWSxCOLS"),
         (["run", "--predictions", "40x40"], "a grid of 40 x 40 is more than the 359 images"),
+        (["run", "--mistakes", "4"], "--mistakes must be ROWSxCOLS"),
+        (["run", "--mistakes", "30x30"], "--mistakes 30x30 is 900 images; use at most 400"),
     ],
 )
 def test_refusals(imagetune: Command, run: Path, words: list[str], line: str) -> None:
@@ -94,7 +110,7 @@ def test_a_class_without_test_images_is_named_and_left_out(imagetune: Command, t
     assert imagetune("train", written(tmp_path), data, "training.batch_size=8", "--name", "run").code == 0
     outcome = imagetune("evaluate", "run")
     assert sum("'blue'" in line for line in outcome.err.splitlines()) == 1
-    assert "(over 2 of 3 classes)" in outcome.out
+    assert "macro average (2 of 3)" in outcome.out
     assert next(line.split() for line in outcome.out.splitlines() if "blue" in line) == ["blue", "0", *"----"]
     blue, *others = imagetune("evaluate", "run", "--json").document["per_class"]
     assert (blue["accuracy"], blue["recall"], blue["f1"], blue["precision"]) == (None, None, None, 0.0)

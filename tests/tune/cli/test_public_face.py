@@ -45,7 +45,7 @@ OPTIONS = {
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "report": {"--json", "--out", "--output", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
-    "evaluate": {*COMMON, "--split", "--predictions"},
+    "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions"},
     "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
     "reproduce": {*COMMON, "--list", "--seeds", "--precision", "--csv"},
 }

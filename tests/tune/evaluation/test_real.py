@@ -9,6 +9,7 @@ import pytest
 
 from tests.tune.runs.folders import Quiet, written
 from tune.evaluation.evaluate import evaluate
+from tune.evaluation.result import Extras
 from tune.record import RunFolder
 from tune.runs.plan import RunPlan
 from tune.runs.run import run
@@ -26,7 +27,7 @@ training: {epochs: 2, batch_size: 256, optimizer: {lr: 0.005}}
 def test_a_linear_model_on_mnist(tmp_path: Path) -> None:
     experiment = load_experiment(str(written(tmp_path, EXPERIMENT)), root=ROOT)
     result = run(RunPlan(experiment, RunFolder(tmp_path / "mnist")), ROOT, Quiet())
-    scores = evaluate(result.folder, "test", ROOT, print, (2, 5)).scores
+    scores = evaluate(result.folder, "test", ROOT, print, Extras((2, 5))).scores
     assert scores["n"] == 10_000
     assert scores["accuracy"] > 0.9
     assert scores["expected_calibration_error"] < 0.05

@@ -20,6 +20,7 @@ from tune.errors import UserError
 from tune.evaluation import reconstruction
 from tune.evaluation.evaluate import evaluate
 from tune.evaluation.pictures import GAP, sheet
+from tune.evaluation.result import Extras
 from tune.runs.run import RunResult
 from tune.runs.weights import TrainedRun, open_run
 
@@ -52,7 +53,7 @@ def opened(png: bytes) -> np.ndarray:
 
 def test_scores_follow_from_the_table(done: RunResult, tmp_path: Path) -> None:
     found = evaluate(done.folder, "test", tmp_path, say)
-    assert list(found.scores) == ["split", "n", "loss", "reconstruction", "kl"]
+    assert list(found.scores) == ["split", "epoch", "n", "loss", "reconstruction", "kl"]
     table = pd.read_parquet(done.folder.predictions)
     assert list(table) == ["index", "label", "loss", "reconstruction", "kl", "label_name"]
     assert len(table) == found.scores["n"] == 359
@@ -81,11 +82,19 @@ def test_validation_is_what_training_measured(done: RunResult, tmp_path: Path) -
 
 def test_the_grid_that_is_asked_for(done: RunResult, tmp_path: Path) -> None:
     usual = opened((evaluate(done.folder, "test", tmp_path, say).files[2]).read_bytes())
-    asked = opened(evaluate(done.folder, "test", tmp_path, say, (2, 3)).files[2].read_bytes())
+    asked = opened(evaluate(done.folder, "test", tmp_path, say, Extras((2, 3))).files[2].read_bytes())
     assert usual.shape == (8 * 64 + 5 * GAP, 8 * 64 + 9 * GAP, 3)
     assert asked.shape == (4 * 64 + 3 * GAP, 3 * 64 + 4 * GAP, 3)
     with pytest.raises(UserError, match="a grid of 40 x 40 is more than the 359 images"):
-        evaluate(done.folder, "test", tmp_path, say, (40, 40))
+        evaluate(done.folder, "test", tmp_path, say, Extras((40, 40)))
+
+
+@pytest.mark.parametrize(
+    ("extras", "option"), [(Extras(mistakes=(1, 1)), "--mistakes"), (Extras(corruptions=True), "--corruptions")]
+)
+def test_what_only_classifiers_have_is_refused(done: RunResult, tmp_path: Path, extras: Extras, option: str) -> None:
+    with pytest.raises(UserError, match=f"{option} is for classifiers; .* is a vae, a model for reconstruction"):
+        evaluate(done.folder, "test", tmp_path, say, extras)
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 8), (5, 3), (6, 3)])

@@ -1,0 +1,66 @@
+"""The files of an evaluation: the numbers first, then what can be drawn of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tune.files import write_whole
+from tune.json_output import json_text
+from tune.record.folder import RunFolder
+from tune.record.tables import to_parquet
+
+
+class Output:
+    """Writes into a run's folder, and remembers what it wrote.
+
+    After a file that cannot be written, nothing else is, so that what was measured is not lost with it.
+
+    Attributes:
+        files: The files written.
+        error: Why a file could not be written; None if all could.
+        say: Told of everything slow or unexpected.
+
+    Args:
+        folder: The run's.
+        split: The images; the files of the test split have the plain names, those of others end in the split's name.
+        say: See above.
+    """
+
+    def __init__(self, folder: RunFolder, split: str, say: Callable[[str], None]) -> None:
+        self._folder, self._suffix, self.say = folder, "" if split == "test" else f"-{split}", say
+        self.files: list[Path] = []
+        self.error: OSError | None = None
+
+    def table(self, table: pd.DataFrame) -> None:
+        """Write `predictions.parquet`: before `evaluation.json`, so that where that exists, the table does too."""
+        self._write(self._folder.predictions, to_parquet(table))
+
+    def document(self, path: Path, document: Mapping[str, Any]) -> None:
+        """Write a JSON file."""
+        self._write(path, f"{json_text(document)}\n".encode())
+
+    def figure(self, name: str, draw: Callable[[], bytes]) -> None:
+        """Draw a figure and write it; if it cannot be drawn, say so."""
+        if self.error is not None:
+            return
+        try:
+            picture = draw()
+        except Exception as error:  # whatever happens in a drawing library: the numbers are there
+            self.say(f"could not draw {name}.png ({type(error).__name__}: {error}); the numbers are saved")
+        else:
+            self._write(self._folder.figures / f"{name}.png", picture)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        if self.error is not None:
+            return
+        path = path.with_name(f"{path.stem}{self._suffix}{path.suffix}")
+        try:
+            write_whole(path, content)
+        except OSError as error:
+            self.error = error
+        else:
+            self.files.append(path)

@@ -1,0 +1,134 @@
+"""Figures of a run's training: metrics by epoch, and the learning rate by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from tune.files import write_whole
+from tune.record.folder import RunFolder
+from tune.runs.info import RunInfo, read_run
+from tune.runs.run import Interrupted
+from tune.spec import Experiment
+from tune.spec.metric import METRICS, Objective
+from tune.training import EpochMetrics, best_of, learning_rates, steps_per_epoch
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_NAMES = {"loss": "loss", "accuracy": "accuracy", "reconstruction": "reconstruction error", "kl": "KL divergence"}
+
+
+@contextmanager
+def curves_at_end(folder: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
+    """Draw the curves of a run when its training ends or is interrupted; see `write_curves`."""
+    try:
+        yield
+    except Interrupted:
+        write_curves(folder, say)
+        raise
+    write_curves(folder, say)
+
+
+def write_curves(folder: RunFolder, say: Callable[[str], None]) -> None:
+    """Draw `curves.png` and `learning_rate.png` from the files of a run, unless they are up to date.
+
+    A run without a finished epoch has none. Whatever fails is said: no figure is worth a training.
+
+    Args:
+        folder: The run's.
+        say: Told of what could not be drawn.
+    """
+    drawn = {"curves": _curves, "learning_rate": _learning_rate}
+    paths = {name: folder.figures / f"{name}.png" for name in drawn}
+    try:
+        if not folder.epochs_table.is_file() or all(_is_newer(path, folder.epochs_table) for path in paths.values()):
+            return
+        experiment, info = read_run(folder)
+        table = pd.read_parquet(folder.epochs_table)
+        for name, draw in drawn.items():
+            write_whole(paths[name], draw(folder, experiment, info, table))
+    except Exception as error:  # also whatever happens in a drawing library
+        say(f"could not draw the curves of {folder.path} ({type(error).__name__}: {error})")
+
+
+def _is_newer(path: Path, than: Path) -> bool:
+    return path.is_file() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
+
+
+def _history(table: pd.DataFrame) -> list[EpochMetrics]:
+    """The epochs; a metric that no epoch has, as those of validation without validation images, is left out."""
+    known = table.dropna(axis="columns", how="all")
+    return [
+        EpochMetrics.from_dict({str(name): value for name, value in row.items()}) for row in known.to_dict("records")
+    ]
+
+
+def _curves(folder: RunFolder, experiment: Experiment, info: RunInfo, table: pd.DataFrame) -> bytes:
+    """A panel per metric: training solid, validation dashed, and a line at the best epoch."""
+    from tune.drawing import INK, new_figure, png
+
+    history = _history(table)
+    kinds = dict.fromkeys(METRICS[name].kind for metrics in history for name in metrics.values)
+    best = best_of(history, Objective(METRICS[info.metric]))
+    figure = new_figure(0.4 + 4.8 * len(kinds), 4)
+    for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False).flat, kinds, strict=True):
+        _draw_metric(axes, kind, history)
+        if best is not None:
+            axes.axvline(best.epoch, color=INK, linewidth=1, linestyle=":", label=f"best epoch: {best.epoch}")
+        axes.legend(frameon=False, fontsize=9)
+    epochs = f"{len(history)} of {info.epochs or experiment.training.epochs} epochs"
+    title = f"{folder.path.name}: {experiment.model.name} on {experiment.data.name}, {epochs}"
+    figure.suptitle(title, fontsize=11, parse_math=False)
+    return png(figure)
+
+
+def _draw_metric(axes: Axes, kind: str, history: Sequence[EpochMetrics]) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    from tune.drawing import BLUE, ORANGE, quiet
+
+    epochs = [metrics.epoch for metrics in history]
+    marker = "o" if len(history) <= 40 else ""
+    for part, label, colour, line in (("train", "training", BLUE, "-"), ("val", "validation", ORANGE, "--")):
+        values = [metrics.values.get(f"{part}_{kind}", math.nan) for metrics in history]
+        if not all(map(math.isnan, values)):
+            axes.plot(epochs, values, line, marker=marker, markersize=3.5, color=colour, label=label)
+    metric = METRICS[f"train_{kind}"]
+    axes.set(
+        xlabel="epoch", ylabel=_NAMES.get(kind, kind) + (f" ({metric.unit})" if metric.unit not in ("", "%") else "")
+    )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metric.unit == "%":
+        axes.yaxis.set_major_formatter(PercentFormatter(1))
+    quiet(axes)
+
+
+def _learning_rate(folder: RunFolder, experiment: Experiment, info: RunInfo, table: pd.DataFrame) -> bytes:
+    """The learning rate of every step; of runs of earlier versions, that of every epoch's last step."""
+    from tune.drawing import BLUE, new_figure, png, quiet
+
+    figure = new_figure(6.4, 3.6)
+    axes = figure.add_subplot()
+    history = _history(table)
+    if info.train_images is None:
+        axes.step(table["epoch"], table["lr"], where="mid", color=BLUE)
+        axes.set(xlabel="epoch")
+    else:
+        steps = steps_per_epoch(info.train_images, experiment.training.batch_size)
+        rates = learning_rates(experiment.training, steps, [metrics.values for metrics in history])
+        axes.step(range(1, len(rates) + 1), rates, where="mid", color=BLUE)
+        axes.set(xlabel=f"optimizer step ({steps:,} per epoch)")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set(ylabel="learning rate")
+    axes.set_ylim(bottom=0)
+    spec = experiment.training
+    title = f"{folder.path.name}: learning rate ({spec.optimizer.name}, {spec.schedule.name} schedule)"
+    axes.set_title(title, fontsize=11, parse_math=False)
+    quiet(axes)
+    return png(figure)
