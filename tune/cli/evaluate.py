@@ -61,10 +61,8 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Evaluate a run on a split: accuracy, F1, calibration, scores per class, confusion matrix; with figures."""
-    grids = [
-        None if text is None else parse_grid(option, text)
-        for option, text in (("--predictions", predictions), ("--mistakes", mistakes))
-    ]
+    shown = None if predictions is None else parse_grid("--predictions", predictions)
+    worst = None if mistakes is None else parse_grid("--mistakes", mistakes)
 
     from tune.evaluation import evaluate as results
     from tune.evaluation.result import Extras
@@ -72,7 +70,7 @@ def evaluate(
     from tune.spec import data_root
 
     path = _path(overrides or [])
-    extras = Extras(*grids, corruptions)
+    extras = Extras(shown, worst, corruptions)
     found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, extras, path)
     if json:
         print_json(found.scores if found.corruptions is None else {**found.scores, "corruptions": found.corruptions})
@@ -137,7 +135,8 @@ def _calibration(found: Mapping[str, Any]) -> str:
     before, after = (found[key] and percent(found[key]["expected_calibration_error"]) for key in ("before", "after"))
     text = f"expected calibration error {before}"
     if after is not None:
-        text += f", {after} at temperature {found['temperature']:.3g} (fitted on {found['fitted_on']:,} images)"
+        fitted = f"fitted on {found['fitted_on']:,} validation images"
+        text += f"\n({after} at temperature {found['temperature']:.3g}, {fitted})"
     return text
 
 

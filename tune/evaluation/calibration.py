@@ -68,7 +68,7 @@ def fit_temperature(batches: Iterable[tuple[Tensor, Tensor]]) -> float | None:
         return None
 
     def loss(exponent: float) -> float:
-        return F.cross_entropy(logits / math.exp(exponent), labels).item()
+        return float(F.cross_entropy(logits / math.exp(exponent), labels))
 
     low, high = map(math.log, _LIMITS)
     found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-7})

@@ -42,21 +42,23 @@ class Corruption:
 def _blur(images: Tensor, sigma: float, generator: Generator) -> Tensor:
     # Three deviations to each side; reflection at the border allows no more than the image has pixels.
     kernel = [2 * min(max(1, round(3 * sigma)), side - 1) + 1 for side in (images.shape[3], images.shape[2])]
-    return functional.gaussian_blur(images, kernel, [sigma, sigma])
+    return functional.gaussian_blur(images, kernel, [sigma, sigma])  # type: ignore[no-any-return]
 
 
 def _noise(images: Tensor, sigma: float, generator: Generator) -> Tensor:
     seed = int(torch.randint(2**62, (1,), generator=generator))
     with seeded(seed, images.device):  # torchvision draws from torch's global generator
-        return functional.gaussian_noise(images, sigma=sigma)
+        return functional.gaussian_noise(images, sigma=sigma)  # type: ignore[no-any-return]
 
 
 def _contrast(images: Tensor, factor: float, generator: Generator) -> Tensor:
-    return functional.adjust_contrast(images, factor)
+    return functional.adjust_contrast(images, factor)  # type: ignore[no-any-return]
 
 
 def _jpeg(images: Tensor, quality: float, generator: Generator) -> Tensor:
-    return functional.jpeg(images, int(quality))
+    # As Pillow's images: torchvision's own JPEG files of tensors are deprecated.
+    files = (functional.jpeg(functional.to_pil_image(image), int(quality)) for image in images)
+    return torch.stack([functional.pil_to_tensor(file) for file in files])
 
 
 CORRUPTIONS = {

@@ -69,27 +69,39 @@ class Predictions:
     ) -> Predictions:
         """From batches of logits (B, classes) and labels (B,) of all images of `index`."""
         # Allocated first: small results between the large tensors of each batch would fragment the memory.
-        types = (torch.int64, torch.int64, *[torch.float64] * 3, torch.bool, *[torch.float64] * 2)
-        columns = [torch.empty(len(index), dtype=dtype) for dtype in types]
+        columns = {name: torch.empty(len(index), dtype=dtype) for name, dtype in _COLUMNS.items()}
         done = 0
         for logits, labels in batches:
-            for column, values in zip(columns, _predictions(logits, labels, temperature or 1.0), strict=True):
-                column[done : done + len(labels)] = values
+            for name, values in _predictions(logits, labels, temperature or 1.0).items():
+                columns[name][done : done + len(labels)] = values
             done += len(labels)
-        return cls(*columns, index, classes, temperature)
+        return cls(**columns, index=index, classes=classes, temperature=temperature)
 
 
-def _predictions(logits: Tensor, labels: Tensor, temperature: float) -> tuple[Tensor, ...]:
-    """A batch's values of the first eight attributes of `Predictions`."""
+_COLUMNS = {
+    **dict.fromkeys(("labels", "predicted"), torch.int64),
+    **dict.fromkeys(("probability", "label_probability", "loss"), torch.float64),
+    **dict.fromkeys(("calibrated_probability", "calibrated_loss"), torch.float64),
+    "in_top5": torch.bool,
+}
+
+
+def _predictions(logits: Tensor, labels: Tensor, temperature: float) -> dict[str, Tensor]:
+    """A batch's values of the attributes of `Predictions`."""
     logits = logits.double()  # a float32 softmax gives 1 for everything that is nearly certain
-    probabilities = logits.softmax(1)
+    cooled, probabilities = logits / temperature, logits.softmax(1)
     probability, predicted = probabilities.max(1)
-    label_probability = probabilities.gather(1, labels[:, None])[:, 0]
-    loss = F.cross_entropy(logits, labels, reduction="none")
     top5 = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    cooled = logits / temperature
-    calibrated = cooled.softmax(1).amax(1), F.cross_entropy(cooled, labels, reduction="none")
-    return labels, predicted, probability, label_probability, loss, (top5 == labels[:, None]).any(1), *calibrated
+    return {
+        "labels": labels,
+        "predicted": predicted,
+        "probability": probability,
+        "label_probability": probabilities.gather(1, labels[:, None])[:, 0],
+        "loss": F.cross_entropy(logits, labels, reduction="none"),
+        "calibrated_probability": cooled.softmax(1).amax(1),
+        "calibrated_loss": F.cross_entropy(cooled, labels, reduction="none"),
+        "in_top5": (top5 == labels[:, None]).any(1),
+    }
 
 
 def score(predictions: Predictions, fitted_on: int = 0) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def mistakes(found: Predictions, images: Resident, grid: Grid, title: str) -> by
 def worst_mistakes(found: Predictions) -> list[int]:
     """The rows of wrong predictions, the most confident first."""
     wrong = torch.nonzero(~found.right)[:, 0]
-    return wrong[torch.argsort(found.probability[wrong], descending=True, stable=True)].tolist()  # type: ignore[no-any-return]
+    order = torch.argsort(found.probability[wrong], descending=True, stable=True)
+    return wrong[order].tolist()
 
 
 def confused(found: Predictions, images: Resident, counts: NDArray[np.int64], title: str) -> bytes:

@@ -103,6 +103,7 @@ def test_retrain_trains_the_best_sound_trial_on_several_seeds(imagetune: Command
     assert figures["std"] == pytest.approx(abs(losses[0] - losses[1]) / 2**0.5)
     assert (figures["min"], figures["max"]) == (min(losses), max(losses))
     assert {path.name for path in (search / "winners").iterdir()} == {"00002-seed0", "00002-seed1"}
+    assert {path.name for path in search.glob("winners/*/figures/*")} == {"curves.png", "learning_rate.png"}
     assert imagetune("evaluate", "hidden/winners/00002-seed1", "--json").document["n"] == 359
 
 

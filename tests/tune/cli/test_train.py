@@ -36,7 +36,8 @@ def test_a_run_folder(imagetune: Command, tiny: Path) -> None:
     assert (row["name"], row["end"], row["epochs"]) == ("tiny", "epochs", 2)
     assert row["best_epoch"] in (1, 2)
     files = {path.name for path in run.iterdir()}
-    assert files == {"experiment.yaml", "epochs.parquet", "model.safetensors", "last.pt", "train.log"}
+    assert files == {"experiment.yaml", "epochs.parquet", "model.safetensors", "last.pt", "train.log", "figures"}
+    assert {path.name for path in (run / "figures").iterdir()} == {"curves.png", "learning_rate.png"}
     table = pd.read_parquet(run / "epochs.parquet")
     assert list(table.columns) == [name for name in EPOCH_COLUMNS if name != "trial"]
     assert table["epoch"].tolist() == [1, 2]
