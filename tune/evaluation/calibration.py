@@ -49,7 +49,8 @@ def calibration_error(bins: Iterable[dict[str, Any]]) -> float:
     """The expected calibration error of the bins of `reliability`: equation 3 of the paper."""
     filled = [row for row in bins if row["n"]]
     gaps = math.fsum(row["n"] * abs(row["accuracy"] - row["confidence"]) for row in filled)
-    return gaps / sum(row["n"] for row in filled)
+    n: int = sum(row["n"] for row in filled)
+    return gaps / n
 
 
 def fit_temperature(batches: Iterable[tuple[Tensor, Tensor]]) -> float | None:
