@@ -23,7 +23,7 @@ quickstart: $(VENV)/.installed
 	@for run in $(QUICKSTART)/winners/*; do echo; echo "$$run"; $(BIN)/imagetune evaluate $$run || exit 1; done
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadgroup
 
 # Everything that needs a CUDA GPU, in less than 8 minutes on an H100; without one, all is skipped.
 test-gpu: $(VENV)/.installed
