@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.tune.cli.conftest import Command
-from tests.tune.runs.folders import image_folder, written
+from tests.tune.runs.folders import image_folder, trained, written
 
 KEYS = [
     "split", "epoch", "n", "loss", "accuracy", "accuracy_interval", "macro_precision", "macro_recall", "macro_f1",
@@ -19,10 +19,16 @@ KEYS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was trained once."""
+    return trained(tmp_path_factory.mktemp("trained")).folder.path
+
+
 @pytest.fixture
-def run(imagetune: Command, tmp_path: Path) -> Path:
-    imagetune("train", written(tmp_path), "--name", "run")
-    return Path("checkpoints/run")
+def run(imagetune: Command, once: Path) -> Path:
+    """A copy of it where `imagetune` looks for it."""
+    return shutil.copytree(once, Path("checkpoints/run"))
 
 
 def test_json_is_the_file(imagetune: Command, run: Path) -> None:

@@ -25,12 +25,12 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("imagetune models >&-", "it is closed"),
-        ("imagetune models >/dev/full", "No space left on device"),
-        ("imagetune models --json >/dev/full", "No space left on device"),
+        ("imagetune datasets >&-", "it is closed"),
+        ("imagetune datasets >/dev/full", "No space left on device"),
+        ("imagetune datasets --json >/dev/full", "No space left on device"),
         ("imagetune --help >/dev/full", "No space left on device"),
-        ("(sleep 1; imagetune models) | true", "its reader has ended"),
-        ("(sleep 1; imagetune models --json) | true", "its reader has ended"),
+        ("(sleep 1; imagetune datasets) | true", "its reader has ended"),
+        ("(sleep 1; imagetune datasets --json) | true", "its reader has ended"),
         ("(sleep 1; imagetune spaces) | true", "its reader has ended"),
     ],
 )
@@ -48,7 +48,7 @@ def test_results_that_cannot_be_printed_are_told_in_a_line(tmp_path: Path, line:
         ("imagetune models 2>&- >/dev/null", 0),
         ("imagetune nonsense 2>&-", 2),
         ("imagetune nonsense 2>/dev/full", 2),
-        ("imagetune models <&- >/dev/null", 0),
+        ("imagetune datasets <&- >/dev/null", 0),
     ],
 )
 def test_messages_that_cannot_be_printed_change_nothing(tmp_path: Path, line: str, code: int) -> None:

@@ -36,26 +36,22 @@ class Started:
         module: tuple[str, ...],
         arguments: tuple[str, ...],
         log: Path | None = None,
+        document: Path | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
+        """`log` takes what it says, on both streams if there is no `document` for stdout."""
         self.folder = folder
         self.journal = folder / "study.journal"
-        log = log or folder.parent / f"{folder.name}.log"
-        self._from = log.stat().st_size if log.is_file() else 0
-        self._log = log
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-            "COLUMNS": "200",
-            **(variables or {}),
-        }
+        self._log = log or folder.parent / f"{folder.name}.log"
+        self._from = self._log.stat().st_size if self._log.is_file() else 0
+        ours = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])), "COLUMNS": "200"}
+        environment = {**os.environ, **ours, **(variables or {})}
         environment.pop("RAY_ADDRESS", None)
-        with log.open("ab") as output:
+        with self._log.open("ab") as said, (document or self._log).open("ab") as stdout:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", *module, *arguments],
-                stdout=output,
-                stderr=output,
+                stdout=stdout,
+                stderr=said,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
                 cwd=folder.parent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ from tests.tune.search.ray_workers import (
 from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
 from tune.record.exclusive import lock_folder
+from tune.record.folder import SearchFolder
 from tune.record.observer import Observer
 from tune.record.search_status import search_status
 from tune.search.driver import Driver
@@ -42,12 +44,29 @@ def run(tmp_path: Path, worker: type[TrialWorker], *overrides: str, text: str = 
     return run_search(request, Observer(), worker)
 
 
+def again(tmp_path: Path, worker: type[TrialWorker], *overrides: str, **options: object) -> Outcome:
+    request = Request("space", tmp_path / "out", tmp_path / "data", overrides, **options)  # type: ignore[arg-type]
+    return run_search(request, Observer(), worker)
+
+
 def steps(outcome: Outcome) -> list[list[str]]:
     return [line.split() for line in (outcome.folder.path / "steps.log").read_text().splitlines()]
 
 
-def test_a_search_to_its_end(tmp_path: Path) -> None:
-    outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0")
+@pytest.fixture(scope="module")
+def whole(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """A search that ran to its end."""
+    return run(tmp_path_factory.mktemp("whole"), TabulatedWorker, "search.resources.gpu=0")
+
+
+@pytest.fixture
+def finished(whole: Outcome, tmp_path: Path) -> SearchFolder:
+    """A copy of it below `tmp_path / "out"`."""
+    return SearchFolder(shutil.copytree(whole.folder.path, tmp_path / "out" / "space"))
+
+
+def test_a_search_to_its_end(whole: Outcome) -> None:
+    outcome = whole
     assert (outcome.state, outcome.exit_code) == ("finished", 0)
     assert sum(outcome.counts.values()) == outcome.counts["completed"] + outcome.counts["stopped"] == 12
     table = pd.read_parquet(outcome.folder.trials_table)
@@ -145,26 +164,20 @@ def test_a_time_budget_ends_in_order_and_the_search_can_go_on(tmp_path: Path) ->
     assert "the time budget of 2 s" in outcome.reason
     before = len(pd.read_parquet(outcome.folder.epochs_table))
     assert search_status(outcome.folder).status == "stopped"
-    outcome = run_search(
-        Request("space", tmp_path / "out", tmp_path / "data", ("search.time_budget=null",), resume=True),
-        Observer(),
-        SlowWorker,
-    )
+    outcome = again(tmp_path, SlowWorker, "search.time_budget=null", resume=True)
     assert outcome.state == "finished"
     epochs = pd.read_parquet(outcome.folder.epochs_table)
     assert before < len(epochs) == 12 * 9
     assert not epochs.duplicated(["trial", "epoch"]).any()
 
 
-def test_a_finished_search_is_extended(tmp_path: Path) -> None:
-    first = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=4")
-    before = pd.read_parquet(first.folder.trials_table)
-    again = run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
-    assert sum(again.counts.values()) == 4  # nothing left to do
-    more = run_search(Request("space", tmp_path / "out", tmp_path / "data", extend=3), Observer(), TabulatedWorker)
-    after = pd.read_parquet(more.folder.trials_table)
-    assert len(after) == 7
-    pd.testing.assert_frame_equal(after.head(4), before)
+def test_a_finished_search_is_extended(finished: SearchFolder, tmp_path: Path) -> None:
+    before = pd.read_parquet(finished.trials_table)
+    assert sum(again(tmp_path, TabulatedWorker, resume=True).counts.values()) == 12  # nothing left to do
+    again(tmp_path, TabulatedWorker, extend=3)
+    after = pd.read_parquet(finished.trials_table)
+    assert len(after) == 15
+    pd.testing.assert_frame_equal(after.head(12), before)
 
 
 def test_resources_that_no_node_has_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
@@ -175,42 +188,33 @@ def test_resources_that_no_node_has_are_refused_and_nothing_is_written(tmp_path:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_second_driver_is_refused_while_the_first_lives(tmp_path: Path) -> None:
-    outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    with lock_folder(outcome.folder):
-        assert search_status(outcome.folder).status == "running"
+def test_a_second_driver_is_refused_while_the_first_lives(finished: SearchFolder, tmp_path: Path) -> None:
+    with lock_folder(finished):
+        assert search_status(finished).status == "running"
         with pytest.raises(UserError, match=r"already being run by another process .*pid"):
-            run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
-    run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
+            again(tmp_path, TabulatedWorker, resume=True)
+    again(tmp_path, TabulatedWorker, resume=True)
 
 
+@pytest.mark.usefixtures("finished")
 def test_a_name_that_exists_is_refused(tmp_path: Path) -> None:
-    run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    with pytest.raises(
-        UserError, match=r"space already exists; use --resume or --extend N to continue it, or another --name"
-    ):
-        run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    exists = r"space already exists; use --resume or --extend N to continue it, or another --name"
+    with pytest.raises(UserError, match=exists):
+        run(tmp_path, TabulatedWorker, "search.resources.gpu=0")
     with pytest.raises(UserError, match=r"there is no search 'other'"):
         run(tmp_path, TabulatedWorker, name="other", resume=True)
 
 
+@pytest.mark.usefixtures("finished")
 def test_resuming_with_another_description_is_refused(tmp_path: Path) -> None:
-    run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
+    smoothed = ("search.resources.gpu=0", "training.label_smoothing=0.1")
     with pytest.raises(SpecError, match=r"training\.label_smoothing: cannot be changed .*0\.0 \(got 0\.1\)"):
-        run(
-            tmp_path,
-            TabulatedWorker,
-            "search.resources.gpu=0",
-            "training.label_smoothing=0.1",
-            resume=True,
-            name="space",
-        )
+        run(tmp_path, TabulatedWorker, *smoothed, resume=True, name="space")
     with pytest.raises(SpecError, match=r"training\.epochs: cannot be changed"):
-        run_search(Request("space", tmp_path / "out", tmp_path, ("training.epochs=3",), resume=True), Observer())
+        again(tmp_path, TabulatedWorker, "training.epochs=3", resume=True)
 
 
-def test_a_missing_journal_is_refused_never_a_silent_restart(tmp_path: Path) -> None:
-    outcome = run(tmp_path, TabulatedWorker, "search.resources.gpu=0", "search.trials=2")
-    outcome.folder.journal.unlink()
+def test_a_missing_journal_is_refused_never_a_silent_restart(finished: SearchFolder, tmp_path: Path) -> None:
+    finished.journal.unlink()
     with pytest.raises(UserError, match=r"study\.journal is missing"):
-        run_search(Request("space", tmp_path / "out", tmp_path / "data", resume=True), Observer(), TabulatedWorker)
+        again(tmp_path, TabulatedWorker, resume=True)

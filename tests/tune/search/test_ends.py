@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.search.processes import ROOT, Started, start
+from tests.tune.search.processes import Started, start
 from tune.errors import UserError
 from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import LONGEST, SHORT, new_folder
@@ -87,64 +87,45 @@ def test_a_ray_that_dies_ends_the_search_with_a_line(tmp_path: Path, part: str) 
 
 
 def test_stdout_is_one_json_document_whatever_dies(tmp_path: Path) -> None:
-    words = ["search", "digits", "--name", "s", "--out", str(tmp_path), "--json"]
-    words += ["search.concurrent=1", "search.scheduler.name=none", "training.epochs=40", "search.trials=1"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    out = tmp_path / "out.json"
-    with (
-        out.open("wb") as file,
-        subprocess.Popen(
-            [sys.executable, "-m", "tune", *words],
-            stdout=file,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            env=environment,
-        ) as process,
-    ):
-        search = Started.__new__(Started)
-        search.process, search.folder, search.journal = process, tmp_path / "s", tmp_path / "s" / "study.journal"
-        try:
-            assert search.until_trained()
-            os.kill(search.workers[0], signal.SIGKILL)
-            _, said = process.communicate(timeout=150)
-        finally:
-            search.sweep()
-    assert process.returncode == 0
-    assert json.loads(out.read_bytes())["counts"]["completed"] == 1
-    assert b"raylet)" not in said
-    assert b"\x1b" not in said  # nothing coloured
+    settings = ("search.concurrent=1", "search.scheduler.name=none", "training.epochs=40", "search.trials=1")
+    document = tmp_path / "out.json"
+    with start(tmp_path, "s", *settings, document=document) as search:
+        assert search.until_trained()
+        os.kill(search.workers[0], signal.SIGKILL)
+        assert search.wait(150) == 0
+    assert json.loads(document.read_bytes())["counts"]["completed"] == 1
+    assert "raylet)" not in search.said
+    assert "\x1b" not in search.said  # nothing coloured
 
 
-def test_what_lies_in_the_working_folder_reaches_no_worker(tmp_path: Path) -> None:
+ONE_TRIAL = ("search.concurrent=1", "training.epochs=2", "search.trials=1")
+
+
+@pytest.mark.parametrize("variables", [{"HOME": "/dev/null/x", "TMPDIR": "{long}"}, {"RAY_TMPDIR": "{long}"}])
+def test_surroundings_that_are_good_enough(tmp_path: Path, variables: dict[str, str]) -> None:
+    """Modules of the user's in the working folder, which reach no worker; folders that cannot be used."""
     for name in ("models", "data", "torch", "ray", "pandas", "search_spaces"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the user was imported')")
-    with start(tmp_path, "s", "search.concurrent=1", "training.epochs=2", "search.trials=2") as search:
-        assert search.wait(120) == 0, search.said
-
-
-@pytest.mark.parametrize(
-    ("variables", "code"),
-    [
-        ({"HOME": "/dev/null/x"}, 0),
-        ({"TMPDIR": "{long}"}, 0),
-        ({"RAY_TMPDIR": "{long}"}, 0),
-        ({"RAY_TMPDIR": "/dev/null/x"}, 2),
-        ({"RAY_ADDRESS": "127.0.0.1:1"}, 2),
-    ],
-)
-def test_the_environment_is_good_enough_or_named(tmp_path: Path, variables: dict[str, str], code: int) -> None:
     long = tmp_path / ("x" * 100)
     long.mkdir()
     variables = {name: value.format(long=long) for name, value in variables.items()}
-    address = variables.pop("RAY_ADDRESS", None)
-    words = ("--address", address) if address else ()
-    with start(tmp_path, "s", "training.epochs=2", "search.trials=1", *words, variables=variables) as search:
-        assert search.wait(120) == code, search.said
-        if code:
-            (line,) = search.said.splitlines()
-            assert (address or next(iter(variables))) in line
-            assert not search.folder.exists()
-        assert not [path for path in long.iterdir() if "torch" not in path.name]  # nothing of Ray's or ours is left
+    with start(tmp_path, "s", *ONE_TRIAL, variables=variables) as search:
+        assert search.wait(120) == 0, search.said
+    assert not [path for path in long.iterdir() if "torch" not in path.name]  # nothing of Ray's or ours is left
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "named"),
+    [((), {"RAY_TMPDIR": "/dev/null/x"}, "RAY_TMPDIR"), (("--address", "127.0.0.1:1"), {}, "127.0.0.1:1")],
+)
+def test_surroundings_that_are_not_are_named(
+    tmp_path: Path, words: tuple[str, ...], variables: dict[str, str], named: str
+) -> None:
+    with start(tmp_path, "s", *ONE_TRIAL, *words, variables=variables) as search:
+        assert search.wait(120) == 2, search.said
+    (line,) = search.said.splitlines()
+    assert named in line
+    assert not search.folder.exists()
 
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:10001", "http://x", "127.0.0.1", "nothing", "a:b"])

@@ -23,9 +23,7 @@ space:
 
 FAULTS = {
     "metric=val_acuracy": "metric",
-    "metric=val_kl": "metric",  # of another task
     "mode=maximize": "mode",
-    "mode=max": "mode",
     "trials=0": "trials",
     "concurrent=0": "concurrent",
     "concurrent=1.5": "concurrent",
@@ -50,9 +48,7 @@ FAULTS = {
 ELSEWHERE = {
     "search=[]": "override: search",
     "search=null": "override: search",
-    "data.validation_fraction=0": "FILE: search.metric",
     "constraints=[]": "override: constraints",
-    "constraints={parameters: {min: 3, max: 2}}": "override: constraints.parameters.max",
     "constraints.mult_adds={}": "override: constraints.mult_adds",
     "constraints.parameters=3": "override: constraints.parameters",
 }
