@@ -44,7 +44,11 @@ class Started:
         self.journal = folder / "study.journal"
         self._log = log or folder.parent / f"{folder.name}.log"
         self._from = self._log.stat().st_size if self._log.is_file() else 0
-        ours = {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])), "COLUMNS": "200"}
+        ours = {
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+            "COLUMNS": "200",
+        }
         environment = {**os.environ, **ours, **(variables or {})}
         environment.pop("RAY_ADDRESS", None)
         with self._log.open("ab") as said, (document or self._log).open("ab") as stdout:
