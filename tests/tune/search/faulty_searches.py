@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -48,13 +49,20 @@ def finish(out: Path, name: str = "s") -> Started:
     return run_to_end(out, name, space=out / "tiny.yaml")
 
 
-def ended(search: Started, seconds: float = 120) -> tuple[int, str, float]:
-    """Exit code, what was said, and the seconds that took; a user sees lines, never a traceback."""
+def killed_in_its_third_epoch(out: Path) -> None:
+    """A tiny search whose driver has killed itself."""
+    with begin(out, fault="epoch:3") as search:
+        assert search.wait() == -signal.SIGKILL, search.said
+
+
+def ended(search: Started, code: int = 0, seconds: float = 120) -> tuple[str, float]:
+    """What was said to the end, with this exit code, and the seconds that took; a user sees lines, never a traceback."""
     began = time.monotonic()
-    code = search.wait(seconds)
+    found = search.wait(seconds)
     said = search.said
+    assert found == code, said
     assert "Traceback" not in said, said
-    return code, said, round(time.monotonic() - began, 1)
+    return said, round(time.monotonic() - began, 1)
 
 
 def statuses(folder: Path) -> dict[int, str]:

@@ -34,39 +34,15 @@ odd = st.sampled_from(
     max_leaves=4,
 )  # fmt: skip
 EXPERIMENT_PLACES = [
-    "data",
-    "data.name",
-    "data.path",
-    "data.image_size",
-    "data.validation_fraction",
-    "data.normalize",
-    "data.normalize.mean",
-    "data.augment",
-    "data.augment.crop",
-    "data.augment.crop.padding",
-    "model",
-    "model.name",
-    "model.conv_channels",
-    "training",
-    "training.epochs",
-    "training.optimizer",
-    "training.optimizer.momentum",
-    "training.early_stopping",
-    "seed",
-]
+    "data", "data.name", "data.path", "data.image_size", "data.validation_fraction", "data.normalize",
+    "data.normalize.mean", "data.augment", "data.augment.crop", "data.augment.crop.padding", "model", "model.name",
+    "model.conv_channels", "training", "training.epochs", "training.optimizer", "training.optimizer.momentum",
+    "training.early_stopping", "seed",
+]  # fmt: skip
 OTHER_PLACES = [
-    "experiment",
-    "space",
-    "first",
-    "search",
-    "search.scheduler",
-    "search.resources.gpu",
-    "search.metric",
-    "constraints",
-    "constraints.parameters",
-    "made_with",
-    "other",
-]
+    "experiment", "space", "first", "search", "search.scheduler", "search.resources.gpu", "search.metric",
+    "constraints", "constraints.parameters", "made_with", "other",
+]  # fmt: skip
 places = st.sampled_from([*OTHER_PLACES, *(f"experiment.{name}" for name in EXPERIMENT_PLACES)])
 fields = st.sampled_from(
     [*SPACE, "training", "training.epochs", "model.name", "seed", "data.augment.crop.padding", "no.field", "data.name"]

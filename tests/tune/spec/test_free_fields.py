@@ -42,11 +42,8 @@ def test_each_invalid_value_of_a_choice_is_told(desk: Desk) -> None:
     lines = desk.refusal(desk.search, search("model.cnn_layers: {choice: [2, three, 3.0]}"))
     assert ["'three'" in lines[0], "3.0" in lines[1], len(lines)] == [True, True, 2]
     lines = desk.refusal(desk.search, search("data.augment: {choice: [[], [flop], {crop: {padding: -2}}]}"))
-    assert ["data.augment: flop: " in lines[0], "data.augment: crop.padding: " in lines[1], len(lines)] == [
-        True,
-        True,
-        2,
-    ]
+    assert ["data.augment: flop: " in lines[0], "data.augment: crop.padding: " in lines[1]] == [True, True]
+    assert len(lines) == 2
 
 
 def test_several_faults_and_fields_within_each_other(desk: Desk) -> None:
@@ -71,12 +68,9 @@ def test_several_faults_and_fields_within_each_other(desk: Desk) -> None:
     ],
 )
 def test_conditions_that_can_never_hold(desk: Desk, when: str) -> None:
-    made = search(
-        OPTIMIZER,
-        f"training.epochs: {{int: [1, 2], when: {when}}}",
-        "seed: {int: [1, 9], when: {training.optimizer.name: sgd}}",
-    )
-    (line,) = desk.refusal(desk.search, made)
+    seed = "seed: {int: [1, 9], when: {training.optimizer.name: sgd}}"
+    text = search(OPTIMIZER, f"training.epochs: {{int: [1, 2], when: {when}}}", seed)
+    (line,) = desk.refusal(desk.search, text)
     assert line.startswith("FILE: space.training.epochs: when: ")
 
 
@@ -111,13 +105,8 @@ def test_a_circle_of_conditions(desk: Desk) -> None:
 
 
 def test_a_chain_of_conditions(desk: Desk) -> None:
-    made = desk.search(
-        search(
-            OPTIMIZER,
-            MOMENTUM.replace("0.99]", "0.9], step: 0.1"),
-            "training.optimizer.nesterov: {choice: [true, false], when: {training.optimizer.momentum: 0.9}}",
-        )
-    )
+    nesterov = "training.optimizer.nesterov: {choice: [true, false], when: {training.optimizer.momentum: 0.9}}"
+    made = desk.search(search(OPTIMIZER, MOMENTUM.replace("0.99]", "0.9], step: 0.1"), nesterov))
     found = {
         (c["training.optimizer.name"], c.get("training.optimizer.momentum"), c.get("training.optimizer.nesterov"))
         for c in made.space.enumerate()
@@ -161,13 +150,11 @@ def test_the_files_value_of_a_searched_field_holds_where_it_is_idle(desk: Desk) 
 
 
 def test_early_stopping_is_off_where_its_patience_is_idle(desk: Desk) -> None:
-    made = desk.search(
-        search(OPTIMIZER, "training.early_stopping.patience: {int: [1, 3], when: {training.optimizer.name: sgd}}")
-    )
+    patience = "training.early_stopping.patience: {int: [1, 3], when: {training.optimizer.name: sgd}}"
+    made = desk.search(search(OPTIMIZER, patience))
     assert made.experiment({"training.optimizer.name": "adam"}).training.early_stopping is None
-    stopping = made.experiment(
-        {"training.optimizer.name": "sgd", "training.early_stopping.patience": 2}
-    ).training.early_stopping
+    config = {"training.optimizer.name": "sgd", "training.early_stopping.patience": 2}
+    stopping = made.experiment(config).training.early_stopping
     assert stopping is not None
     assert stopping.patience == 2
 

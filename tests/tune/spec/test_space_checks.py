@@ -4,64 +4,44 @@ from __future__ import annotations
 
 import pytest
 
-from tests.tune.spec.conftest import LR, MODELS, MOMENTUM, OPTIMIZER, Desk, search
+from tests.tune.spec.conftest import LR, MODELS, Desk, search
 
 # -- the model itself searched
 
 
 def test_options_that_only_some_models_have(desk: Desk) -> None:
     made = desk.search(search(MODELS, "model.hidden_dim: {int: [8, 9], when: {model.name: simple_cnn}}", model="{}"))
-    assert [made.experiment(config).model.options().get("hidden_dim") for config in made.space.enumerate()] == [
-        None,
-        8,
-        9,
-    ]
+    found = [made.experiment(config).model.options().get("hidden_dim") for config in made.space.enumerate()]
+    assert found == [None, 8, 9]
 
 
 @pytest.mark.parametrize(
-    ("text", "faults"),
+    ("domain", "model", "faults"),
     [
-        (search(MODELS, "model.cnn_layers: {int: [1, 2]}", model="{}"), ["model.cnn_layers"]),
-        (
-            search(MODELS, "model.hidden_dim: {int: [8, 9], when: {model.name: mnist_mlr}}", model="{}"),
-            ["model.hidden_dim"],
-        ),
-        (search(MODELS, "model.hidden_dim: {int: [8, 9]}", model="{}"), ["model.name"]),
-        (search(MODELS, LR, model="{hidden_dim: 8}"), ["model.name"]),
-        (
-            search(OPTIMIZER, MOMENTUM.replace(", when: {training.optimizer.name: sgd}", "")),
-            ["training.optimizer.name"],
-        ),
-        (search(MODELS, LR, model="{fcn_layers: 2}"), ["model.name", "model.name"]),
+        ("model.cnn_layers: {int: [1, 2]}", "{}", ["model.cnn_layers"]),
+        ("model.hidden_dim: {int: [8, 9], when: {model.name: mnist_mlr}}", "{}", ["model.hidden_dim"]),
+        ("model.hidden_dim: {int: [8, 9]}", "{}", ["model.name"]),
+        (LR, "{hidden_dim: 8}", ["model.name"]),
+        (LR, "{fcn_layers: 2}", ["model.name", "model.name"]),
     ],
 )
-def test_what_would_silently_never_be_drawn(desk: Desk, text: str, faults: list[str]) -> None:
-    assert desk.faults(desk.search, text) == [f"FILE: space.{field}" for field in faults]
+def test_what_would_silently_never_be_drawn(desk: Desk, domain: str, model: str, faults: list[str]) -> None:
+    assert desk.faults(desk.search, search(MODELS, domain, model=model)) == [f"FILE: space.{f}" for f in faults]
 
 
 # -- whether anything is possible
 
 
 def test_first_values_that_do_not_go_together_are_passed_over(desk: Desk) -> None:
-    made = desk.search(
-        search(
-            "model.cnn_layers: {choice: [9, 6, 3]}",
-            "training.batch_size: {choice: [3000, 1290]}",
-        )
-    )
+    made = desk.search(search("model.cnn_layers: {choice: [9, 6, 3]}", "training.batch_size: {choice: [3000, 1290]}"))
     assert made.example["model.cnn_layers"] == 3
     assert made.example["training.batch_size"] <= 1294
     assert made.sample.model.options()["cnn_layers"] == 3
 
 
 def test_a_possible_configuration_is_found_among_very_many_impossible_ones(desk: Desk) -> None:
-    made = desk.search(
-        search(
-            "model.cnn_layers: {int: [4, 64]}",
-            "training.batch_size: {int: [1, 9000]}",
-            "training.optimizer.lr: {float: [0.1, 1]}",
-        )
-    )
+    sizes = ("model.cnn_layers: {int: [4, 64]}", "training.batch_size: {int: [1, 9000]}")
+    made = desk.search(search(*sizes, "training.optimizer.lr: {float: [0.1, 1]}"))
     assert made.example["model.cnn_layers"] == 4
 
 
