@@ -41,10 +41,10 @@ def use() -> None:
 
 
 def spans_magnitudes(values: pd.Series[Any]) -> bool:
-    """Whether a logarithmic axis shows values better: positive ones, the largest over 30 times the smallest."""
+    """Whether a logarithmic axis shows values better: positive ones, the largest over 5 times the smallest."""
     if not pd.api.types.is_numeric_dtype(values) or values.dropna().empty:
         return False
-    return bool(values.min() > 0 and values.max() > 30 * values.min())
+    return bool(values.min() > 0 and values.max() > 5 * values.min())
 
 
 def pictures(images: Any, titles: Sequence[str], title: str, columns: int = 10) -> go.Figure:
@@ -62,7 +62,7 @@ def pictures(images: Any, titles: Sequence[str], title: str, columns: int = 10) 
         return empty.update_xaxes(visible=False).update_yaxes(visible=False)
     blank = -len(pixels) % columns
     pixels = np.concatenate([pixels, np.full((blank, *pixels.shape[1:]), 255, np.uint8)])
-    texts = [*titles, *[""] * blank]
+    texts = ["<br>".join(map(_fitting, title.split("<br>"))) for title in [*titles, *[""] * blank]]
     rows, lines = len(pixels) // columns, max(text.count("<br>") for text in texts) + 1
     gap = 12 + 15 * lines
     height = rows * (CELL + gap)
@@ -76,25 +76,35 @@ def pictures(images: Any, titles: Sequence[str], title: str, columns: int = 10) 
     return figure.update_layout(title=title, height=height + 72, width=columns * (CELL + 8), margin=margin)
 
 
+def _fitting(line: str) -> str:
+    return line if len(line) <= 16 else f"{line[:15]}…"
+
+
 SHARES = ("accuracy", "precision", "recall", "f1", "probability", "share")
 
 
 def table(frame: pd.DataFrame) -> Styler:
-    """A dataframe with shares in percent, four digits elsewhere, and nothing where a value is missing."""
-    last = pd.Series([str(name).rsplit(".", 1)[-1] for name in frame])
-    short = [
-        str(name) if twice else brief
-        for name, brief, twice in zip(frame, last, last.duplicated(keep=False), strict=True)
+    """A dataframe with shares in percent, four digits elsewhere, short names, and nothing where a value is missing."""
+    frame = frame.set_axis(_short([str(name) for name in frame]), axis="columns")
+    formats: dict[Any, Any] = {}
+    left: list[Any] = []
+    for place, name in enumerate(map(str, frame)):
+        if any(word in name for word in SHARES):
+            formats[name] = "{:.2%}"
+        elif pd.api.types.is_numeric_dtype(frame[name]):
+            formats[name] = "{:,}" if pd.api.types.is_integer_dtype(frame[name]) else "{:.4g}"
+        else:
+            left.append({"selector": f".col{place}", "props": "text-align: left"})
+    return frame.style.format(formats, na_rep="").hide(axis="index").set_table_styles(left)
+
+
+def _short(names: list[str]) -> list[str]:
+    """The last parts of dotted names, where these say enough and differ."""
+    last = [name.rsplit(".", 1)[-1] for name in names]
+    return [
+        name.removeprefix("config.") if brief == "name" or last.count(brief) > 1 else brief
+        for name, brief in zip(names, last, strict=True)
     ]
-    frame = frame.set_axis(short, axis="columns")
-    formats = {
-        name: "{:.2%}" if any(word in name for word in SHARES) else "{:,}"
-        for name in frame
-        if any(word in name for word in SHARES) or pd.api.types.is_integer_dtype(frame[name])
-    }
-    texts = [place for place, name in enumerate(frame) if not pd.api.types.is_numeric_dtype(frame[name])]
-    left = [{"selector": f".col{place}", "props": "text-align: left"} for place in texts]
-    return frame.style.format(formats, precision=4, na_rep="").hide(axis="index").set_table_styles(left)
 
 
 def split_buttons(figure: go.Figure, splits: Sequence[str]) -> go.Figure:

@@ -40,7 +40,7 @@ training: {epochs: 2, batch_size: 32, threads: 1}
 
 
 def read(name: str) -> Any:
-    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=nbformat.NO_CONVERT)
+    return nbformat.read(FOLDER / f"{name}.ipynb", as_version=nbformat.NO_CONVERT)  # type: ignore[no-untyped-call]
 
 
 def test_these_are_all() -> None:
