@@ -18,7 +18,7 @@ from tune.cli.guard import guarded
 
 COMMANDS = (
     "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "report", "retrain",
-    "evaluate", "predict", "reproduce",
+    "evaluate", "compare", "predict", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""
 

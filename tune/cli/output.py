@@ -37,7 +37,10 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
 
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for heading, side in columns.items():
-        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=side != "left")
+        # Names without a space are broken where they are too long, not cut.
+        table.add_column(
+            heading, justify="right" if side == "right" else "left", no_wrap=side != "left", overflow="fold"
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -30,6 +30,7 @@ ARGUMENTS = {
     "report": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN", "FIELD=VALUE"],
+    "compare": ["RUN..."],
     "predict": ["RUN", "IMAGE"],
     "reproduce": ["ROW"],
 }
@@ -46,6 +47,7 @@ OPTIONS = {
     "report": {"--json", "--out", "--output", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions"},
+    "compare": {"--json", "--out", "--output"},
     "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
     "reproduce": {*COMMON, "--list", "--seeds", "--precision", "--csv"},
 }
@@ -56,7 +58,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 14
+    assert len(COMMANDS) == len(set(COMMANDS)) == 15
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -85,6 +87,7 @@ def test_defaults_stay() -> None:
         ("retrain", "seeds"): "3",
         ("evaluate", "out"): "checkpoints",
         ("evaluate", "split"): "test",
+        ("compare", "out"): "checkpoints",
         ("predict", "out"): "checkpoints",
         ("predict", "top"): "5",
         ("reproduce", "out"): "checkpoints",
