@@ -116,9 +116,10 @@ def _show_differences(found: Comparison) -> None:
         print("With --output FILE.html, a page shows the classes too.")
     for pair in found.pairs:
         if pair.overall is None:
-            line = f"{pair.run} is not compared: {pair.reason}"
-            # A command stays whole, to be copied.
-            print(line if len(line) <= WIDTH else line.replace("; run: ", ";\n  run: "))
+            why, command, run = f"{pair.run} is not compared: {pair.reason}".partition("; run: ")
+            print(textwrap.fill(why, WIDTH))
+            if command:
+                print(f"  run: {run}")  # whole, to be copied
 
 
 def _show_classes(pair: Pair, measure: str) -> None:

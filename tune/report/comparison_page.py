@@ -78,7 +78,10 @@ def _curves(comparison: Comparison) -> list[Section]:
     kinds = [metric for metric in metrics_of(comparison.runs[0].task) if metric.part == "val"]
     if not any(len(run.epochs) for run in comparison.runs):
         return []
-    return [Section("Learning curves", [drawn(curves(comparison.runs, metric)) for metric in kinds])]
+    return [Section("Learning curves", [drawn(curves(comparison.runs, metric)) for metric in kinds], _ABOUT_CURVES)]
+
+
+_ABOUT_CURVES = "The best epoch of each run is marked."
 
 
 def _differences(comparison: Comparison) -> list[Section]:
