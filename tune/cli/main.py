@@ -18,7 +18,7 @@ from tune.cli.guard import guarded
 
 COMMANDS = (
     "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "report", "retrain",
-    "evaluate", "compare", "predict", "reproduce",
+    "evaluate", "compare", "predict", "dashboard", "log", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""
 

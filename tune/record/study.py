@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from search_spaces import Config, Space
 from tune.record.distributions import CONSTRAINT_PREFIX, params
 from tune.record.journal import DamagedRecordError, Journal
+from tune.record.read_only import ReadOnlyStorage
 from tune.record.status import Status
 from tune.spec.metric import Objective
 from tune.training import EpochMetrics
@@ -128,6 +129,10 @@ class Record:
         return getattr(self._storage, "engine", None)
 
     # -- reading
+
+    def read_only(self) -> tuple[BaseStorage, int]:
+        """The storage for Optuna's own tools, which cannot write to it, and the identity of the study there."""
+        return ReadOnlyStorage(self._storage, self._study), self._study
 
     def trials(self) -> list[TrialRecord]:
         """Every trial by number."""

@@ -21,12 +21,13 @@ from tune.runs.versions import versions
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
 from tune.search.ledger import Ledger
+from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
-from tune.search.shutdown import Outcome, finish, stopping_on, stopping_on_signals
+from tune.search.shutdown import INTERRUPTED, Outcome, finish, stopping_on, stopping_on_signals
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
 from tune.training import Splits, last_lines, open_splits
@@ -54,7 +55,8 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         images = {"input_shape": list(splits.input_shape), "classes": list(splits.classes)}
         return {"data": digest, "split": splits.split_hash, **images, **versions("ray", "optuna")}
 
-    with connected(cluster), quiet_optuna():
+    loggers = logging(spec.search.loggers, folder, spec.search.objective, observer)
+    with loggers as (observer, logs), connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
         observer.say(_resources_line(spec, resources))
         with drive_search(folder, spec, begin, observer.say, resume=request.continues) as search:
@@ -64,7 +66,10 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
                 search.record.note(WARM, [*search.record.facts.get(WARM, []), *learned.rows])
             driver = _driver(search, request, observer)
             search.lease.on_lost = driver.stop
-            return _drive(driver, resources, request, worker)
+            outcome = _drive(driver, resources, request, worker)
+            if outcome.state == INTERRUPTED:
+                logs.patience = HURRY
+            return outcome
 
 
 def _check_images(folder: SearchFolder, spec: SearchSpec, splits: Splits, say: Callable[[str], None]) -> None:

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt
 from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
 
 from search_spaces import Config, Space, write
-from tune.spec.base import Frozen
+from tune.spec.base import FROM_LIST, Frozen
 from tune.spec.dotted import with_values
 from tune.spec.errors import one_of, shown
 from tune.spec.experiment import Experiment
@@ -158,6 +158,7 @@ class SearchSettings(Frozen):
         failures: What happens when trials fail.
         epoch_timeout: Seconds after which an epoch counts as hung.
         time_budget: Seconds after which the search ends cleanly.
+        loggers: Other tools that trials are written for as they run: tensorboard, mlflow.
     """
 
     metric: str = "val_loss"
@@ -172,11 +173,19 @@ class SearchSettings(Frozen):
     failures: FailureSpec = FailureSpec()
     epoch_timeout: Annotated[float, Gt(0)] | None = None
     time_budget: Annotated[float, Gt(0)] | None = None
+    loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], FROM_LIST] = ()
 
     @property
     def objective(self) -> Objective:
         """What trials are judged by."""
         return Objective(METRICS[self.metric])
+
+    @field_validator("loggers")
+    @classmethod
+    def _each_once(cls, loggers: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := next((name for name in loggers if loggers.count(name) > 1), None):
+            raise ValueError(f"must name each logger once (got {twice} twice)")
+        return loggers
 
     @field_validator("metric")
     @classmethod

@@ -32,6 +32,8 @@ ARGUMENTS = {
     "evaluate": ["RUN", "FIELD=VALUE"],
     "compare": ["RUN..."],
     "predict": ["RUN", "IMAGE"],
+    "dashboard": ["SEARCH"],
+    "log": ["SEARCH"],
     "reproduce": ["ROW"],
 }
 OPTIONS = {
@@ -49,6 +51,8 @@ OPTIONS = {
     "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions"},
     "compare": {"--json", "--out", "--output"},
     "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
+    "dashboard": {"--json", "--out", "--port", "--study"},
+    "log": {"--json", "--out", "--to", "--output", "--study"},
     "reproduce": {*COMMON, "--list", "--seeds", "--precision", "--csv"},
 }
 
@@ -58,7 +62,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 15
+    assert len(COMMANDS) == len(set(COMMANDS)) == 17
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -90,6 +94,9 @@ def test_defaults_stay() -> None:
         ("compare", "out"): "checkpoints",
         ("predict", "out"): "checkpoints",
         ("predict", "top"): "5",
+        ("dashboard", "port"): "8080",
+        ("dashboard", "out"): "checkpoints",
+        ("log", "out"): "checkpoints",
         ("reproduce", "out"): "checkpoints",
         ("reproduce", "seeds"): "1",
     }

@@ -1,0 +1,66 @@
+"""`imagetune log`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
+from tune.cli.output import print_json, say
+
+EXAMPLES = (
+    "imagetune log digits --to tensorboard",
+    "imagetune log digits --to mlflow --output mlflow",
+)
+
+
+class Tool(StrEnum):
+    """The tools that a search can be written for."""
+
+    tensorboard = "tensorboard"
+    mlflow = "mlflow"
+
+
+SHOW = {"tensorboard": "tensorboard --logdir", "mlflow": "mlflow ui --backend-store-uri"}
+
+
+def log(
+    search: Search,
+    to: Annotated[Tool, typer.Option("--to", help="The tool.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            help="Default: the search's folder; for MLflow, $MLFLOW_TRACKING_URI if it is set.",
+        ),
+    ] = None,
+    study: Study = None,
+    out: Out = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Write the trials of a search for TensorBoard or MLflow; what is there already is not repeated."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from tune.record import locate_search
+    from tune.record.opening import read_search
+    from tune.search.loggers import find_logger, worth_writing
+
+    entry = find_logger(to.value, "--to")
+    found = read_search(locate_search(search, out, study))
+    trials = [trial for trial in found.trials if worth_writing(trial)]
+    logger = entry.make(found.folder, found.objective, output)
+    for trial in track(trials, "writing trials", console=Console(stderr=True), disable=not sys.stderr.isatty()):
+        logger.write(trial)
+    logger.close()
+    if json:
+        print_json({"search": found.folder.name, "to": to.value, "place": logger.place, "trials": len(trials)})
+    else:
+        print(f"wrote {len(trials)} trials to {logger.place}")
+        say(f"look at it with: {SHOW[to.value]} {shlex.quote(logger.place)}")

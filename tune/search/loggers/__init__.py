@@ -1,0 +1,96 @@
+"""Loggers write the trials of a search for other tools: one file each, and a row in `LOGGERS`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from tune.errors import UserError
+from tune.record.folder import SearchFolder
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.spec.metric import Objective
+
+
+class Logger(Protocol):
+    """Writes trials. However often and by however many processes it is called, the result is as if it were once."""
+
+    place: str
+    """Where it writes: a folder or an address."""
+
+    def complete(self, number: int) -> bool:
+        """Whether everything of a trial has been written, its end included."""
+
+    def write(self, trial: TrialRecord) -> None:
+        """Write what is not there yet of a trial, which may have more epochs the next time."""
+
+    def close(self) -> None:
+        """Finish writing."""
+
+
+Make = Callable[[SearchFolder, Objective, Path | None], Logger]
+"""Makes a logger for a search and its objective; where it writes, or None for its own place."""
+
+
+@dataclass(frozen=True)
+class LoggerEntry:
+    """A logger, and the package it needs, which has an extra of the logger's name."""
+
+    package: str
+    make: Make
+
+
+def _tensorboard(folder: SearchFolder, objective: Objective, output: Path | None) -> Logger:
+    from tune.search.loggers.tensorboard import TensorBoard
+
+    return TensorBoard(folder, objective, output)
+
+
+def _mlflow(folder: SearchFolder, objective: Objective, output: Path | None) -> Logger:
+    from tune.search.loggers.mlflow import MLflow
+
+    return MLflow(folder, objective, output)
+
+
+LOGGERS = {"tensorboard": LoggerEntry("tensorboard", _tensorboard), "mlflow": LoggerEntry("mlflow", _mlflow)}
+"""By the name in `search.loggers`."""
+
+
+def find_logger(name: str, option: str) -> LoggerEntry:
+    """A logger whose package is installed.
+
+    Args:
+        name: In `LOGGERS`.
+        option: What asked for it, for the message.
+
+    Raises:
+        UserError: its package is not installed.
+    """
+    entry = LOGGERS[name]
+    if find_spec(entry.package) is None:
+        raise UserError(f"{option}: {name} is not installed; run: pip install 'imagetune[{name}]'")
+    return entry
+
+
+def worth_writing(trial: TrialRecord) -> bool:
+    """Whether there is anything to write: not for a trial that waits for its first start."""
+    return bool(trial.epochs) or trial.status is not Status.WAITING
+
+
+def epoch_times(trial: TrialRecord) -> list[float]:
+    """When each epoch of a trial ended, in seconds since 1970.
+
+    The record has the start and the end of a trial, and how long its epochs took; pauses between them are left out.
+    """
+    seconds = [metrics.seconds for metrics in trial.epochs]
+    if trial.ended_at is not None:
+        end = trial.ended_at.timestamp()
+    elif trial.started is not None and trial.status is not Status.RUNNING:
+        end = trial.started.timestamp() + sum(seconds)
+    else:
+        end = time.time()
+    return [end - sum(seconds[epoch:]) for epoch in range(1, len(seconds) + 1)]

@@ -1,0 +1,129 @@
+"""MLflow: an experiment per search and a run per trial, with its fields, its metrics by epoch, and how it ended."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before mlflow is imported: it would report its use
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.tracking import get_tracking_uri
+
+from tune.errors import UserError
+from tune.record.folder import SearchFolder
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.search.loggers import epoch_times
+from tune.spec.files import value_text
+from tune.spec.metric import Objective
+
+MOST_METRICS, MOST_PARAMS = 1000, 100  # of one call
+_TRIAL, _FOLDER = "imagetune.trial", "imagetune.folder"
+_LAST = "seconds"
+"""The metric that is written last of each epoch: where it is there, the others are."""
+_STATES = {Status.COMPLETED: "FINISHED", Status.STOPPED: "KILLED"}  # every other end has failed
+
+T = TypeVar("T")
+
+
+class MLflow:
+    """The server or store of `MLFLOW_TRACKING_URI`, or `mlflow.db` in the search's folder or another."""
+
+    def __init__(self, folder: SearchFolder, objective: Objective, output: Path | None) -> None:
+        self._objective = objective
+        root = (output or folder.path).absolute()
+        local = output is not None or "MLFLOW_TRACKING_URI" not in os.environ
+        if local:
+            root.mkdir(parents=True, exist_ok=True)
+        self.place = f"sqlite:///{root / 'mlflow.db'}" if local else get_tracking_uri()
+        self._client = MlflowClient(self.place)
+        self._experiment = self._find(folder, (root / "mlflow-artifacts").as_uri() if local else None)
+        self._runs = {int(run.data.tags[_TRIAL]): run for run in self._all_runs() if _TRIAL in run.data.tags}
+        self._done: dict[int, int] = {}  # epochs written, by trial
+
+    def _find(self, folder: SearchFolder, artifacts: str | None) -> str:
+        """The search's experiment; made if there is none.
+
+        Raises:
+            UserError: the experiment of this name is another search's.
+        """
+        here = str(folder.path.resolve())
+        found = self._client.get_experiment_by_name(folder.name)
+        if found is None:
+            tags = {_FOLDER: here}
+            return str(self._client.create_experiment(folder.name, artifact_location=artifacts, tags=tags))
+        if (other := found.tags.get(_FOLDER)) != here:
+            raise UserError(
+                f"{self.place} has an experiment {folder.name!r} of {other or 'something else'}; rename it there, or "
+                "set MLFLOW_TRACKING_URI to another store"
+            )
+        return str(found.experiment_id)
+
+    def _all_runs(self) -> Iterator[Run]:
+        token: str | None = ""
+        while token is not None:
+            page = self._client.search_runs([self._experiment], max_results=1000, page_token=token or None)
+            yield from page
+            token = page.token or None
+
+    def complete(self, number: int) -> bool:
+        """Whether the trial's run has ended."""
+        return number in self._runs and self._runs[number].info.status in ("FINISHED", "KILLED", "FAILED")
+
+    def write(self, trial: TrialRecord) -> None:
+        """Add the epochs that its run does not have yet, and its status."""
+        if self.complete(trial.number):
+            return
+        run = self._run(trial)
+        done = self._written(trial.number, run)
+        times = [round(1000 * when) for when in epoch_times(trial)]
+        metrics = [
+            Metric(name, value, when, epoch.epoch)
+            for epoch, when in list(zip(trial.epochs, times, strict=True))[done:]
+            for name, value in {**epoch.values, "lr": epoch.lr, _LAST: epoch.seconds}.items()
+        ]
+        for part in _parts(metrics, MOST_METRICS):
+            self._client.log_batch(run, metrics=part)
+        self._done[trial.number] = len(trial.epochs)
+        self._client.log_batch(run, tags=[RunTag("status", str(trial.status)), RunTag("reason", trial.reason)])
+        if trial.status.ended:
+            self._end(trial, run, times)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _run(self, trial: TrialRecord) -> str:
+        """The identity of a trial's run; made if there is none."""
+        if trial.number not in self._runs:
+            start = None if trial.started is None else round(1000 * trial.started.timestamp())
+            tags = {_TRIAL: str(trial.number)}
+            run = self._client.create_run(self._experiment, start, tags, f"trial {trial.number}")
+            self._runs[trial.number] = run
+        identity = str(self._runs[trial.number].info.run_id)
+        if trial.number not in self._done:  # the process that made the run may have died before this
+            params = [Param(field, value_text(value)) for field, value in trial.config.items()]
+            for part in _parts(params, MOST_PARAMS):
+                self._client.log_batch(identity, params=part)
+        return identity
+
+    def _written(self, number: int, run: str) -> int:
+        if number not in self._done:
+            self._done[number] = len({metric.step for metric in self._client.get_metric_history(run, _LAST)})
+        return self._done[number]
+
+    def _end(self, trial: TrialRecord, run: str, times: Sequence[int]) -> None:
+        best, metric = trial.best(self._objective), self._objective.metric.name
+        if best is not None:
+            value = Metric(f"best_{metric}", best.values[metric], times[best.epoch - 1], best.epoch)
+            self._client.log_batch(run, metrics=[value])
+        end = None if trial.ended_at is None else round(1000 * trial.ended_at.timestamp())
+        self._client.set_terminated(run, _STATES.get(trial.status, "FAILED"), end)
+        self._runs[trial.number] = self._client.get_run(run)
+
+
+def _parts(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
+    return (items[start : start + most] for start in range(0, len(items), most))
