@@ -180,13 +180,6 @@ class SearchSettings(Frozen):
         """What trials are judged by."""
         return Objective(METRICS[self.metric])
 
-    @field_validator("loggers")
-    @classmethod
-    def _each_once(cls, loggers: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := next((name for name in loggers if loggers.count(name) > 1), None):
-            raise ValueError(f"must name each logger once (got {twice} twice)")
-        return loggers
-
     @field_validator("metric")
     @classmethod
     def _known(cls, metric: str) -> str:
