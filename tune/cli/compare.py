@@ -13,8 +13,8 @@ from tune.cli.options import DEFAULT_OUT, Json, Out
 from tune.cli.output import count, number, percent, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from tune.report.comparison import Comparison, Pair
-    from tune.report.paired import Difference
+    from tune.report.comparison.compare import Comparison, Pair
+    from tune.report.comparison.paired import Difference
 
 EXAMPLES = (
     "imagetune compare first second",
@@ -38,11 +38,11 @@ def compare(
     """Rank runs, and tell whether they really differ on the test images."""
     from tune.files import write_whole
     from tune.record import locate_run
-    from tune.report.comparison import compare as compared
+    from tune.report.comparison.compare import compare as compared
 
     found = compared([locate_run(run, out) for run in runs])
     if output is not None:
-        from tune.report.comparison_page import render
+        from tune.report.comparison.page import render
 
         write_whole(output, render(found).encode())
         say(f"wrote {output}")
@@ -53,7 +53,7 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
-    from tune.report.comparison_words import notes
+    from tune.report.comparison.words import notes
 
     goal = "lower" if found.metric.goal == "min" else "higher"
     many = f"{len(found.runs)} run{'s' * (len(found.runs) > 1)}"
@@ -103,7 +103,7 @@ def _show_settings(found: Comparison) -> None:
 
 
 def _show_differences(found: Comparison) -> None:
-    from tune.report.comparison_words import ABOUT_SEEDS, METHODS, UNITS
+    from tune.report.comparison.words import ABOUT_SEEDS, METHODS, UNITS
 
     pairs = [(f"{pair.run} - {pair.against}", pair.overall) for pair in found.pairs if pair.overall is not None]
     if pairs:
@@ -123,7 +123,7 @@ def _show_differences(found: Comparison) -> None:
 
 
 def _show_classes(pair: Pair, measure: str) -> None:
-    from tune.report.comparison_words import largest
+    from tune.report.comparison.words import largest
 
     rows = largest(pair.per_class, MOST_CLASSES)
     which = (
@@ -136,7 +136,7 @@ def _show_classes(pair: Pair, measure: str) -> None:
 
 
 def _show_intervals(first: str, rows: Sequence[tuple[str, Difference]], measure: str) -> None:
-    from tune.report.comparison_words import difference_text, interval_text, p_text
+    from tune.report.comparison.words import difference_text, interval_text, p_text
 
     print_table(
         {first: "left", **dict.fromkeys(("images", "difference", "95 % interval", "p"), "right")},

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tune.report.comparison import Comparison, Pair
-from tune.report.paired import CONFIDENCE, Difference
+from tune.report.comparison.compare import Comparison, Pair
+from tune.report.comparison.paired import CONFIDENCE, Difference
 
 METHODS = {
     "accuracy": "Intervals: 95 %, Wald's for pairs as adjusted by Bonett and Price (2012). Test: McNemar's, exact.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune.report.comparison import Comparison
-from tune.report.comparison_charts import MOST_CLASSES, curves, intervals
-from tune.report.comparison_words import (
+from tune.report.comparison.compare import Comparison
+from tune.report.charts.comparison import MOST_CLASSES, curves, intervals
+from tune.report.comparison.words import (
     ABOUT_SEEDS,
     METHODS,
     UNITS,
@@ -18,7 +18,7 @@ from tune.report.comparison_words import (
     p_text,
     sentences,
 )
-from tune.report.paired import Difference
+from tune.report.comparison.paired import Difference
 from tune.report.template import Section, drawn, fill, html_table
 from tune.spec.files import value_text
 from tune.spec.metric import METRICS, metrics_of
@@ -49,11 +49,8 @@ def _title(names: Sequence[str]) -> str:
 def _runs(comparison: Comparison) -> str:
     rows = comparison.rows
     names = [name for name in rows[0] if name not in ("folder", "epochs") and _known(name, rows)]
-    headings = {name: name in ("run", "model", "data") for name in names}
-    return html_table(
-        {name.replace("_", " "): text for name, text in headings.items()},
-        [[_cell(name, row) for name in names] for row in rows],
-    )
+    cells = [[_cell(name, row) for name in names] for row in rows]
+    return html_table([name.replace("_", " ") for name in names], cells, text=1)
 
 
 def _known(name: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -109,22 +106,20 @@ _ABOUT_CLASSES = "Each interval is for itself: of 20 classes without a differenc
 
 
 def _difference_table(first: str, rows: Sequence[tuple[str, Difference]], measure: str) -> str:
-    columns = {first: True, "images": False, f"difference, {UNITS[measure]}": False, "95 % interval": False, "p": False}
-    return html_table(
-        columns,
-        [
-            [name, f"{found.n:,}", difference_text(found, measure), interval_text(found, measure), p_text(found)]
-            for name, found in rows
-        ],
+    head = [first, "images", f"difference, {UNITS[measure]}", "95 % interval", "p"]
+    cells = (
+        [name, f"{found.n:,}", difference_text(found, measure), interval_text(found, measure), p_text(found)]
+        for name, found in rows
     )
+    return html_table(head, cells, text=1)
 
 
 def _settings(comparison: Comparison) -> list[Section]:
     """The fields in which the experiments differ."""
-    columns = {"field": True} | {run.name: True for run in comparison.runs}
+    head = ["field", *(run.name for run in comparison.runs)]
     rows = [
         [field, *("-" if value is None else value_text(value) for value in values)]
         for field, values in comparison.settings.items()
     ]
-    table = html_table(columns, rows) if rows else "<p>These runs have the same experiment.</p>"
+    table = html_table(head, rows, text=len(head)) if rows else "<p>These runs have the same experiment.</p>"
     return [Section("Settings that differ", html=table)] if len(comparison.runs) > 1 else []

@@ -7,9 +7,9 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from tune.report.charts import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled
-from tune.report.compared_run import ComparedRun
-from tune.report.paired import Difference
+from tune.report.charts.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled
+from tune.report.comparison.runs import ComparedRun
+from tune.report.comparison.paired import Difference
 from tune.spec.metric import METRICS, Metric, Objective
 
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#202124")
