@@ -14,11 +14,11 @@ from tests.tune.report.run_folders import VAE, evaluated, evaluated_loss, run_fo
 from tests.tune.runs.folders import trained
 from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import evaluate
-from tune.report.comparison.runs import names
 from tune.report.comparison.compare import compare
 from tune.report.comparison.page import render
-from tune.report.comparison.words import largest, notes, sentences
 from tune.report.comparison.paired import accuracy_difference, mean_difference
+from tune.report.comparison.runs import names
+from tune.report.comparison.words import largest, notes, sentences
 
 
 def answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

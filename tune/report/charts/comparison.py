@@ -8,8 +8,8 @@ from itertools import cycle
 import plotly.graph_objects as go
 
 from tune.report.charts.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled
-from tune.report.comparison.runs import ComparedRun
 from tune.report.comparison.paired import Difference
+from tune.report.comparison.runs import ComparedRun
 from tune.spec.metric import METRICS, Metric, Objective
 
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#202124")

@@ -14,8 +14,8 @@ import pandas as pd
 from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED
-from tune.report.comparison.runs import ComparedRun, names, read_compared
 from tune.report.comparison.paired import Difference, accuracy_difference, mean_difference
+from tune.report.comparison.runs import ComparedRun, names, read_compared
 from tune.spec.dotted import flatten
 from tune.spec.metric import METRICS, Metric, Objective, metrics_of
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune.report.comparison.compare import Comparison
 from tune.report.charts.comparison import MOST_CLASSES, curves, intervals
+from tune.report.comparison.compare import Comparison
+from tune.report.comparison.paired import Difference
 from tune.report.comparison.words import (
     ABOUT_SEEDS,
     METHODS,
@@ -18,7 +19,6 @@ from tune.report.comparison.words import (
     p_text,
     sentences,
 )
-from tune.report.comparison.paired import Difference
 from tune.report.template import Section, drawn, fill, html_table
 from tune.spec.files import value_text
 from tune.spec.metric import METRICS, metrics_of
