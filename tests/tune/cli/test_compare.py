@@ -36,8 +36,8 @@ def test_the_tables_fit_80_columns(imagetune: Command, out: Path) -> None:
     third = next((out / "long").iterdir())
     many = imagetune("compare", "a", "b", third)
     assert "is not compared: not evaluated run: imagetune evaluate" in " ".join(many.out.split())
-    lines = [*found.out.splitlines(), *many.out.splitlines()]
-    assert max(len(line) for line in lines if "run: imagetune evaluate" not in line) <= 80
+    printed = [*found.out.splitlines(), *many.out.splitlines()]
+    assert max(len(line) for line in printed if "run: imagetune evaluate" not in line) <= 80
 
 
 def test_json_is_one_document(imagetune: Command, out: Path) -> None:

@@ -31,7 +31,7 @@ def run_folder(
     """A run with these validation losses; its accuracies are 1 - loss. `info` are fields of `RunInfo`."""
     experiment = load_experiment(str(written(path.parent, text, f".{path.name}.yaml")), overrides)
     folder = RunFolder(path)
-    values = {
+    values: dict[str, Any] = {
         "metric": "val_loss", "mode": "min", "epochs": None, "full": False, "device": "cpu", "weights_from": None,
         "input_shape": (1, 8, 8), "classes": tuple(classes), "normalization": Normalization(mean=(0.0,), std=(1.0,)),
         "split_hash": "s", "parameters": 1234, "versions": {}, "data": "d",

@@ -31,8 +31,8 @@ def answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarra
 def test_the_interval_is_that_of_bonett_and_price() -> None:
     """Their own example, as in the documentation of R's statpsych: ci.prop.ps(.05, 12, 4, 26, 6)."""
     found = accuracy_difference(*answers(6, 26, 4, 12))
-    assert (found.n, found.difference) == (48, pytest.approx(22 / 48))
-    assert (found.low, found.high) == (pytest.approx(0.2548067, abs=1e-7), pytest.approx(0.6251933, abs=1e-7))
+    assert (found.n, found.difference) == pytest.approx((48, 22 / 48))
+    assert (found.low, found.high) == pytest.approx((0.2548067, 0.6251933), abs=1e-7)
 
 
 def test_the_test_is_mcnemars_exact_one() -> None:

@@ -61,7 +61,8 @@ class TensorBoard:
         best, name = trial.best(self._objective), f"best/{self._objective.metric.name}"
         values = {name: best.values[self._objective.metric.name]} if best else {}
         with SummaryWriter(str(self._folder(trial.number)), filename_suffix=_ENDED) as writer:
-            for summary in hparams({field: _plain(value) for field, value in trial.config.items()}, values):
+            fields = {field: _plain(value) for field, value in trial.config.items()}
+            for summary in hparams(fields, values):  # type: ignore[no-untyped-call]
                 writer.file_writer.add_summary(summary)
             for tag, value in values.items():
                 writer.add_scalar(tag, value, best.epoch if best else None)
