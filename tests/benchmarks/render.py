@@ -156,6 +156,18 @@ TABLES: dict[str, Columns] = {
         "journal, MB": plain("journal_mb"),
         **WHERE,
     },
+    "large_record": {
+        "command": lambda row: f"`{row['command']}`",
+        "trials": whole("trials"),
+        "epochs of each": plain("epochs"),
+        "seconds": plain("seconds"),
+        "seconds of the CPU": plain("cpu_seconds"),
+        "peak, MB": whole("peak_mb"),
+        "page, MB": plain("page_mb"),
+        "journal, MB": plain("journal_mb"),
+        "n": plain("n"),
+        **WHERE,
+    },
     "reliability": {
         "fault": plain("fault"),
         "how injected": plain("how injected"),

@@ -23,7 +23,7 @@ EXAMPLES = (
 )
 WIDTH = 80
 _SHOWN = ("trial", "status", "val_loss", "best_epoch", "epochs", "parameters")
-_SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss, the first of these that any trial has
+_SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss: the first of these that any trial has
 
 
 def results(
@@ -80,7 +80,7 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
     from tune.spec.dotted import short_names
 
     print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.spec.search.metric}\n")
-    second = next((name for name in _SECOND if name in found.table and found.table[name].notna().any()), _SECOND[0])
+    second = _second(found, sort or found.spec.search.metric)
     width = len(second)
     print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} {'parameters':>12}")
     names = short_names(list(found.spec.space.domains))
@@ -95,6 +95,14 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
         print(textwrap.fill(_values_text(values), WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7))
         if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:
             print(textwrap.shorten(f"       {row['reason']}", WIDTH))
+
+
+def _second(found: FoundSearch, ranked_by: str) -> str:
+    """The metric to show beside val_loss: the one that the trials are ranked by, else what people know best."""
+    from tune.spec.metric import METRICS
+
+    known = [name for name in _SECOND if name in found.table and found.table[name].notna().any()]
+    return ranked_by if ranked_by in METRICS and ranked_by != "val_loss" else (known or list(_SECOND))[0]
 
 
 def _values_text(values: Mapping[str, Any]) -> str:

@@ -65,6 +65,14 @@ def test_top_sort_and_csv(imagetune: Command, search: Path, tmp_path: Path) -> N
     assert "efficiency=" in imagetune("results", "hidden", "--sort", "efficiency").out
 
 
+def test_the_table_has_what_trials_are_ranked_by(imagetune: Command, search: Path) -> None:
+    assert "val_loss train_loss" in imagetune("results", "hidden", "--sort", "train_loss").out
+    search_folder(search.parent / "other", SPACE.replace("metric: val_loss", "metric: train_accuracy"))
+    out = imagetune("results", "other").out
+    assert "val_loss train_accuracy" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
