@@ -15,8 +15,8 @@ from tune.report.findings import Findings
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 
-PREDICTIVE = 0.7
-"""A rank correlation with the end from which an epoch is called a good predictor of it."""
+PREDICTIVE, USELESS = 0.7, 0.5
+"""Rank correlations with the end: from which an epoch predicts it well, and below which it says little."""
 ENOUGH = 8
 """Trials from which a rank correlation, or where the best values lie in their range, means something."""
 MANY = 20
@@ -132,7 +132,9 @@ def _beyond(domain: Int | Float, *, upwards: bool) -> float:
     if domain.log:
         value = domain.high * 3 if upwards else domain.low / 3
     else:
-        step = max((domain.high - domain.low) / 2, domain.step or 0)
+        step = (domain.high - domain.low) / 2
+        if domain.step:
+            step = math.ceil(step / domain.step) * domain.step
         value = domain.high + step if upwards else domain.low - step
     return math.ceil(value) if isinstance(domain, Int) else float(f"{value:.2g}")
 
@@ -182,7 +184,7 @@ def better_grace_period(found: Findings) -> int | None:
     grace, table = found.spec.search.scheduler.grace_period, found.correlation
     here = table.loc[table["epoch"] == grace, "correlation"]
     first = predictive_from(table)
-    short = len(here) and not here.iloc[0] >= PREDICTIVE
+    short = len(here) and not here.iloc[0] >= USELESS
     return first if first is not None and (first < grace or short) else None
 
 

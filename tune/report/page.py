@@ -35,14 +35,19 @@ def render(search: Search) -> str:
         "report.html.j2",
         title=search.folder.name,
         subtitle=_subtitle(search),
-        sentences=paragraph(found),
-        steps=advice.next_steps(found),
+        sentences=[_unbroken(sentence) for sentence in paragraph(found)],
+        steps=[_unbroken(step) for step in advice.next_steps(found)],
         cards=_cards(found, retrained),
         table=trials_html(search) if search.trials else "",
         chosen=drawn(curves.one_trial(search.objective), "chosen"),
         curves=curves_json(found.best_by_epoch),
         sections=_sections(found, retrained),
     )
+
+
+def _unbroken(text: str) -> str:
+    """The text without line breaks before percent signs."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _subtitle(search: Search) -> str:
@@ -138,7 +143,7 @@ def _workers(search: Search) -> list[Section]:
         return []
     workers = costs.lanes(spans)
     idle = costs.idle_share(workers)
-    about = f"Between the first start and the last end, workers were idle for {idle:.0%} of the time."
+    about = f"Between the first start and the last end, workers were idle for {100 * idle:.0f} % of the time."
     return [Section("Workers", [drawn(costs.timeline(workers))], about)]
 
 

@@ -53,7 +53,7 @@ def _cost(found: Findings) -> list[str]:
     parts = [f"{counts[status]:,} {_words(status, int(counts[status]))}" for status in present]
     spent, most = len(found.epochs), found.spec.longest * len(found.trials)
     told = Status.STOPPED in present and not _open(found)
-    saved = f", {1 - spent / most:.0%} fewer than without early stopping" if told else ""
+    saved = f", {100 * (1 - spent / most):.0f} % fewer than without early stopping" if told else ""
     seconds = float(found.trials["seconds"].sum())
     cost = f"Training took {_duration(seconds)} in {count(spent, 'epoch')}{saved}."
     return [f"Of these, {listed(parts)}.", *([cost] if spent else [])]
@@ -77,7 +77,7 @@ def _best(best: pd.Series[Any], objective: Objective) -> str:
 def _mattered(shares: Mapping[str, float]) -> list[str]:
     names = short_names(list(shares))
     ranked = sorted(shares.items(), key=lambda item: -item[1])
-    large = [f"{names[field]} ({share:.0%})" for field, share in ranked[:3] if share >= MATTERED]
+    large = [f"{names[field]} ({100 * share:.0f} %)" for field, share in ranked[:3] if share >= MATTERED]
     small = [names[field] for field, share in ranked if share < HARDLY]
     rest = f"; {listed(small)} hardly mattered" if small else ""
     return [f"What mattered most was {listed(large)}{rest}."] if large else []

@@ -98,6 +98,10 @@ def _listed(numbers: Sequence[int]) -> str:
 
 def curves_json(best_by_epoch: pd.DataFrame) -> Mapping[str, tuple[list[int], list[float]]]:
     """Epochs and values by trial, for the chart of the row that is clicked."""
-    values = best_by_epoch["value"].map(lambda value: float(f"{value:.5g}"))
-    table = best_by_epoch.assign(value=values)
-    return {str(trial): (own["epoch"].tolist(), own["value"].tolist()) for trial, own in table.groupby("trial")}
+    found: dict[str, tuple[list[int], list[float]]] = defaultdict(lambda: ([], []))
+    columns = (best_by_epoch[name].tolist() for name in ("trial", "epoch", "value"))
+    for trial, epoch, value in zip(*columns, strict=True):
+        epochs, values = found[str(trial)]
+        epochs.append(epoch)
+        values.append(float(f"{value:.5g}"))
+    return found

@@ -16,6 +16,7 @@ import pandas as pd
 from tune.record.folder import RunFolder, SearchFolder
 from tune.report.charts import evaluation
 from tune.report.template import Section, drawn, html_table
+from tune.spec.metric import METRICS
 
 MOST_DETAILED = 3
 """Trials of which the page shows more than a row."""
@@ -81,6 +82,11 @@ def sections(winners: Sequence[Winner]) -> list[Section]:
     return [Section("Winners on the test images", html=_overview(winners)), *details]
 
 
+def percent(share: float) -> str:
+    """A fraction as it is written everywhere: `98.20 %`."""
+    return METRICS["val_accuracy"].text(share)
+
+
 _NAMES = {
     "accuracy": "accuracy",
     "macro_f1": "macro F1",
@@ -109,7 +115,8 @@ def _score(scores: Mapping[str, Any], name: str) -> str:
     if name in ("loss", "reconstruction", "kl"):
         return f"{value:.4f}"
     low, high = scores.get("accuracy_interval") or (None, None)
-    return f"{value:.2%}" + (f" ({low:.2%} to {high:.2%})" if name == "accuracy" and low is not None else "")
+    interval = f" ({percent(low)} to {percent(high)})" if name == "accuracy" and low is not None else ""
+    return percent(value) + interval
 
 
 def _classifier(winner: Winner) -> Section:
@@ -130,7 +137,7 @@ def _classifier(winner: Winner) -> Section:
 
 def _classes(rows: Sequence[Mapping[str, Any]], many: int) -> str:
     shown = [
-        [row["name"], f"{row['n']:,}", *(f"{row[key]:.2%}" for key in ("precision", "recall", "f1"))]
+        [row["name"], f"{row['n']:,}", *(percent(row[key]) for key in ("precision", "recall", "f1"))]
         for row in rows[:MOST_LISTED]
     ]
     which = f"The {len(shown)} of {many:,} classes with the lowest F1" if len(shown) < many else "Each class in numbers"
@@ -141,7 +148,7 @@ def _classes(rows: Sequence[Mapping[str, Any]], many: int) -> str:
 def _pairs(scores: Mapping[str, Any]) -> str:
     """The most confused pairs; evaluations of earlier versions have no list of them."""
     pairs = scores.get("most_confused", [])[:MOST_PAIRS]
-    rows = [[pair["truth"], pair["predicted"], f"{pair['n']:,}", f"{pair['share']:.1%}"] for pair in pairs]
+    rows = [[pair["truth"], pair["predicted"], f"{pair['n']:,}", percent(pair["share"])] for pair in pairs]
     head = ["truth", "taken for", "images", "of the class"]
     return f"<h3>Most confused pairs</h3>{html_table(head, rows, text=2)}" if rows else ""
 

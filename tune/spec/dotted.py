@@ -76,7 +76,10 @@ def remove_dotted(tree: Tree, name: str) -> None:
 
 
 def short_names(names: Iterable[str]) -> dict[str, str]:
-    """Dotted names with their last part where that is unique: `lr` for training.optimizer.lr."""
+    """Dotted names with their last part where that is unique: `lr` for training.optimizer.lr.
+
+    `name` alone would say nothing: it is `optimizer.name`.
+    """
     names = list(names)
-    last = [name.rpartition(".")[2] for name in names]
+    last = [".".join(name.split(".")[-2 if name.endswith(".name") else -1 :]) for name in names]
     return {name: tail if last.count(tail) == 1 else name for name, tail in zip(names, last, strict=True)}

@@ -61,7 +61,7 @@ def test_a_search_as_one_file(tmp_path: Path) -> None:
     assert {"Trials", "Learning curves", "Each field against the result", "How trials ended"} <= set(found.headings)
     assert "digits &lt;b&gt;" in page
     assert "digits <b>" not in page
-    assert "The best is trial 3 in its epoch 1: val_loss 0.1000, val_accuracy 90.00 %" in page
+    assert "The best is trial 3 in its epoch 1: val_loss 0.1000, val_accuracy 90.00\N{NO-BREAK SPACE}%" in page
     curves = json.loads(re.search(r"const curves = (\{.*?\});\n", page)[1])  # type: ignore[index]
     assert curves["2"] == [[1, 2, 3], [0.5, 0.3, 0.4]]
     assert len(re.findall("<tr [^>]*data-trial=", page)) == 5
@@ -127,8 +127,8 @@ def test_the_winners_in_the_ranking_of_the_search(tmp_path: Path) -> None:
     page = render(read_search(folder))
     details = [heading for heading in Text(page).headings if heading.startswith("Winner ")]
     assert [heading.split(":")[0] for heading in details] == ["Winner 00001-seed0", "Winner 00000-seed0"]
-    assert "accuracy 90.00% (80.00% to 95.00%)" in page
-    assert "<td class=text>cat</td><td class=text>&lt;dog&gt;</td><td>2</td><td>20.0%</td>" in page
+    assert "accuracy 90.00 % (80.00 % to 95.00 %)" in page
+    assert "<td class=text>cat</td><td class=text>&lt;dog&gt;</td><td>2</td><td>20.00 %</td>" in page
     assert page.count('<img alt="The most confused pairs') == 2, "the pictures of confused pairs; the matrix is a chart"
     assert "<dog>" not in page
 

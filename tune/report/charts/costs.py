@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from tune.record.study import TrialRecord
 from tune.report.analysis import front
-from tune.report.charts.style import INK, STATUS_COLORS, STATUS_SYMBOLS, WORDS, empty_figure, label, scaled
+from tune.report.charts.style import INK, STATUS_COLORS, STATUS_SYMBOLS, WORDS, empty_figure, label, log_axis, scaled
 from tune.spec.metric import Objective
 
 
@@ -31,7 +31,7 @@ def tradeoff(trials: pd.DataFrame, column: str, title: str, unit: str, objective
             hovertemplate="trial %{customdata}: %{x:,.4g}, %{y:.4g}<extra></extra>",
         )  # fmt: skip
     if len(known) and known[column].min() > 0 and known[column].max() > 20 * known[column].min():
-        figure.update_xaxes(type="log", dtick="D2")
+        figure.update_xaxes(log_axis(known[column].min(), known[column].max()))
     return scaled(figure, objective)
 
 
@@ -81,4 +81,4 @@ def timeline(workers: Sequence[Sequence[Span]]) -> go.Figure:
     figure.update_yaxes(
         categoryorder="array", categoryarray=[f"worker {len(workers) - n}" for n in range(len(workers))]
     )
-    return figure.update_layout(bargap=0.2, barmode="overlay", showlegend=True, legend={"y": -90 / height})
+    return figure.update_layout(bargap=0.2, barmode="overlay", showlegend=True)

@@ -74,7 +74,7 @@ def calibration(found: Mapping[str, Any]) -> go.Figure:
         rows, error = [row for row in found[part]["bins"] if row["n"]], found[part]["expected_calibration_error"]
         figure.add_scatter(
             x=[row["confidence"] for row in rows], y=[row["accuracy"] for row in rows], mode="lines+markers",
-            name=f"{name} (error {error:.2%})", customdata=[row["n"] for row in rows],
+            name=f"{name} (error {100 * error:.2f} %)", customdata=[row["n"] for row in rows],
             line={"color": color}, marker={"symbol": symbol, "size": 7},
             hovertemplate="%{customdata:,} images: confidence %{x:.1%}, accuracy %{y:.1%}<extra></extra>",
         )  # fmt: skip
@@ -95,4 +95,4 @@ def per_class(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         )  # fmt: skip
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(type="category", autorange="reversed")
-    return figure.update_layout(legend={"y": -64 / (170 + 24 * len(rows))})
+    return figure

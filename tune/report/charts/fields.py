@@ -12,7 +12,17 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from search_spaces import Choice, Domain, Int, Space
-from tune.report.charts.style import BLUE, STATUS_COLORS, STATUS_SYMBOLS, WORDS, empty_figure, label, scaled
+from tune.report.charts.style import (
+    BLUE,
+    STATUS_COLORS,
+    STATUS_SYMBOLS,
+    WIDE,
+    WORDS,
+    empty_figure,
+    label,
+    log_axis,
+    scaled,
+)
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
 from tune.spec.metric import Objective
@@ -38,7 +48,7 @@ def parameter(field: str, domain: Domain, trials: pd.DataFrame, objective: Objec
         ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [-0.5, len(names) - 0.5]}
         figure.update_xaxes(zeroline=False, **ticks)
     elif domain.log:
-        figure.update_xaxes(type="log", dtick=1 if domain.high > 50 * domain.low else "D2")
+        figure.update_xaxes(log_axis(domain.low, domain.high))
     return scaled(figure, objective)
 
 
@@ -51,7 +61,7 @@ def _text(value: Any) -> str:
 def _choices(values: pd.Series[Any]) -> list[str]:
     """The values of a choice, numbers by size."""
     different = list({_text(value): value for value in values}.items())
-    numbers = all(isinstance(value, int | float) for _, value in different)
+    numbers = all(pd.api.types.is_number(value) for _, value in different)
     return [text for text, _ in sorted(different, key=lambda pair: pair[1] if numbers else pair[0])]
 
 
@@ -70,7 +80,7 @@ def parallel(space: Space, trials: pd.DataFrame, objective: Objective) -> go.Fig
     short = short_names(shown)
     dimensions = [_dimension(label, space.domains[field], known[f"config.{field}"]) for field, label in short.items()]
     result = known[name].to_numpy("float64")
-    wide = len(result) > 0 and result.min() > 0 and result.max() > 10 * result.min()
+    wide = len(result) > 0 and result.min() > 0 and result.max() > WIDE * result.min()
     last = _log_dimension(name, np.log10(result), result.min(), result.max()) if wide else None
     figure = empty_figure("All fields side by side (drag along an axis to filter)", "", "", height=460)
     figure.add_parcoords(
@@ -81,7 +91,7 @@ def parallel(space: Space, trials: pd.DataFrame, objective: Objective) -> go.Fig
         },
         dimensions=[*dimensions, last or {"label": name, "values": result}],
     )
-    figure.update_layout(margin={"l": 72, "r": 72, "t": 96, "b": 32})
+    figure.update_layout(margin={"l": 72, "r": 72, "t": 96, "b": 40})
     return figure
 
 

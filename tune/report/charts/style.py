@@ -20,6 +20,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
     "#9aa0a6",
 )
 INK = "#5f6368"  # of lines that explain
+WIDE = 3
+"""How many times the smallest value the largest has to be for a logarithmic axis to show both better."""
 STATUS_COLORS = {
     "completed": BLUE,
     "stopped": ORANGE,
@@ -70,10 +72,10 @@ def empty_figure(title: str, x: str, y: str, *, height: int = 420) -> go.Figure:
         "template": "none",  # plotly's own style would be repeated in every chart
         "font": {"color": "#202124"},
         "height": height,
-        "margin": {"l": 64, "r": 16, "t": 56, "b": 56},
+        "margin": {"l": 64, "r": 16, "t": 56, "b": 84},
         "xaxis": {"title": {"text": x}, **_AXIS},
         "yaxis": {"title": {"text": y}, **_AXIS},
-        "legend": {"orientation": "h", "yanchor": "top", "y": -0.22, "xanchor": "left", "x": 0},
+        "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0},
         "hovermode": "closest",
     }
     return go.Figure(layout=layout)
@@ -97,6 +99,14 @@ def scaled(figure: go.Figure, objective: Objective, axis: str = "yaxis") -> go.F
         return figure
     drawn = [float(value) for trace in figure.data for value in trace.y if value is not None]
     drawn = [value for value in drawn if math.isfinite(value)]
-    if drawn and min(drawn) > 0 and (ratio := max(drawn) / min(drawn)) > 3:
-        figure.update_layout({f"{axis}_type": "log", f"{axis}_dtick": "D1" if ratio < 8 else "D2"})
+    if drawn and min(drawn) > 0 and max(drawn) > WIDE * min(drawn):
+        figure.update_layout({axis: log_axis(min(drawn), max(drawn))})
     return figure
+
+
+def log_axis(low: float, high: float) -> dict[str, Any]:
+    """A logarithmic axis for values between two positive numbers, with plain numbers at 1, 2 and 5 times tens."""
+    decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    steps = (1,) if high > 2000 * low else (1, 2, 5) if high > 20 * low else (1, 1.5, 2, 3, 4, 5, 7)
+    ticks = [float(f"{step}e{decade}") for decade in decades for step in steps]
+    return {"type": "log", "tickvals": ticks, "ticktext": [f"{tick:,g}" for tick in ticks]}
