@@ -114,9 +114,8 @@ def _score(scores: Mapping[str, Any], name: str) -> str:
         return "-"
     if name in ("loss", "reconstruction", "kl"):
         return f"{value:.4f}"
-    low, high = scores.get("accuracy_interval") or (None, None)
-    interval = f" ({percent(low)} to {percent(high)})" if name == "accuracy" and low is not None else ""
-    return percent(value) + interval
+    interval = scores.get("accuracy_interval") if name == "accuracy" else None  # earlier versions have none
+    return percent(value) + (f" ({percent(interval[0])} to {percent(interval[1])})" if interval else "")
 
 
 def _classifier(winner: Winner) -> Section:
