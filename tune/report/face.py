@@ -123,8 +123,8 @@ class SearchResults:
         A scheduler that stops trials where the correlation is high stops the right ones.
 
         Returns:
-            Columns `epoch`, `correlation` (Spearman's rank correlation, -1 to 1), `trials` (that reached the end);
-            empty with fewer than 3 such trials.
+            Columns `epoch`, `correlation` (Spearman's rank correlation, -1 to 1), `trials` (that reached the end, the
+            last epoch that at least 3 trials reached); empty with fewer than 3 trials.
         """
         return budget_correlation(self.epochs, self._search.objective)
 
