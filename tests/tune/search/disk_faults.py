@@ -56,9 +56,9 @@ def full_disk_then_room(out: Path, quiet: Path) -> Row:
     """The disk of the whole search fills up, and after a while there is room again."""
     with disk(out / "disk", 4096) as small, begin(small, at=out, log=out / "log") as search:
         tiny(small)
-        assert search.until_recorded(25, 120)
+        assert search.until_recorded(25)
         filler = _fill(small)
-        assert search.until(lambda: "is full" in search.said, 60), search.said
+        assert search.until(lambda: "is full" in search.said), search.said
         time.sleep(3)
         filler.unlink()
         said, seconds = ended(search)
@@ -72,7 +72,7 @@ def full_disk_for_good(out: Path, quiet: Path) -> Row:
     """The disk stays full for longer than the search waits (4 s here, 10 minutes as shipped)."""
     with disk(out / "disk", 4096) as small:
         with begin(small, fault="worker:lingering,patience:4", log=out / "log") as search:
-            assert search.until_recorded(25, 120)
+            assert search.until_recorded(25)
             filler = _fill(small)
             said, seconds = ended(search, 1)
             assert "free some space and resume" in said, said
@@ -102,7 +102,7 @@ def full_journal(out: Path, quiet: Path) -> Row:
     """There is room for checkpoints and none for the driver's journal; then there is."""
     killed_in_its_third_epoch(out)
     with journal_on_a_disk_of_its_own(out / "s", out / "disk"), begin(out) as search:
-        assert search.until(lambda: "is full" in search.said, 120), search.said
+        assert search.until(lambda: "is full" in search.said), search.said
         _system("mount", "-o", "remount,size=1024k", out / "disk")
         _, seconds = ended(search)
     assert_same(out / "s", quiet)
@@ -155,7 +155,7 @@ def read_only_at_resume(out: Path, quiet: Path) -> Row:
 def read_only_on_the_way(out: Path, quiet: Path) -> Row:
     """The journal takes no more writes in the middle of a search."""
     with begin(out) as search:
-        assert search.until_recorded(25, 120)
+        assert search.until_recorded(25)
         _system("chattr", "+i", search.journal)
         try:
             said, seconds = ended(search, 1)

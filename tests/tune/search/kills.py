@@ -65,7 +65,7 @@ def _until_it_ends(out: Path, name: str, seed: int) -> int:
             if source.random() < 0.25:
                 search.until(clock(source.uniform(0.5, 8)))
             else:
-                search.until_trained(120)
+                search.until_trained()
                 search.until(clock(source.uniform(0, 1.5)))
             if search.process.poll() is not None:
                 assert search.wait() == 0, search.said
@@ -85,12 +85,12 @@ def three_ways(out: Path, quiet: Path) -> Row:
     began = time.monotonic()
     with counted(out / "killed") as census:
         with start(out, "killed") as search:
-            assert search.until_recorded(40, 120)
+            assert search.until_recorded(40)
             search.kill(signal.SIGKILL)
         with start(out, "killed", module=(INJECT, "half:30")) as search:
             assert search.wait() == -signal.SIGKILL
         with start(out, "killed") as dead:
-            assert dead.until_recorded(20, 120)
+            assert dead.until_recorded(20)
             dead.kill(signal.SIGKILL, group=False)
             finish(out, "killed")  # at once: workers of the dead driver may still be alive
             assert_nothing_trains(dead)
@@ -112,7 +112,7 @@ def _since(began: float) -> float:
 def driver_alone(out: Path, quiet: Path) -> Row:
     """Kill the driver and nothing else, and resume while its workers may still train."""
     with counted(out / "alone"), start(out, "alone", module=LINGERING) as dead:
-        assert dead.until_recorded(30, 120)
+        assert dead.until_recorded(30)
         workers = dead.workers
         assert workers
         dead.kill(signal.SIGKILL, group=False)
@@ -146,7 +146,7 @@ def by_signal(out: Path, quiet: Path, number: signal.Signals, *, group: bool) ->
     """SIGTERM or Ctrl-C in the middle of an epoch: an orderly end within ten seconds."""
     name = f"{number.name}-{group}"
     with start(out, name, module=LINGERING) as search:
-        assert search.until_recorded(30, 120)
+        assert search.until_recorded(30)
         began = time.monotonic()
         search.kill(number, group=group)
         code, seconds = search.wait(30), _since(began)
@@ -169,7 +169,7 @@ def workers_killed(out: Path, quiet: Path, times: int = 3) -> Row:
     began = time.monotonic()
     with counted(out / "workers"), start(out, "workers", module=LINGERING) as search:
         for _ in range(times):
-            assert search.until_recorded(12, 120)
+            assert search.until_recorded(12)
             for worker in search.workers:
                 os.kill(worker, signal.SIGKILL)
         code = search.wait(240)

@@ -77,7 +77,7 @@ class Started:
         """Wait for its end; the exit code."""
         return self.process.wait(seconds)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 60) -> bool:
+    def until(self, condition: Callable[[], bool], seconds: float = 120) -> bool:
         """Wait until something holds; False if the search ended before."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -87,15 +87,15 @@ class Started:
             time.sleep(0.005)
         return True
 
-    def until_recorded(self, lines: int, seconds: float = 60) -> bool:
+    def until_recorded(self, lines: int) -> bool:
         """Wait until the journal has grown by so many lines; False if the search ended before."""
         before = self._lines()
-        return self.until(lambda: self._lines() >= before + lines, seconds)
+        return self.until(lambda: self._lines() >= before + lines)
 
-    def until_trained(self, seconds: float = 60) -> bool:
+    def until_trained(self) -> bool:
         """Wait until it has recorded another epoch; False if the search ended before."""
         before = self._epochs()
-        return self.until(lambda: self._epochs() > before, seconds)
+        return self.until(lambda: self._epochs() > before)
 
     def _epochs(self) -> int:
         return self.journal.read_bytes().count(b'"epoch:') if self.journal.is_file() else 0
