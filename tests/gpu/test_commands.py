@@ -31,15 +31,19 @@ space:
   training.optimizer.lr: {float: [1e-3, 1e-2], log: true}
 search: {metric: val_loss, trials: 6, scheduler: {name: none}, sampler: {name: random}, resources: {gpu: 0.5}}
 """
-# One batch of all images takes 600 MB at each of several places; a trial may allocate about a gigabyte.
+# A batch of 1,200 images takes 1.2 GB at each of several places; a trial may allocate about a gigabyte, on a GPU of 140
+# GB about two.
 TOO_LARGE = """
 experiment:
   data: {name: digits}
-  model: {name: simple_cnn, conv_channels: [2048, 8], hidden_dim: 16}
+  model: {name: simple_cnn, conv_channels: [4096, 8], hidden_dim: 16}
   training: {epochs: 1, optimizer: {name: adam}, threads: 1}
 space:
-  training.batch_size: {choice: [32, 1797]}
+  training.batch_size: {choice: [32, 1200]}
   training.optimizer.lr: {float: [1e-3, 1e-2], log: true}
+first:
+  - {training.batch_size: 1200, training.optimizer.lr: 0.002}
+  - {training.batch_size: 32, training.optimizer.lr: 0.002}
 search: {metric: val_loss, trials: 6, scheduler: {name: none}, sampler: {name: random}, resources: {gpu: 0.02},
   concurrent: 2}
 """
@@ -68,7 +72,7 @@ def test_after_a_trial_that_ran_out_of_memory_the_next_ones_run(tmp_path: Path) 
     with start(tmp_path / "out", "large", space=space) as search:
         assert search.wait(200) == 0, search.said
     trials = pd.read_parquet(search.folder / "trials.parquet")
-    large = trials["config.training.batch_size"] == 1797
+    large = trials["config.training.batch_size"] == 1200
     assert 0 < large.sum() < len(trials)
     assert set(trials["status"][large]) == {"out_of_memory"}
     assert set(trials["status"][~large]) == {"completed"}

@@ -16,7 +16,7 @@ from tune.runs.run import run
 from tune.search.devices import CUDA_CONTEXT, memory_fraction, trial_device
 from tune.training import out_of_memory, process_broken
 
-HUGE = ("model.conv_channels=[2048, 8]", "training.batch_size=4096", "data.train_limit=1200")
+HUGE = ("model.conv_channels=[2048, 8]", "training.batch_size=1200", "data.train_limit=1200")
 LIMIT = 800 * 2**20  # bytes
 
 
@@ -40,7 +40,7 @@ def test_a_run_says_at_which_batch_size_and_the_memory_is_free_again(little_memo
     before = taken()
     with pytest.raises(WorkError) as caught:
         run(plan(tmp_path, *HUGE, name="huge"), tmp_path, Quiet())
-    assert "out of memory at training.batch_size=4096" in str(caught.value)
+    assert "out of memory at training.batch_size=1200" in str(caught.value)
     assert out_of_memory(caught.value)
     assert process_broken(caught.value)
     del caught

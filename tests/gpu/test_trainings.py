@@ -207,7 +207,7 @@ def test_a_state_is_on_the_cpu_and_the_images_on_the_gpu() -> None:
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_training_that_diverges_ends(precision: str) -> None:
-    training = start(GPU, "mnist_mlr", precision=precision, batch_size=1, optimizer={"name": "sgd", "lr": 1e30})
+    training = start(GPU, "mnist_mlr", precision=precision, batch_size=1, optimizer={"name": "sgd", "lr": 1e38})
     steps: list[int] = []
     training.run_epoch(lambda step, of, lr: steps.append(step))
     assert training.end is End.DIVERGED

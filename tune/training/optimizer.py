@@ -65,6 +65,19 @@ class OptimizerStep:
         return {"optimizer": self.optimizer.state_dict(), "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from a state."""
+        """Continue from a state, whatever device it was trained on."""
         self.optimizer.load_state_dict(state["optimizer"])
+        for parameter, values in self.optimizer.state.items():
+            values.update({name: _laid_out(value, parameter) for name, value in values.items()})
         self._scaler.load_state_dict(state["scaler"])
+
+
+def _laid_out(value: Any, parameter: Tensor) -> Any:
+    """A value of an optimizer's state, in its parameter's memory format if it has the parameter's shape.
+
+    Torch moves a state to the parameters' device, but keeps its memory format, which may be another one there
+    (`model.memory_format`). Fused optimizers then raise on a GPU; on a CPU they take the numbers in the wrong order.
+    """
+    if not isinstance(value, Tensor) or value.shape != parameter.shape or value.stride() == parameter.stride():
+        return value
+    return torch.empty_like(parameter).copy_(value)

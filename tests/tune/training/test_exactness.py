@@ -99,6 +99,46 @@ def test_a_training_resumed_from_a_file_equals_one_never_stopped(
     assert resumed.best == resumed.history[undisturbed.history.index(undisturbed.best)]  # type: ignore[arg-type]
 
 
+def relaid(tree: Any, layout: torch.memory_format) -> Any:
+    """A state with its images and kernels in a memory format."""
+    if isinstance(tree, Tensor):
+        return tree.contiguous(memory_format=layout) if tree.ndim == 4 else tree
+    if isinstance(tree, dict):
+        return {name: relaid(value, layout) for name, value in tree.items()}
+    return [relaid(value, layout) for value in tree] if isinstance(tree, list) else tree
+
+
+@pytest.mark.parametrize("average", ["ema", "swa"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", ["simple_cnn", "classifier"])
+def test_a_state_in_another_memory_format_is_continued_alike(
+    start: Start, tmp_path: Path, model: str, optimizer: str, average: str
+) -> None:
+    """A GPU's is contiguous where the CPU's has channels last: a training that moves to the other continues with it."""
+    fields: dict[str, Any] = {
+        "model": MODELS[model],
+        "optimizer": OPTIMIZERS[optimizer],
+        "averaging": {"name": average, **AVERAGES[average]},
+        "epochs": 3,
+    }
+    whole, begun, moved = start(**fields), start(**fields), start(**fields)
+    train(whole)
+    begun.run_epoch()
+    save(tmp_path / "last.pt", begun.state())
+    other = torch.contiguous_format if begun._layout is torch.channels_last else torch.channels_last
+    state = relaid(load(tmp_path / "last.pt"), other)
+    kernels = [value for value in state["model"].values() if value.ndim == 4 and min(value.shape) > 1]
+    assert kernels
+    assert not any(kernel.is_contiguous(memory_format=begun._layout) for kernel in kernels)
+    moved.load(state)
+    for parameter, values in moved._optimizer_step.optimizer.state.items():
+        laid = {value.stride() for value in values.values() if value.shape == parameter.shape}
+        assert laid == {parameter.stride()}
+    train(moved)
+    assert numbers(moved) == numbers(whole)
+    assert equal(moved.best_weights, whole.best_weights)
+
+
 @pytest.mark.parametrize(("precision", "average"), [("float32", "swa"), ("bfloat16", "ema"), ("float16", "none")])
 def test_a_vae_resumed_from_a_file_equals_one_never_stopped(
     start: Start, tmp_path: Path, precision: str, average: str
