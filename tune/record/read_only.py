@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Container, Sequence
 from typing import Any, NoReturn
 
@@ -22,16 +23,20 @@ class ReadOnlyStorage(BaseStorage):
     Args:
         storage: Where it is.
         study: Its identity there; others are not shown.
+        metric: What Optuna's tools are to call its value.
     """
 
-    def __init__(self, storage: BaseStorage, study: int) -> None:
-        self._storage, self._study = storage, study
+    def __init__(self, storage: BaseStorage, study: int, metric: str) -> None:
+        self._storage, self._study, self._metric = storage, study, metric
 
     # -- reads
 
     def get_all_studies(self) -> list[FrozenStudy]:
         """The one study."""
-        return [study for study in self._storage.get_all_studies() if study._study_id == self._study]
+        (study,) = (study for study in self._storage.get_all_studies() if study._study_id == self._study)
+        study = copy.copy(study)  # the storage may keep it
+        study.system_attrs = self.get_study_system_attrs(self._study)
+        return [study]
 
     def get_study_id_from_name(self, study_name: str) -> int:
         """As in the storage."""
@@ -50,8 +55,8 @@ class ReadOnlyStorage(BaseStorage):
         return self._storage.get_study_user_attrs(study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """As in the storage."""
-        return self._storage.get_study_system_attrs(study_id)
+        """As in the storage, and the metric's name as `Study.set_metric_names` would set it."""
+        return {**self._storage.get_study_system_attrs(study_id), "study:metric_names": [self._metric]}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """As in the storage."""

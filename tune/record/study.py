@@ -132,7 +132,7 @@ class Record:
 
     def read_only(self) -> tuple[BaseStorage, int]:
         """The storage for Optuna's own tools, which cannot write to it, and the identity of the study there."""
-        return ReadOnlyStorage(self._storage, self._study), self._study
+        return ReadOnlyStorage(self._storage, self._study, self.metric), self._study
 
     def trials(self) -> list[TrialRecord]:
         """Every trial by number."""

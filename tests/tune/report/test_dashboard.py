@@ -13,6 +13,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.storages import BaseStorage, RDBStorage
 
@@ -61,6 +62,7 @@ def test_trials_are_shown_and_nothing_is_written(tmp_path: Path) -> None:
         assert [row["study_name"] for row in found["study_summaries"]] == ["digits é"]
         _, detail = asked(address, f"/api/studies/{study}")
         assert len(detail["trials"]) == 5
+        assert detail["objective_names"] == ["val_loss"]
         for method, path, body in (
             ("DELETE", f"/api/studies/{study}", {}),
             ("POST", "/api/studies", {"study_name": "x", "directions": ["minimize"]}),
@@ -108,7 +110,8 @@ def test_every_write_is_refused_and_every_read_allowed(tmp_path: Path) -> None:
     assert storage.get_study_name_from_id(study) == "digits"
     assert storage.get_study_id_from_name("digits") == study
     assert len(storage.get_study_directions(study)) == 1
-    assert (storage.get_study_user_attrs(study), storage.get_study_system_attrs(study)) == ({}, {})
+    assert storage.get_study_user_attrs(study) == {}
+    assert optuna.load_study(study_name="digits", storage=storage).metric_names == ["val_loss"]
     assert storage.get_trial(storage.get_all_trials(study)[3]._trial_id).number == 3
     assert not isinstance(storage, RDBStorage)
     assert isinstance(storage, ReadOnlyStorage)

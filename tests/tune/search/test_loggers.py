@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from search_spaces import Config
 from tests.tune.runs.folders import curve, search_folder
+from tests.tune.search.simulation import KilledError, Simulation, falling, spec_of
 from tune.errors import UserError
 from tune.record.folder import SearchFolder
+from tune.record.observer import Observers
 from tune.record.opening import Search, read_search
 from tune.record.status import Status
 from tune.record.study import TrialRecord
+from tune.search.attempt import Report
+from tune.search.ledger import Ledger
 from tune.search.loggers import LOGGERS, Logger, epoch_times, find_logger
 from tune.search.loggers.observer import Logs, Writer
 from tune.spec.metric import METRICS, Objective
+from tune.training import EpochMetrics
 
 LOSS = Objective(METRICS["val_loss"])
 
@@ -111,11 +118,9 @@ def test_mlflow_reads_every_trial_as_a_run(search: Search) -> None:
 
 
 def test_mlflow_reports_its_use_to_nobody() -> None:
-    from mlflow.telemetry.utils import is_telemetry_disabled
-
     import tune.search.loggers.mlflow  # noqa: F401
 
-    assert is_telemetry_disabled()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
 def test_epochs_end_when_the_record_says() -> None:
@@ -128,6 +133,52 @@ def test_epochs_end_when_the_record_says() -> None:
 
 
 # -- in a running search
+
+
+def test_a_search_that_is_killed_and_resumed_is_written_once(tmp_path: Path) -> None:
+    """Killed after every tenth of its epochs, before the latest of them have reached the logger."""
+    spec = spec_of(tmp_path)
+    folder, checkpoints, left = SearchFolder(tmp_path / "search"), dict[int, int](), 0
+
+    def dying(trial: int, config: Config, epoch: int) -> Report:
+        nonlocal left
+        left -= epoch > checkpoints.get(trial, 0)  # what a resumed worker repeats does not count
+        if left < 0:
+            raise KilledError
+        return falling(trial, config, epoch)
+
+    while True:
+        made, left = Simulation(spec, folder.path, dying), 10
+        writer = Writer("tensorboard", lambda: LOGGERS["tensorboard"].make(folder, LOSS, None))
+        writer.start()
+        logs = Logs([writer], made.said.append)
+        made.driver.observer = Ticking(logs, made.ledger)
+        try:
+            made.run(2, checkpoints)
+            logs.over(made.ledger)
+            break
+        except KilledError:
+            made.record.close()
+        finally:
+            logs.close()
+    for number, trial in made.ledger.trials.items():
+        assert trial.status.ended
+        found = scalars(folder.path / "tensorboard" / f"trial_{number:05d}")
+        expected = [(one.epoch, pytest.approx(one.values["val_loss"])) for one in trial.epochs]
+        assert [list(one) for one in found["val_loss"]] == [list(one) for one in expected]
+    assert len(made.ledger.trials) == 12
+
+
+class Ticking(Observers):
+    """Passes on what happens and ticks at once."""
+
+    def __init__(self, logs: Logs, ledger: Ledger) -> None:
+        super().__init__(logs)
+        self._ledger = ledger
+
+    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
+        super().epoch(trial, metrics)
+        self.tick(self._ledger)
 
 
 class Fake:

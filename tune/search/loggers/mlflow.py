@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ _LAST = "seconds"
 _STATES = {Status.COMPLETED: "FINISHED", Status.STOPPED: "KILLED"}  # every other end has failed
 
 T = TypeVar("T")
+
+# What MLflow and Alembic say about the tables they make would go through the page of a running search.
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class MLflow:
