@@ -15,10 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from tune.cli.guard import guarded
+from tune.cli.next_step import ends_with_next_step
 
 COMMANDS = (
-    "datasets", "models", "spaces", "prepare", "describe", "train", "search", "status", "results", "report", "retrain",
-    "evaluate", "compare", "predict", "dashboard", "log", "reproduce",
+    "datasets", "models", "spaces", "new", "prepare", "describe", "train", "search", "status", "results", "report",
+    "retrain", "evaluate", "compare", "predict", "dashboard", "log", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""
 
@@ -50,7 +51,7 @@ def load(name: str) -> Any:
     """Import a command and dress it: errors as lines, examples at the end of its help."""
     module = import_module(f"tune.cli.{name}")
     single = typer.Typer(**_SETTINGS)
-    single.command(name, epilog=_examples(module.EXAMPLES))(guarded(getattr(module, name)))
+    single.command(name, epilog=_examples(module.EXAMPLES))(guarded(ends_with_next_step(name, getattr(module, name))))
     return typer.main.get_command(single)
 
 
@@ -63,7 +64,7 @@ app = typer.Typer(
     cls=Commands,
     no_args_is_help=True,
     epilog=_examples(("imagetune spaces", "imagetune describe classifier cnn_layers=5", "imagetune prepare digits")),
-    **_SETTINGS,
+    **_SETTINGS | {"add_completion": True},
 )
 
 

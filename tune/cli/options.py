@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from pathlib import Path
 from typing import Annotated
@@ -19,13 +21,65 @@ def _folder(text: str | Path) -> Path:
     return Path(text).expanduser()
 
 
+def complete_file(incomplete: str) -> list[str]:
+    """For the shell: shipped names, and YAML files."""
+    from search_spaces import shipped
+
+    return [*(name for name in shipped() if name.startswith(incomplete)), *_paths(incomplete, ("*.yaml", "*.yml"))]
+
+
+def complete_search(context: typer.Context, incomplete: str) -> list[str]:
+    """For the shell: searches below --out."""
+    return _folders_with("search.yaml", context, incomplete)
+
+
+def complete_run(context: typer.Context, incomplete: str) -> list[str]:
+    """For the shell: runs below --out, winners included."""
+    return _folders_with("experiment.yaml", context, incomplete)
+
+
+def complete_experiment(context: typer.Context, incomplete: str) -> list[str]:
+    """For the shell: experiments to train, and with --resume the runs."""
+    return complete_run(context, incomplete) if context.params.get("resume") else complete_file(incomplete)
+
+
+def complete_space(context: typer.Context, incomplete: str) -> list[str]:
+    """For the shell: spaces to search, and with --resume or --extend the searches."""
+    continues = context.params.get("resume") or context.params.get("extend")
+    return complete_search(context, incomplete) if continues else complete_file(incomplete)
+
+
+def _folders_with(file: str, context: typer.Context, incomplete: str) -> list[str]:
+    out = Path(context.params.get("out") or DEFAULT_OUT)
+    found = [path.parent.relative_to(out) for level in ("*", "*/winners/*") for path in out.glob(f"{level}/{file}")]
+    return sorted(name for name in map(str, found) if name.startswith(incomplete)) or _paths(incomplete, ())
+
+
+def _paths(incomplete: str, files: tuple[str, ...]) -> list[str]:
+    """Folders, with a slash, and files of these patterns, that a path may go on with."""
+    folder, start = os.path.split(incomplete)
+    found = [
+        path for path in Path(folder).glob(f"{glob.escape(start)}*") if path.is_dir() or any(map(path.match, files))
+    ]
+    return sorted(
+        f"{path}/" if path.is_dir() else str(path) for path in found if start or not path.name.startswith(".")
+    )
+
+
 Experiment = Annotated[
     str,
     typer.Argument(
-        metavar="EXPERIMENT", help="The name of a shipped experiment (see `imagetune spaces`) or a YAML file."
+        metavar="EXPERIMENT",
+        help="The name of a shipped experiment (see `imagetune spaces`) or a YAML file.",
+        autocompletion=complete_experiment,
     ),
 ]
-Search = Annotated[str, typer.Argument(metavar="SEARCH", help="The name of a search below --out, or its folder.")]
+Search = Annotated[
+    str,
+    typer.Argument(
+        metavar="SEARCH", help="The name of a search below --out, or its folder.", autocompletion=complete_search
+    ),
+]
 Study = Annotated[
     str | None,
     typer.Option(
@@ -35,7 +89,10 @@ Study = Annotated[
         "$PGPASSWORD or $IMAGETUNE_STUDY_PASSWORD. Default: a file in the search's folder.",
     ),
 ]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="The name of a run below --out, or its folder.")]
+Run = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="The name of a run below --out, or its folder.", autocompletion=complete_run),
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Override fields, for example training.optimizer.lr=0.01."),

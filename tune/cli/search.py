@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Study
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Study, complete_space
 from tune.cli.output import print_json, say
 from tune.cli.streams import stdout_for_results
 
@@ -25,6 +25,7 @@ def search(
         typer.Argument(
             metavar="SPACE",
             help="The name of a shipped space or a YAML file; with --resume or --extend, also a search.",
+            autocompletion=complete_space,
         ),
     ],
     overrides: Overrides = None,

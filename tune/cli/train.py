@@ -168,4 +168,3 @@ def _show(result: RunResult) -> None:
     if (best := result.best) is not None:
         parts = [f"{key} {measured(key, value)}" for key, value in best.values.items()]
         print(f"best epoch {best.epoch} of {len(result.history)} ({result.end}): {', '.join(parts)}")
-        print(f"evaluate it with: {shlex.join(['imagetune', 'evaluate', str(result.folder.path)])}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces import shipped
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder, search_folder
 from tune.cli.main import COMMANDS, load
@@ -20,7 +22,8 @@ SEARCH = {"--warm-start", "--time-budget", "--address"}
 ARGUMENTS = {
     "datasets": [],
     "models": [],
-    "spaces": [],
+    "spaces": ["NAME"],
+    "new": ["FILE"],
     "prepare": ["DATASET", "FIELD=VALUE"],
     "describe": ["MODEL", "FIELD=VALUE"],
     "train": ["EXPERIMENT", "FIELD=VALUE"],
@@ -40,6 +43,7 @@ OPTIONS = {
     "datasets": {"--json"},
     "models": {"--json"},
     "spaces": {"--json"},
+    "new": {"--json", "--images", "--like"},
     "prepare": {"--json", "--data-dir"},
     "describe": {"--json", "--input", "--classes", "--batch"},
     "train": {*COMMON, "--name", "--resume", "--weights"},
@@ -62,7 +66,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 17
+    assert len(COMMANDS) == len(set(COMMANDS)) == 18
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -136,6 +140,7 @@ def test_the_examples_run(imagetune: Command, tmp_path: Path) -> None:
         "datasets",
         "models",
         "spaces",
+        "new",
         "prepare",
         "describe",
         "train",
@@ -151,6 +156,55 @@ def test_the_examples_run(imagetune: Command, tmp_path: Path) -> None:
             if "cifar10" in words or "--trial" in words:
                 continue  # needs the network; or a trial that this search does not have
             assert imagetune(*words).code == 0, example
+
+
+COMPLETE = """
+import sys
+from tune.cli.program import main
+sys.argv = ["imagetune"]
+try:
+    main()
+finally:
+    print(sorted({"torch", "ray", "optuna", "pandas", "numpy", "matplotlib"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("imagetune stat", ["status"]),
+        ("imagetune search mnist_u", ["mnist_under_5k"]),
+        ("imagetune results fl", ["flowers"]),
+        ("imagetune search --resume fl", ["flowers"]),
+        ("imagetune evaluate flowers/w", ["flowers/winners/00001-seed0"]),
+        ("imagetune train my", ["my/", "my_space.yaml"]),
+    ],
+)
+def test_the_shell_completes_names(tmp_path: Path, words: str, expected: list[str]) -> None:
+    winner = tmp_path / "checkpoints" / "flowers" / "winners" / "00001-seed0"
+    winner.mkdir(parents=True)
+    (winner / "experiment.yaml").touch()
+    (tmp_path / "checkpoints" / "flowers" / "search.yaml").touch()
+    (tmp_path / "my").mkdir()
+    (tmp_path / "my_space.yaml").touch()
+    environment = os.environ | {
+        "_IMAGETUNE_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(words.count(" ")),
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    call = [sys.executable, "-c", COMPLETE]
+    found = subprocess.run(call, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert found.stdout.split() == expected
+    assert found.stderr.strip() == "[]"
+
+
+def test_a_shipped_file_is_printed(imagetune: Command) -> None:
+    text = shipped()["digits"].read_text(encoding="utf-8")
+    assert imagetune("spaces", "digits").out == text
+    document = imagetune("spaces", "digits", "--json").document
+    assert (document["text"], document["name"], document["free"]) == (text, "digits", 5)
+    assert (imagetune("spaces", "digitz").code, imagetune("spaces", "digitz").out) == (2, "")
 
 
 def test_version(imagetune: Command) -> None:

@@ -1,0 +1,92 @@
+"""On a terminal every command ends with the one that one would use next, as it can be pasted."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.tune.cli.conftest import Command
+from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, trained
+from tune.cli import next_step
+from tune.cli.main import COMMANDS, load
+
+FIELDS = "model.cnn_layers=2 model.starting_channels=8 model.final_channels=8 training.optimizer.lr=0.01"
+AFTER = {
+    "datasets": ("", ["prepare digits"]),
+    "models": ("", ["describe classifier cnn_layers=5"]),
+    "spaces": ("mnist_v0", ["train mnist_v0"]),
+    "new": ("'my images.yaml' --images images", ["search 'my images.yaml'"]),
+    "prepare": ("folder 'data.path=my images'", ["new my_images.yaml --images 'my images'"]),
+    "describe": ("tiny_vgg", ["search cifar10_tiny_vgg"]),
+    "train": ("some.yaml --name run --out out", ["evaluate run --out out"]),
+    "search": (
+        "digits --name s --out out --data-dir d",
+        ["report s --out out", "retrain s --out out --data-dir d"],
+    ),
+    "status": ("s --out out", ["search s --resume --out out"]),
+    "results": ("out/s", ["report out/s", "retrain out/s"]),
+    "report": ("s --out out", ["retrain s --out out"]),
+    "retrain": ("s --out out", ["evaluate s/winners/00002-seed0 --out out"]),
+    "evaluate": ("run --out out", ["export run --format onnx --out out"]),
+    "predict": ("run a.png --out out", ["evaluate run --out out"]),
+    "reproduce": ("", ["reproduce --list"]),
+    "compare": ("run out/other --out out", ["evaluate run --out out"]),
+    "export": ("run --out out", ["latency run --out out"]),
+    "latency": ("out/run", ["export out/run --format onnx"]),
+    "dashboard": ("s --out out", ["results s --out out"]),
+    "log": ("s --to tensorboard --out out", ["report s --out out"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(next_step, "on_terminal", lambda: True)
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run and a search with a winner below `out`, in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    trained(tmp_path, "training.epochs=1")
+    winner = search_folder(tmp_path / "out" / "s").winners / "00002-seed0"
+    winner.mkdir(parents=True)
+    (winner / "experiment.yaml").write_text(EXPERIMENT)
+    return tmp_path
+
+
+def test_every_command_has_one() -> None:
+    assert len(AFTER) == 20
+    assert set(AFTER) == set(next_step.STEPS) >= set(COMMANDS)
+
+
+def test_what_comes_next(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in COMMANDS:
+        words, steps = AFTER[name]
+        if "export" not in COMMANDS:
+            steps = [step.replace("export", "evaluate").replace("--format onnx", "--predictions 4x8") for step in steps]
+        given = load(name).make_context(name, shlex.split(words)).params
+        next_step._tell(name, given)
+        line = capsys.readouterr().out
+        assert line == f"next: {'   or: '.join(f'imagetune {step}' for step in steps)}\n", name
+        for step in steps:  # it could be pasted
+            command, *rest = shlex.split(step)
+            assert load(command).make_context(command, rest)
+
+
+def test_a_run_without_test_images_is_evaluated_on_others(tmp_path: Path, imagetune: Command) -> None:
+    images = image_folder(tmp_path / "images", each=1)
+    source = f"{{name: folder, path: {images}, image_size: 8, validation_fraction: 0}}"
+    experiment = EXPERIMENT.replace("{name: digits, train_limit: 300}", source).replace("64", "2")
+    (tmp_path / "one.yaml").write_text(experiment)
+    out = imagetune("train", "one.yaml", "training.epochs=1").out
+    assert out.splitlines()[-1] == "next: imagetune evaluate one --split validation"
+
+
+def test_the_line_is_the_last_and_only_for_people(imagetune: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert imagetune("datasets").out.splitlines()[-1] == "next: imagetune prepare digits"
+    assert "next:" not in imagetune("datasets", "--json").out
+    assert "next:" not in imagetune("status", "nowhere").out
+    monkeypatch.setattr(next_step, "on_terminal", lambda: False)
+    assert "next:" not in imagetune("datasets").out

@@ -1,0 +1,309 @@
+"""A search of the user's own images, with a budget for this machine, as a YAML file with comments."""
+
+from __future__ import annotations
+
+import math
+import random
+import shlex
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from data.files import cores
+from data.folder.survey import Survey, survey
+from models.classifier_plan import possible_cnn_layers
+from tune.errors import UserError
+from tune.search.feasible import Feasibility
+from tune.spec import Experiment, SearchSpec, SpecError, load_search
+from tune.spec.checks import data_root
+from tune.spec.errors import Problem
+from tune.spec.files import value_text
+from tune.spec.overrides import read
+from tune.training.speed import seconds_per_epoch
+
+SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128)
+LARGEST = {"cpu": 64, "cuda": 128}  # larger images make a search take days
+STEPS = 4_000  # that a training takes, about, if its epochs are within their limits
+EPOCHS = (5, 50)
+TRIALS = (10, 60)
+BUDGET = 3600.0  # seconds that a search is to take
+TEST_SHARE = 0.2
+_DRAWS = 15
+_WIDTH = 110  # of a line of the file; longer ones have their comment above
+_OF_THE_MACHINE = ("concurrent", "epoch_timeout", "resources", "scheduler", "time_budget", "trials")
+
+
+@dataclass(frozen=True)
+class Starter:
+    """A file for `search`.
+
+    Attributes:
+        text: Its content.
+        summary: What was found, in a few lines.
+        images: What the folder holds.
+        image_size: Side in pixels that images are resized to.
+        trials: Number of trials.
+        epochs: Of the longest trial.
+        epoch_seconds: Of a model of middle size, measured here.
+        seconds: That the search takes here, about.
+    """
+
+    text: str
+    summary: tuple[str, ...]
+    images: Survey
+    image_size: int
+    trials: int
+    epochs: int
+    epoch_seconds: float
+    seconds: float
+
+
+def starter(images: Path, like: str | None, name: str) -> Starter:
+    """Write a search of a folder's images.
+
+    Args:
+        images: The folder, with a folder for each class, or with `train/` and `test/` above them.
+        like: A space whose model, recipe and searched fields to take; by default the classifier's.
+        name: Of the file, for its comments.
+
+    Raises:
+        data.DataError: The folder cannot be used.
+        SpecError: `like` is no space, or cannot be used for these images.
+        UserError: There are too few images.
+    """
+    found = survey(images)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    side = _side(found, device)
+    tree = _classifier(found, side) if like is None else _like(like, _batch_size(found))
+    tree["experiment"]["data"] = _data(found, side) | tree["experiment"]["data"]
+    tree["search"] = {"metric": "val_loss", **tree["search"], **_resources(device)}
+    spec = _checked(tree, like or name)
+    experiment = _middle(spec)
+    epoch = seconds_per_epoch(experiment, side, len(found.classes), found.train_size, device)
+    epochs, trials, seconds = _budget(tree, found, experiment, epoch, device)
+    _checked(tree, like or name)
+    summary = tuple(_summary(found, epoch, seconds, device))
+    heading = [f"# {line}" for line in [*summary, f"Start it with: {shlex.join(['imagetune', 'search', name])}"]]
+    text = "\n".join([*heading, *_block(tree, _comments(found, device, like)), ""])
+    return Starter(text, summary, found, side, trials, epochs, epoch, seconds)
+
+
+# -- what follows from the images
+
+
+def _side(found: Survey, device: torch.device) -> int:
+    """The largest usual side that at least half of the images have, and this machine trains in bearable time."""
+    most = min(found.median_side, LARGEST[device.type])
+    return max((side for side in SIDES if side <= most), default=SIDES[0])
+
+
+def _data(found: Survey, side: int) -> dict[str, Any]:
+    """The images and their split; every class keeps an image to train on."""
+    size, classes = found.train_size, len(found.classes)
+    share = 0.2 if size < 1_000 else 0.1
+    if round(share * size) > size - classes:
+        share = math.floor((size - classes) / size * 100) / 100
+    if round(share * size) < 1:
+        raise UserError(
+            f"{found.root}: {size:,} training images of {classes:,} classes leave none to compare trials on; "
+            "add images, at least three of each class"
+        )
+    tree = {"name": "folder", "path": str(found.root), "image_size": side}
+    return tree | ({} if found.divided else {"test_fraction": TEST_SHARE}) | {"validation_fraction": share}
+
+
+def _batch_size(found: Survey) -> int:
+    """Large for large data sets; with few images, some batches an epoch."""
+    size = next(size for size, most in ((32, 2_000), (64, 20_000), (128, math.inf)) if found.train_size <= most)
+    while 2 < size > found.train_size / 4:
+        size //= 2
+    return size
+
+
+def _classifier(found: Survey, side: int) -> dict[str, Any]:
+    """The parametric classifier and its recipe."""
+    possible = possible_cnn_layers(side)
+    depth = min(possible, key=lambda layers: abs(layers - math.log2(side / 2)))  # every stage halves the image
+    shallow, deep = max(possible[0], depth - 1, 2), min(possible[-1], depth + 1)
+    widest = 128 if len(found.classes) <= 50 else 256
+    padding = max(1, side // 8)
+    augment = [{}, {"crop": {"padding": padding}}, {"crop": {"padding": padding}, "cutout": {"size": side // 4}}]
+    return {
+        "experiment": {
+            "data": {},
+            "model": {"name": "classifier", "fcn_layers": 1},
+            "training": {"epochs": EPOCHS[1], "batch_size": _batch_size(found), "schedule": {"name": "cosine"}},
+        },
+        "space": {
+            "model.cnn_layers": {"int": [shallow, deep]},
+            "model.starting_channels": {"int": [16, 32], "step": 8},
+            "model.final_channels": {"int": [widest // 4, widest], "step": widest // 8},
+            "model.residual": {"choice": [False, True]},
+            "model.dropout": {"float": [0.0, 0.4], "step": 0.1},
+            "training.optimizer.lr": {"float": [0.0003, 0.01], "log": True},
+            "data.augment": {"choice": augment},
+        },
+        "search": {},
+    }
+
+
+def _like(name: str, batch_size: int) -> dict[str, Any]:
+    """The sections of another space, without what belongs to its images and its machine."""
+    loaded = read(name)
+    if loaded.problems:
+        raise SpecError(list(loaded.problems))
+    sections = loaded.sections
+    if not sections["space"]:
+        raise SpecError([Problem("space", "has no searched field; use a space that is searched", str(loaded.path))])
+    given: dict[str, Any] = sections["experiment"]
+    kept = {key: value for key, value in (given.get("data") or {}).items() if key in ("normalize", "augment")}
+    training = (given.get("training") or {}) | {"epochs": EPOCHS[1]}
+    if "training.batch_size" not in sections["space"]:
+        training["batch_size"] = min(training.get("batch_size", batch_size), batch_size)
+    experiment = {"data": kept} | {key: value for key, value in given.items() if key != "data"} | {"training": training}
+    search = {key: value for key, value in sections["search"].items() if key not in _OF_THE_MACHINE}
+    tree = {"experiment": experiment, "space": sections["space"]}
+    return tree | {key: sections[key] for key in ("constraints", "first") if sections[key]} | {"search": search}
+
+
+# -- what follows from the machine
+
+
+def _resources(device: torch.device) -> dict[str, Any]:
+    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
+    concurrent = min(cores(), 2 * gpus) if gpus else cores()
+    return {"trials": TRIALS[0], "concurrent": concurrent, "resources": {"cpu": 1, "gpu": "auto" if gpus else 0}}
+
+
+def _budget(
+    tree: dict[str, Any], found: Survey, experiment: Experiment, epoch: float, device: torch.device
+) -> tuple[int, int, float]:
+    """Fill in epochs and trials; with the longest trial's epochs, and the seconds that the search takes."""
+    steps = math.ceil(found.train_size / experiment.training.batch_size)
+    epochs = min(max(round(STEPS / steps), EPOCHS[0]), EPOCHS[1])
+    workers = torch.cuda.device_count() if device.type == "cuda" else tree["search"]["concurrent"]
+
+    def seconds(trials: int, epochs: int) -> float:
+        return trials * epoch * _expected_epochs(epochs) / workers
+
+    if (most := seconds(TRIALS[0], epochs)) > BUDGET:
+        epochs = max(EPOCHS[0], int(epochs * BUDGET / most))
+    trials = min(max(int(TRIALS[0] * BUDGET / max(seconds(TRIALS[0], epochs), 1e-9)), TRIALS[0]), TRIALS[1])
+    if "training.epochs" not in tree["space"]:
+        tree["experiment"]["training"]["epochs"] = epochs
+        asha = {"name": "asha", "max_t": epochs, "grace_period": _grace(epochs), "reduction_factor": 3}
+        tree["search"]["scheduler"] = asha
+    tree["search"]["trials"] = trials
+    return epochs, trials, seconds(trials, epochs)
+
+
+def _grace(epochs: int) -> int:
+    return max(1, epochs // 9)
+
+
+def _expected_epochs(epochs: int) -> float:
+    """Of a trial under ASHA, which continues a third at each rung; half as many again, since it decides at once."""
+    expected, reached, share = 0.0, 0, 1.0
+    rung = _grace(epochs)
+    while reached < epochs:
+        expected += share * (min(rung, epochs) - reached)
+        reached, rung, share = min(rung, epochs), 3 * rung, share / 3
+    return min(1.5 * expected, epochs)
+
+
+def _middle(spec: SearchSpec) -> Experiment:
+    """Of some trials, the one in the middle by multiply-adds."""
+    feasible, source = Feasibility(spec, data_root()), random.Random(0)
+    drawn = [spec.space.draw(source) for _ in range(_DRAWS)]
+    costs = [(facts["mult_adds"], number) for number, config in enumerate(drawn) if (facts := feasible(config))]
+    config = drawn[statistics.median_low(costs)[1]] if costs else spec.example
+    return spec.experiment(config)
+
+
+def _checked(tree: dict[str, Any], name: str) -> SearchSpec:
+    """The search in a tree, read as it will be from its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{Path(name).stem}.yaml"
+        path.write_text("\n".join(_block(tree, {})), encoding="utf-8")
+        return load_search(str(path), root=data_root())
+
+
+# -- the file
+
+
+def _summary(found: Survey, epoch: float, seconds: float, device: torch.device) -> Iterator[str]:
+    counts = found.train_counts
+    small, large = min(found.sides), max(found.sides)
+    size = f"{small}" if small == large else f"{small} to {large}"
+    each = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
+    machine = f"{cores()} CPU {'core' if cores() == 1 else 'cores'}"
+    machine += f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ", no GPU"
+    yield f"{len(found.classes):,} classes with {each} training images each; the shorter sides have {size} pixels."
+    yield f"On this machine ({machine}), an epoch of a model of middle size takes {duration(epoch)},"
+    yield f"and the whole search about {duration(seconds)}."
+
+
+def _comments(found: Survey, device: torch.device, like: str | None) -> dict[str, str]:
+    """A comment for each field that needs one, by its dotted name in the file."""
+    return {
+        "experiment.data.image_size": f"pixels; images are resized to squares (median of yours: {found.median_side})",
+        "experiment.data.test_fraction": "set aside for `imagetune evaluate`; the search never sees these images",
+        "experiment.data.validation_fraction": "of the training images; trials are compared on these",
+        "experiment.training.epochs": "of trials that are not stopped early",
+        "experiment.training.batch_size": "less if memory runs out",
+        "space": "what is searched: a range or a choice of values for each field",
+        "search.trials": "continue with more: --extend N",
+        "search.concurrent": "trials at the same time" + (", two on each GPU" if device.type == "cuda" else ""),
+        "search.scheduler": "stops trials that are behind",
+        "search.retention": "trials whose weights are kept",
+    } | (_OF_THE_CLASSIFIER if like is None else {})
+
+
+_OF_THE_CLASSIFIER = {
+    "space.model.cnn_layers": "stages, each of which shrinks the image",
+    "space.data.augment": "add `flip: {}` to each if a mirrored image is still of its class",
+}
+
+
+_SECTIONS = ("experiment", "experiment.data", "experiment.training", "space", "search")
+
+
+def _block(tree: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Iterator[str]:
+    """A tree in YAML: sections as blocks, everything else on one line with its comment."""
+    pad = "  " * (sum(prefix.startswith(f"{section}.") for section in _SECTIONS))
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        line = f"{pad}{key}:" if name in _SECTIONS else f"{pad}{key}: {_on_one_line(value)}"
+        comment = f"  # {comments[name]}" if name in comments else ""
+        if len(line + comment) > _WIDTH:
+            yield f"{pad}{comment.strip()}"
+            comment = ""
+        yield line + comment
+        if name in _SECTIONS:
+            yield from _block(value, comments, f"{name}.")
+
+
+def _on_one_line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_on_one_line(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_on_one_line, value))}]"
+    return value_text([value])[1:-1]  # within a list, text is quoted where it must be
+
+
+def duration(seconds: float) -> str:
+    """A time to one figure or two: 4 s, 25 min, 3 h."""
+    if seconds < 10:
+        return f"{max(seconds, 0.1):.1f} s"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
