@@ -1,7 +1,8 @@
 """The commands: found by name, and only the one that is asked for is imported.
 
-A new command is a file `tune/cli/NAME.py` with a function `NAME` and a tuple `EXAMPLES` of command lines, and its name
-in `COMMANDS`. Such a file imports nothing heavy at its top: `imagetune --help` imports all of them.
+A new command is a file `tune/cli/NAME.py` with a function `NAME` and a tuple `EXAMPLES` of command lines, its name
+in `COMMANDS`, and what one does next in `next_step.STEPS`. Such a file imports nothing heavy at its top:
+`imagetune --help` imports all of them.
 """
 
 from __future__ import annotations
