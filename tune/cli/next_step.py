@@ -89,7 +89,9 @@ def _shipped_with(section: str, name: str) -> list[Words]:
     from tune.spec.files import read_tree
 
     trees = {space: read_tree(path) for space, path in shipped().items()}
-    found = [space for space, tree in trees.items() if tree.get("experiment", tree)[section].get("name") == name]
+    found = [
+        space for space, tree in trees.items() if tree.get("experiment", tree).get(section, {}).get("name") == name
+    ]
     found.sort(key=lambda space: not trees[space].get("space"))
     return [_use_of(found[0])] if found else [("spaces",)]
 

@@ -33,7 +33,7 @@ EPOCHS = (5, 50)
 TRIALS = (10, 60)
 BUDGET = 3600.0  # seconds that a search is to take
 TEST_SHARE = 0.2
-_DRAWS = 15
+_DRAWS = 9
 _WIDTH = 110  # of a line of the file; longer ones have their comment above
 _OF_THE_MACHINE = ("concurrent", "epoch_timeout", "resources", "scheduler", "time_budget", "trials")
 

@@ -43,7 +43,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], int, int]] = {  # what makes 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which every epoch takes a second."""
     monkeypatch.setattr(own_images, "seconds_per_epoch", lambda *arguments: 1.0)
-    monkeypatch.setattr(own_images.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
 @pytest.mark.usefixtures("quick")
@@ -93,6 +93,7 @@ def test_files_that_are_refused(imagetune: Command, tmp_path: Path) -> None:
     assert (tmp_path / "mine.yaml").read_text() == "precious"
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.usefixtures("quick")
 def test_like_every_shipped_space(imagetune: Command, tmp_path: Path) -> None:
     image_folder(tmp_path / "images", each=120)
@@ -101,9 +102,9 @@ def test_like_every_shipped_space(imagetune: Command, tmp_path: Path) -> None:
     for name in spaces:
         outcome = imagetune("new", f"like_{name}.yaml", "--images", "images", "--like", name)
         assert outcome.code == 0, (name, outcome.err)
-        written, original = load_search(f"like_{name}.yaml"), load_search(name)
-        assert written.space.domains == original.space.domains
-        assert written.constraints == original.constraints
+        written, original = (read_tree(path) for path in (Path(f"like_{name}.yaml"), shipped()[name]))
+        assert written["space"] == original["space"]
+        assert written.get("constraints") == original.get("constraints")
     outcome = imagetune("new", "other.yaml", "--images", "images", "--like", "mnist_v0")
     assert (outcome.code, "no searched field" in outcome.err) == (2, True)
 
