@@ -150,10 +150,11 @@ def _after_retrain(given: Given) -> list[Words]:
     """Evaluate the first winner of the best trial, or of the one that was chosen."""
     from tune.record import locate_search
     from tune.record.opening import read_search
+    from tune.runs.retrain import chosen
 
     found = read_search(locate_search(given["search"], given["out"], given["study"]))
-    trial = int(found.table.trial.iloc[0]) if given["trial"] is None else given["trial"]
-    winners = sorted(found.folder.winners.glob(f"{trial:05d}-seed*{'-full' if given['full'] else '[0-9]'}"))
+    best = chosen(found, 1, given["trial"])[0].number
+    winners = sorted(found.folder.winners.glob(f"{best:05d}-seed*{'-full' if given['full'] else '[0-9]'}"))
     return [("evaluate", _below_out(winner, given["out"])) for winner in winners[:1]]
 
 
