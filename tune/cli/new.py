@@ -13,7 +13,7 @@ from tune.errors import UserError
 
 EXAMPLES = (
     "imagetune new flowers.yaml --images /path/to/images",
-    "imagetune new tiny.yaml --images /path/to/images --like cifar10_tiny_vgg",
+    "imagetune new small.yaml --images /path/to/images --like digits",
 )
 
 

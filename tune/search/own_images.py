@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 import shlex
@@ -230,7 +231,10 @@ def _checked(tree: dict[str, Any], name: str) -> SearchSpec:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{Path(name).stem}.yaml"
         path.write_text("\n".join(_block(tree, {})), encoding="utf-8")
-        return load_search(str(path), root=data_root())
+        try:
+            return load_search(str(path), root=data_root())
+        except SpecError as error:
+            raise SpecError([dataclasses.replace(problem, file=name) for problem in error.problems]) from None
 
 
 # -- the file

@@ -110,6 +110,15 @@ def test_like_every_shipped_space(imagetune: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_space_that_needs_more_images_is_refused_by_its_name(imagetune: Command, tmp_path: Path) -> None:
+    image_folder(tmp_path / "images")
+    outcome = imagetune("new", "mine.yaml", "--images", "images", "--like", "cifar10_tiny_vgg")
+    assert outcome.code == 2
+    assert outcome.err.startswith("cifar10_tiny_vgg: ")
+    assert "training.batch_size: must be at most the 23 training images" in outcome.err
+
+
+@pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(("seconds", "epochs", "trials"), [(0.01, 50, 60), (1e5, 5, 10)])
 def test_the_budget_follows_from_the_speed(
     imagetune: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: int, trials: int

@@ -51,7 +51,6 @@ def test_progress_goes_to_stderr_and_to_the_log(imagetune: Command, tiny: Path) 
         assert line in log
     assert "epoch 3/3  train" in outcome.err
     assert "best epoch" in outcome.out
-    assert "imagetune evaluate checkpoints/a" in outcome.out
 
 
 def test_the_experiment_is_recorded_whole(imagetune: Command, tiny: Path) -> None:

@@ -14,7 +14,7 @@ from tune.search.request import Request
 from tune.search.runner import run_search
 from tune.search.shutdown import Outcome
 
-pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(300)]
 
 
 class Told(Observer):
@@ -32,16 +32,16 @@ def run(out: Path, subject: str, *overrides: str, told: Observer | None = None, 
     return run_search(request, told or Observer())
 
 
-def test_they_go_on_from_their_checkpoints(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "epochs_done"), [("killed", 4), ("interrupted", 2)])
+def test_they_go_on_from_their_checkpoints(tmp_path: Path, name: str, epochs_done: int) -> None:
     out = unpack(tmp_path)
-    for name, epochs_done in (("killed", 4), ("interrupted", 2)):
-        before = load_search(out / name).epochs
-        assert len(before) == epochs_done
-        assert run(out, name, resume=True, trials=1).state == "finished"
-        after = load_search(out / name).epochs
-        assert after.epoch.tolist() == [1, 2, 3, 4, 5]
-        # None of the recorded epochs was trained again: their times are the same.
-        assert after.seconds.tolist()[:epochs_done] == before.seconds.tolist()
+    before = load_search(out / name).epochs
+    assert len(before) == epochs_done
+    assert run(out, name, resume=True, trials=1).state == "finished"
+    after = load_search(out / name).epochs
+    assert after.epoch.tolist() == [1, 2, 3, 4, 5]
+    # None of the recorded epochs was trained again: their times are the same.
+    assert after.seconds.tolist()[:epochs_done] == before.seconds.tolist()
 
 
 def test_they_are_extended_and_learned_from(tmp_path: Path) -> None:
