@@ -107,15 +107,19 @@ def _show(found: Evaluation) -> None:
         print(f"wrote {path}")
 
 
+def _counted(n: int, thing: str) -> str:
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
 def _show_bound(scores: Mapping[str, Any]) -> None:
     terms = ", ".join(f"{name} {number(scores[name])}" for name in ("loss", "reconstruction", "kl"))
-    print(f"{scores['split']}, {scores['n']:,} images: {terms} (per image)")
+    print(f"{scores['split']}, {_counted(scores['n'], 'image')}: {terms} (per image)")
 
 
 def _show_classes(scores: Mapping[str, Any]) -> None:
     low, high = scores["accuracy_interval"]
     print(
-        f"{scores['split']}, {scores['n']:,} images: accuracy {percent(scores['accuracy'])} "
+        f"{scores['split']}, {_counted(scores['n'], 'image')}: accuracy {percent(scores['accuracy'])} "
         f"(95 % interval {percent(low)} to {percent(high)})"
     )
     top5 = scores["top5_accuracy"]
@@ -124,7 +128,7 @@ def _show_classes(scores: Mapping[str, Any]) -> None:
     _show_table(scores)
     if pairs := scores["most_confused"]:
         mistakes = scores["n"] - round(scores["n"] * scores["accuracy"])
-        print(f"Most confused (of {mistakes:,} mistakes):")
+        print(f"Most confused (of {_counted(mistakes, 'mistake')}):")
         for pair in pairs[:MOST_PAIRS]:
             share = f"{pair['n']:,}, {percent(pair['share'])} of its images"
             print(f"  {pair['truth']} taken for {pair['predicted']}: {share}")
@@ -135,7 +139,7 @@ def _calibration(found: Mapping[str, Any]) -> str:
     before, after = (found[key] and percent(found[key]["expected_calibration_error"]) for key in ("before", "after"))
     text = f"expected calibration error {before}"
     if after is not None:
-        fitted = f"fitted on {found['fitted_on']:,} validation images"
+        fitted = f"fitted on {_counted(found['fitted_on'], 'validation image')}"
         text += f"\n({after} at temperature {found['temperature']:.3g}, {fitted})"
     return text
 

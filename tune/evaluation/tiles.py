@@ -14,7 +14,7 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from data import Resident
-from tune.drawing import BLUE, DPI, INK, ORANGE, clipped, png
+from tune.drawing import BLUE, DPI, INK, ORANGE, clipped, counted, png
 from tune.evaluation.result import Grid
 from tune.evaluation.scores import Predictions, confused_pairs
 
@@ -52,7 +52,7 @@ def predictions(found: Predictions, images: Resident, grid: Grid, title: str) ->
     """
     cells = grid[0] * grid[1]
     drawn = torch.randperm(len(images), generator=torch.Generator().manual_seed(GRID_SEED))[:cells].tolist()
-    title = f"{title}\n{len(drawn):,} of {len(images):,} images, chosen at random"
+    title = f"{title}\n{len(drawn):,} of {counted(len(images), 'image')}, chosen at random"
     return _sheet([_tile(found, images, where) for where in drawn], grid[1], title)
 
 
@@ -67,8 +67,8 @@ def mistakes(found: Predictions, images: Resident, grid: Grid, title: str) -> by
     """
     worst = worst_mistakes(found)
     drawn = worst[: grid[0] * grid[1]]
-    which = f"the {len(drawn):,} most confident of {len(worst):,}" if len(drawn) < len(worst) else f"all {len(worst):,}"
-    title = f"{title}\n{which} mistakes of {len(found.labels):,} images"
+    which = f"the {len(drawn):,} most confident of " if len(drawn) < len(worst) else ""
+    title = f"{title}\n{which}{counted(len(worst), 'mistake')} in {counted(len(found.labels), 'image')}"
     return _sheet([_tile(found, images, where) for where in drawn], min(grid[1], len(drawn)), title)
 
 
@@ -98,7 +98,7 @@ def confused(found: Predictions, images: Resident, counts: NDArray[np.int64], ti
         heading = (
             f"truth: {clipped(found.classes[truth], 21)}",
             f"predicted: {clipped(found.classes[other], 17)}",
-            f"{n:,} of {total:,} images ({100 * n / total:.1f} %)",
+            f"{n:,} of {counted(total, 'image')} ({100 * n / total:.1f} %)",
         )
         drawn = of_pair[:MOST_PER_PAIR]
         rows.append(

@@ -82,7 +82,7 @@ def _curves(folder: RunFolder, experiment: Experiment, info: RunInfo, table: pd.
         if best is not None:
             axes.axvline(best.epoch, color=INK, linewidth=1, linestyle=":", label=f"best epoch: {best.epoch}")
         axes.legend(frameon=False, fontsize=9)
-    epochs = f"{len(history)} of {info.epochs or experiment.training.epochs} epochs"
+    epochs = f"epoch {len(history)} of {min(info.epochs or math.inf, experiment.training.epochs)}"
     title = f"{folder.path.name}: {experiment.model.name} on {experiment.data.name}, {epochs}"
     figure.suptitle(title, fontsize=11, parse_math=False)
     return png(figure)
@@ -103,7 +103,8 @@ def _draw_metric(axes: Axes, kind: str, history: Sequence[EpochMetrics]) -> None
     axes.set(
         xlabel="epoch", ylabel=_NAMES.get(kind, kind) + (f" ({metric.unit})" if metric.unit not in ("", "%") else "")
     )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.5, len(history) + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if metric.unit == "%":
         axes.yaxis.set_major_formatter(PercentFormatter(1))
     quiet(axes)
@@ -111,20 +112,23 @@ def _draw_metric(axes: Axes, kind: str, history: Sequence[EpochMetrics]) -> None
 
 def _learning_rate(folder: RunFolder, experiment: Experiment, info: RunInfo, table: pd.DataFrame) -> bytes:
     """The learning rate of every step; of runs of earlier versions, that of every epoch's last step."""
+    from matplotlib.ticker import MaxNLocator
+
     from tune.drawing import BLUE, new_figure, png, quiet
 
     figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
     history = _history(table)
     if info.train_images is None:
-        axes.step(table["epoch"], table["lr"], where="mid", color=BLUE)
-        axes.set(xlabel="epoch")
+        axes.plot(table["epoch"], table["lr"], "o-", markersize=3.5, color=BLUE)
+        axes.set(xlabel="epoch (of its last optimizer step)")
     else:
         steps = steps_per_epoch(info.train_images, experiment.training.batch_size)
         rates = learning_rates(experiment.training, steps, [metrics.values for metrics in history])
-        axes.step(range(1, len(rates) + 1), rates, where="mid", color=BLUE)
+        axes.plot(range(1, len(rates) + 1), rates, "." if len(rates) <= 40 else "-", color=BLUE)
         axes.set(xlabel=f"optimizer step ({steps:,} per epoch)")
         axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set(ylabel="learning rate")
     axes.set_ylim(bottom=0)
     spec = experiment.training
