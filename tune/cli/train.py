@@ -48,7 +48,7 @@ def train(
 ) -> None:
     """Train one experiment into a run folder: the best weights, the metrics of every epoch, and a log."""
     from tune.cli.screen import Screen
-    from tune.runs.curves import curves_at_end
+    from tune.runs.curves import write_curves
     from tune.runs.run import Interrupted, run
     from tune.spec import data_root
     from tune.training import keep_freed_memory
@@ -57,8 +57,8 @@ def train(
     plan = _plan(experiment, overrides or [], name, resume, weights, out, data_dir)
     screen = Screen()
     try:
-        with curves_at_end(plan.folder, screen.say):
-            result = run(plan, data_root(data_dir), screen, resume=resume)
+        result = run(plan, data_root(data_dir), screen, resume=resume)
+        write_curves(plan.folder, screen.say)
     except Interrupted:
         raise KeyboardInterrupt(f"continue with: {_resume_command(plan, out, data_dir)}") from None
     _finish(result, json)

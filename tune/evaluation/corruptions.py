@@ -87,7 +87,7 @@ def measure(
     """
     scale = max(1.0, max(images.images.shape[2:]) / _SIDE)
     strengths = max(len(corruption.settings) for corruption in CORRUPTIONS.values())
-    progress = Progress("evaluated", strengths * len(CORRUPTIONS) * len(images), say)
+    progress = Progress("corrupted and evaluated", strengths * len(CORRUPTIONS) * len(images), say)
     rows = []
     for name, corruption in CORRUPTIONS.items():
         for strength, setting in enumerate(corruption.settings, start=1):

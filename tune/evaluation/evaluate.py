@@ -96,7 +96,7 @@ def evaluate(
     for figure, draw in result.figures.items():
         output.figure(figure, draw)
     if output.error is None:
-        write_curves(folder, say)  # of runs that were killed, or trained by an earlier version
+        write_curves(folder, say)  # of runs that were interrupted, or trained by an earlier version
     corrupted = _corruptions(run, found.images, scores, title, output) if extras.corruptions else None
     return Evaluation(scores, tuple(output.files), corrupted, output.error)
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,6 @@ import pandas as pd
 from tune.files import write_whole
 from tune.record.folder import RunFolder
 from tune.runs.info import RunInfo, read_run
-from tune.runs.run import Interrupted
 from tune.spec import Experiment
 from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, best_of, learning_rates, steps_per_epoch
@@ -24,21 +22,11 @@ if TYPE_CHECKING:
 _NAMES = {"loss": "loss", "accuracy": "accuracy", "reconstruction": "reconstruction error", "kl": "KL divergence"}
 
 
-@contextmanager
-def curves_at_end(folder: RunFolder, say: Callable[[str], None]) -> Iterator[None]:
-    """Draw the curves of a run when its training ends or is interrupted; see `write_curves`."""
-    try:
-        yield
-    except Interrupted:
-        write_curves(folder, say)
-        raise
-    write_curves(folder, say)
-
-
 def write_curves(folder: RunFolder, say: Callable[[str], None]) -> None:
     """Draw `curves.png` and `learning_rate.png` from the files of a run, unless they are up to date.
 
-    A run without a finished epoch has none. Whatever fails is said: no figure is worth a training.
+    A run without a finished epoch has none. Whatever fails is said: no figure is worth a training. An interrupted
+    training does not draw, since the process has only seconds to end; its evaluation does.
 
     Args:
         folder: The run's.

@@ -21,7 +21,7 @@ from tune.record.opening import Search
 from tune.record.same_data import check_same_data, recorded_data
 from tune.record.status import Status
 from tune.record.study import TrialRecord
-from tune.runs.curves import curves_at_end
+from tune.runs.curves import write_curves
 from tune.runs.info import with_path
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
@@ -178,8 +178,9 @@ def retrain(
 
 
 def _with_curves(plan: RunPlan, root: Path, observer: Observer) -> RunResult:
-    with curves_at_end(plan.folder, observer.say):
-        return run_or_resume(plan, root, observer)
+    result = run_or_resume(plan, root, observer)
+    write_curves(plan.folder, observer.say)
+    return result
 
 
 def run_or_resume(plan: RunPlan, root: Path, observer: Observer) -> RunResult:

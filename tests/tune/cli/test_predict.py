@@ -133,7 +133,8 @@ def test_evaluate_tells_the_bound_for_people(imagetune: Command, vae: str) -> No
     out = imagetune("evaluate", vae, "--predictions", "2x3").out
     assert "test, 359 images: loss " in out
     assert "reconstructions.png" in out
-    assert list(imagetune("evaluate", vae, "--json").document) == ["split", "n", "loss", "reconstruction", "kl"]
+    keys = ["split", "epoch", "n", "loss", "reconstruction", "kl"]
+    assert list(imagetune("evaluate", vae, "--json").document) == keys
 
 
 A, B = "0.png", "1.png"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.tune.runs.folders import Quiet, plan, trained
 from tune.runs import curves
-from tune.runs.curves import curves_at_end, write_curves
+from tune.runs.curves import write_curves
 from tune.runs.info import read_run, write_run
 from tune.runs.run import Interrupted, run
 from tune.training import learning_rates, steps_per_epoch
@@ -67,17 +67,20 @@ def test_the_learning_rate_of_every_step_is_what_was_set(tmp_path: Path, recipe:
     assert rates[steps - 1 :: steps] == table["lr"].tolist()
 
 
-def test_a_run_that_ends_or_is_interrupted_has_its_curves(tmp_path: Path) -> None:
+def test_an_interrupted_run_has_its_curves_once_they_are_asked_for(tmp_path: Path) -> None:
     own = plan(tmp_path)
     paths = [own.folder.figures / name for name in ("curves.png", "learning_rate.png")]
-    with pytest.raises(Interrupted), curves_at_end(own.folder, print):
+
+    def drawn() -> list[bytes]:
+        write_curves(own.folder, print)
+        assert all(size(path)[1] > 300 for path in paths)
+        return [path.read_bytes() for path in paths]
+
+    with pytest.raises(Interrupted):
         run(own, tmp_path, Rates(interrupt_after=2))
-    assert all(size(path)[1] > 300 for path in paths)
-    before = [path.read_bytes() for path in paths]
-    with curves_at_end(own.folder, print):
-        run(own, tmp_path, Rates(), resume=True)
-    after = [path.read_bytes() for path in paths]
-    assert all(one != other for one, other in zip(before, after, strict=True))
+    before = drawn()
+    run(own, tmp_path, Rates(), resume=True)
+    assert all(one != other for one, other in zip(before, drawn(), strict=True))
 
 
 def test_they_are_drawn_again_only_where_the_run_has_gone_on(tmp_path: Path) -> None:
@@ -118,13 +121,12 @@ def test_a_run_of_an_earlier_version_has_one_rate_per_epoch(tmp_path: Path) -> N
     assert size(folder.figures / "learning_rate.png") == (640, 360)
 
 
-def test_no_epoch_no_figure_and_no_figure_costs_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_epoch_no_figure_and_a_figure_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own, lines = plan(tmp_path), list[str]()
     write_curves(own.folder, lines.append)
     assert not own.folder.path.exists()
     monkeypatch.setattr("tune.drawing.png", lambda figure: 1 / 0)
-    with curves_at_end(own.folder, lines.append):
-        result = run(dataclasses.replace(own, epochs=1), tmp_path, Quiet())
-    assert result.trained == 1
+    run(dataclasses.replace(own, epochs=1), tmp_path, Quiet())
+    write_curves(own.folder, lines.append)
     assert len(lines) == 1
     assert lines[0].startswith(f"could not draw the curves of {own.folder.path} (ZeroDivisionError")
