@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
-_PLOT = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+_PLOT = {"responsive": True, "displayModeBar": False}  # its buttons cover titles; dragging zooms without them
 
 
 @dataclass(frozen=True)

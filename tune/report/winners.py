@@ -127,10 +127,11 @@ def _classifier(winner: Winner) -> Section:
         charts.append(evaluation.calibration(found))
     if 1 < len(rows) <= evaluation.MOST_CLASSES:
         charts.insert(1, evaluation.per_class(sorted(rows, key=lambda row: row["recall"])))
+    pairs = _pairs(scores)
     return Section(
         f"Winner {winner.name}: accuracy {_score(scores, 'accuracy')}",
-        [drawn(chart) for chart in charts],
-        html=f"{_pairs(scores)}{_pictures(winner)}{_classes(rows if len(rows) <= MOST_LISTED else worst, len(rows))}",
+        [*map(drawn, charts), *([pairs] if pairs else [])],
+        html=f"{_pictures(winner)}{_classes(rows if len(rows) <= MOST_LISTED else worst, len(rows))}",
     )
 
 

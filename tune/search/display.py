@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -181,7 +182,7 @@ def _rungs(rungs: list[tuple[int, int]]) -> Text:
 
 def _best(best: TrialRecord, search: Ledger) -> Group:
     first = Text(f"best     {_best_text(best, search)}", style="green")
-    return Group(first, Text(f"         {config_text(best.config)}"))
+    return Group(first, Padding(Text(config_text(best.config)), (0, 0, 0, 9)))
 
 
 def _running(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> Table:
