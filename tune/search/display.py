@@ -145,7 +145,10 @@ class Page(Lines):
             parts.append(_rungs(search.scheduler.rungs))
         if (best := search.best) is not None:
             parts.append(_best(best, search))
-        parts += [_running(search, self._epochs), *(Text(line, style="dim", no_wrap=True) for line in self._messages)]
+        parts += [
+            _running(search, self._epochs),
+            *(Text(line, style="dim", no_wrap=True, overflow="ellipsis") for line in self._messages),
+        ]
         return Group(*parts)
 
 
