@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from tune.record.folder import RunFolder, SearchFolder
 from tune.report.charts import evaluation
@@ -30,8 +32,8 @@ PICTURES = {
     "reconstructions": "Test images and their reconstructions",
 }
 """Figures that `evaluate` draws of test images, with what they show."""
-MOST_BYTES = 1_500_000
-"""Of a picture in the page, which has to stay small enough to be sent around."""
+MOST_BYTES, MOST_PIXELS = 400_000, 1600
+"""Of a picture in the page, and of its width: the page has to stay small enough to be sent around."""
 
 
 @dataclass(frozen=True)
@@ -164,14 +166,23 @@ def _pictures(winner: Winner) -> str:
 
 
 def _picture(path: Path, about: str) -> str:
-    content = path.read_bytes()
+    """A figure as an image inside the page; a large one is made smaller, or only named if that does not help."""
+    content, kind, words = path.read_bytes(), "png", html.escape(about)
     if len(content) > MOST_BYTES:
-        return f"<p class=soft>{html.escape(about)}: see {html.escape(str(path))}</p>"
-    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
-    words = html.escape(about)
-    return (
-        f'<figure><figcaption>{words}</figcaption><div class=scroll><img alt="{words}" src="{source}"></div></figure>'
-    )
+        content, kind = _smaller(content), "webp"
+    if len(content) > MOST_BYTES:
+        return f"<p class=soft>{words}: see {html.escape(str(path))}</p>"
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    image = f'<div class=scroll><img alt="{words}" src="{source}"></div>'
+    return f"<figure><figcaption>{words}</figcaption>{image}</figure>"
+
+
+def _smaller(picture: bytes) -> bytes:
+    stream = io.BytesIO()
+    with Image.open(io.BytesIO(picture)) as image:
+        image.thumbnail((MOST_PIXELS, 8 * MOST_PIXELS))
+        image.convert("RGB").save(stream, "webp", quality=80)
+    return stream.getvalue()
 
 
 def mean_accuracy(winners: Sequence[Winner]) -> float | None:

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.tune.report.searches import VAE, Made, evaluated, on_disk, scores
 from tests.tune.runs.folders import search_folder
@@ -131,6 +133,17 @@ def test_the_winners_in_the_ranking_of_the_search(tmp_path: Path) -> None:
     assert "<td class=text>cat</td><td class=text>&lt;dog&gt;</td><td>2</td><td>20.00 %</td>" in page
     assert page.count('<img alt="The most confused pairs') == 2, "the pictures of confused pairs; the matrix is a chart"
     assert "<dog>" not in page
+
+
+def test_200_trials_and_large_pictures_of_winners_are_less_than_10_mb(tmp_path: Path) -> None:
+    trials = [Made([0.5 + n / 500] * 4, config={"training.optimizer.lr": 0.001 + n / 1e4}) for n in range(200)]
+    folder = on_disk(tmp_path, trials)
+    noise = np.random.default_rng(0).integers(0, 255, (500, 500, 3), dtype=np.uint8).repeat(4, 0).repeat(4, 1)
+    for run in range(4):
+        where = evaluated(folder, f"{run:05d}-seed0", scores([[8, 2], [1, 9]], ["cat", "dog"]))
+        for name in ("confused_pairs", "mistakes", "predictions"):
+            Image.fromarray(noise).save(where.figures / f"{name}.png")
+    assert len(render(read_search(folder))) < 10e6
 
 
 @pytest.mark.parametrize("classes", [1, 2, 1000])
