@@ -138,6 +138,18 @@ TABLES: dict[str, Columns] = {
         "hardware": lambda row: f"1 core of {row['cpu']}",
         "commit": plain("commit"),
     },
+    "gpu_speed": {
+        "model": lambda row: f"`{row['model']}`",
+        "precision": plain("precision"),
+        "imagetune, s per epoch": plain("ours_seconds"),
+        "ms per step": plain("ours_ms_per_step"),
+        "images per second": whole("ours_images_per_second"),
+        "tutorial, s per epoch": plain("tutorial_seconds"),
+        "ratio": times("ratio"),
+        "n": plain("n"),
+        "torch": plain("torch"),
+        **WHERE,
+    },
     "memory": {
         "data set": plain("dataset"),
         "processes": plain("processes"),
