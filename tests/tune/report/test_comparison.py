@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
+from tests.tune.report.browser import needs_browser, seen_in_browser
 from tests.tune.report.run_folders import VAE, evaluated, evaluated_loss, run_folder
 from tests.tune.runs.folders import trained
 from tune.errors import UserError, WorkError
@@ -185,6 +186,17 @@ def test_a_page_of_many_classes_and_odd_names(tmp_path: Path) -> None:
     assert "All 1,000 classes" in page
     assert len(largest(found.pairs[0].per_class, 30)) == 30
     assert "http" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+@needs_browser
+def test_a_browser_shows_the_page_without_an_error_and_nothing_is_cut_off(tmp_path: Path) -> None:
+    names = [f"a class with a rather long name {label}" for label in range(12)]
+    folders = [run_folder(tmp_path / ("run " * 9 + str(n)), (0.9, 0.5 + n / 10), f"seed={n}") for n in range(3)]
+    for n, folder in enumerate(folders):
+        evaluated(folder, list(range(12)) * 5, [*range(12 - n), *([0] * n)] * 5, names)
+    seen = seen_in_browser(render(compare(folders)), tmp_path, 400)
+    assert (seen["errors"], seen["charts"]) == ([], 3 * (2 + 1 + 2))  # three layers each
+    assert seen["wide"] <= 0
 
 
 def test_one_run_and_runs_without_epochs_have_a_page(tmp_path: Path) -> None:

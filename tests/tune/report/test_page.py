@@ -5,35 +5,19 @@ from __future__ import annotations
 import html.parser
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.tune.report.browser import needs_browser, seen_in_browser
 from tests.tune.report.searches import VAE, Made, evaluated, on_disk, scores
 from tests.tune.runs.folders import search_folder
 from tune.record.exclusive import lock_folder
 from tune.record.opening import read_search
 from tune.record.status import Status
 from tune.report.page import render
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--virtual-time-budget=10000",
-    "--enable-logging=stderr",
-]
 
 
 class Text(html.parser.HTMLParser):
@@ -159,16 +143,9 @@ def test_an_evaluation_of_few_or_many_classes(tmp_path: Path, classes: int) -> N
     assert len(page) < 10e6
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+@needs_browser
 @pytest.mark.parametrize("width", [1280, 400])
 def test_a_browser_shows_it_without_an_error_and_nothing_is_cut_off(tmp_path: Path, width: int) -> None:
-    path = tmp_path / "report.html"
-    probe = (
-        "<script>window.addEventListener('load', () => setTimeout(() => {"
-        "const page = document.documentElement, wide = page.scrollWidth - page.clientWidth;"
-        "const charts = document.querySelectorAll('.js-plotly-plot .main-svg').length;"
-        "console.log('SEEN ' + JSON.stringify({wide, charts})); }, 1500));</script>"
-    )
     trials = [Made([1 - 0.03 * n, 0.9 - 0.03 * n], config={"training.optimizer.lr": 0.001 * 1.2**n}) for n in range(12)]
     folder = on_disk(tmp_path, [*trials, Made([9.0], Status.STOPPED, "asha: a long reason " * 9)])
     names = [f"a class with a long name {n}" for n in range(12)]
@@ -178,13 +155,7 @@ def test_a_browser_shows_it_without_an_error_and_nothing_is_cut_off(tmp_path: Pa
         scores([[max(0, 9 - abs(i - j)) for j in range(12)] for i in range(12)], names),
         "confused_pairs",
     )
-    page = render(read_search(folder))
-    path.write_text(page.replace("</head>", f"{probe}</head>"), encoding="utf-8")
-    words = [str(CHROMIUM), *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
-    words += [f"--screenshot={tmp_path / 'page.png'}", path.as_uri()]
-    log = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False).stderr
-    console = [line for line in log.splitlines() if "CONSOLE" in line]
-    seen = json.loads(re.search(r"SEEN (\{.*?\})", "\n".join(console))[1])  # type: ignore[index]
-    assert [line for line in console if "SEEN" not in line and "rror" in line] == []
+    seen = seen_in_browser(render(read_search(folder)), tmp_path, width)
+    assert seen["errors"] == []
     assert seen["wide"] <= 0
     assert seen["charts"] >= 14

@@ -23,7 +23,8 @@ def sentences(comparison: Comparison) -> list[str]:
     if len(comparison.runs) > 1 and metric.name in best.best:
         value = metric.text(best.best[metric.name])
         found.append(f"{best.name} is best: {metric.name} {value} in its epoch {best.best['epoch']}.")
-    return [*found, *(_sentence(pair, comparison.measure) for pair in comparison.pairs)]
+    pairs = sorted(comparison.pairs, key=lambda pair: pair.overall is None)  # those that are left out come last
+    return [*found, *(_sentence(pair, comparison.measure) for pair in pairs)]
 
 
 def _sentence(pair: Pair, measure: str) -> str:
