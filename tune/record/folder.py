@@ -64,8 +64,8 @@ class SearchFolder:
 
     @property
     def name(self) -> str:
-        """The search's name: its folder's."""
-        return self.path.name
+        """The search's name: its folder's, also where the path is `.` or `..`."""
+        return Path(os.path.abspath(self.path)).name
 
     @property
     def argument(self) -> str:

@@ -46,7 +46,7 @@ class RunResults:
         self.experiment, self._info = read_run(folder)
 
     def __repr__(self) -> str:
-        return f"<run {self._folder.path.name}: {self.experiment.model.name} on {self.experiment.data.name}>"
+        return f"<run {self.name}: {self.experiment.model.name} on {self.experiment.data.name}>"
 
     @property
     def folder(self) -> Path:
@@ -56,7 +56,7 @@ class RunResults:
     @property
     def name(self) -> str:
         """The folder's name, such as `00012-seed0`."""
-        return self._folder.path.name
+        return Path(os.path.abspath(self._folder.path)).name
 
     @property
     def info(self) -> RunInfo:

@@ -59,6 +59,11 @@ CONDITIONAL = SPACE.replace(
 )
 
 
+def test_names_in_the_folder_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(search_folder(tmp_path / "digits").path)
+    assert repr(load_search(".")) == "<search digits: 5 trials, not running>"
+
+
 def test_every_column_has_a_type_whatever_is_missing(tmp_path: Path) -> None:
     folder = SearchFolder(tmp_path / "mixed")
     spec = read_space(str(written(tmp_path, CONDITIONAL)))
