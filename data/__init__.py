@@ -15,7 +15,7 @@ from data.values import DatasetInfo, ImageSet, Source
 
 if TYPE_CHECKING:
     from data.augmentation import Augment, build_augment
-    from data.folder.image_files import read_images
+    from data.folder.image_files import decode_files, images_in, read_images, unreadable
     from data.identity import DataIdentity
     from data.normalize import Normalization, channel_moments, normalization
     from data.resident import Resident
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Augment", "DamagedDataError", "DataError", "DataIdentity", "DatasetEntry", "DatasetInfo", "ImageSet",
-    "Normalization", "Resident", "Source", "Split", "Statistics", "build_augment", "channel_moments", "identify",
-    "inspect", "limit", "load_test", "load_train", "load_train_with_identity", "normalization", "prepare",
-    "read_images", "split",
+    "Normalization", "Resident", "Source", "Split", "Statistics", "build_augment", "channel_moments", "decode_files",
+    "identify", "images_in", "inspect", "limit", "load_test", "load_train", "load_train_with_identity", "normalization",
+    "prepare", "read_images", "split", "unreadable",
 ]  # fmt: skip
 
 # Imported when first used, since they import torch, which `imagetune datasets` does not need.
@@ -35,7 +35,8 @@ _HOME = {
     "Augment": "augmentation", "build_augment": "augmentation",
     "DataIdentity": "identity",
     "Normalization": "normalize", "channel_moments": "normalize", "normalization": "normalize",
-    "read_images": "folder.image_files",
+    "decode_files": "folder.image_files", "images_in": "folder.image_files", "read_images": "folder.image_files",
+    "unreadable": "folder.image_files",
     "Resident": "resident",
     "identify": "sources", "inspect": "sources", "load_test": "sources", "load_train": "sources",
     "load_train_with_identity": "sources",

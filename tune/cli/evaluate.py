@@ -69,7 +69,7 @@ def evaluate(
     from tune.record.folder import locate_run
     from tune.spec import data_root
 
-    path = _path(overrides or [])
+    path = moved_images(overrides or [], "evaluated")
     extras = Extras(shown, worst, corruptions)
     found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, extras, path)
     if json:
@@ -80,8 +80,12 @@ def evaluate(
         raise WorkError(f"{error.filename}: {error.strerror}; what is printed above was not saved")
 
 
-def _path(overrides: list[str]) -> str | None:
-    """The new location of the images, if it is given.
+def moved_images(overrides: list[str], done: str) -> str | None:
+    """The new location of a run's images, if it is given.
+
+    Args:
+        overrides: As on the command line.
+        done: What is done to the run, for messages.
 
     Raises:
         SpecError: Something else is to be changed.
@@ -91,7 +95,7 @@ def _path(overrides: list[str]) -> str | None:
     from tune.spec.overrides import parse_overrides
 
     values, problems = parse_overrides(overrides)
-    message = "cannot be changed here: a run is evaluated as it was trained; only data.path can"
+    message = f"cannot be changed here: a run is {done} as it was trained; only data.path can"
     problems += [Problem(name, message, OVERRIDE) for name in values if name != "data.path"]
     if problems:
         raise SpecError(problems)

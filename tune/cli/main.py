@@ -20,7 +20,7 @@ from tune.cli.next_step import ends_with_next_step
 
 COMMANDS = (
     "datasets", "models", "spaces", "new", "prepare", "describe", "train", "search", "status", "results", "report",
-    "retrain", "evaluate", "compare", "predict", "dashboard", "log", "reproduce",
+    "retrain", "evaluate", "compare", "export", "latency", "predict", "dashboard", "log", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""
 

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, Json, Out, Run, parse_grid
-from tune.cli.output import number, percent, print_json, print_table
+from tune.cli.options import DEFAULT_OUT, Json, Out, parse_grid
+from tune.cli.output import number, percent, print_json, print_table, say
 from tune.errors import UserError
 
 if TYPE_CHECKING:
     from tune.evaluation.prediction import Picture
-    from tune.record import RunFolder
 
 EXAMPLES = (
     "imagetune predict first photo.png other.jpg --top 3",
+    "imagetune predict first photos --csv predictions.csv",
+    "imagetune predict checkpoints/first/export/model.onnx photo.png",
     "imagetune predict vae_digits --sample 8x8 --seed 1",
     "imagetune predict vae_digits a.png b.png --interpolate 8 --output way.png",
     "imagetune predict vae_digits a.png b.png",
@@ -24,9 +25,15 @@ EXAMPLES = (
 
 
 def predict(
-    run: Run,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="The name of a run below --out, its folder, or a file that imagetune export wrote."
+        ),
+    ],
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="IMAGE", help="Image files; they are resized for the model.")
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE", help="Image files, or folders with images; they are resized for the model."),
     ] = None,
     top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Show the K most probable classes.")] = 5,
     sample: Annotated[
@@ -41,27 +48,35 @@ def predict(
         Path | None,
         typer.Option("--output", metavar="FILE", help="The picture to write, a PNG. Default: in RUN/figures."),
     ] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Classify image files with a run's model; with a VAE: reconstruct, sample or interpolate images."""
+    """Classify image files with a run or an exported model; with a VAE: reconstruct, sample or interpolate images."""
     paths = images or []
     grid = None if sample is None else parse_grid("--sample", sample)
     _check_counts(paths, grid is not None, interpolate)
-    _check_output(output)
+    _check_files(output, csv, without_rows=grid is not None or interpolate is not None)
 
     from tune.evaluation import prediction
+    from tune.export.exported import is_exported
     from tune.record.folder import locate_run
 
+    exported = is_exported(run)
+    if exported and (grid is not None or interpolate is not None):
+        raise UserError(f"{run} is an exported classifier; --sample and --interpolate need a run of a VAE")
+    if exported:
+        _classes(run, out, paths, top, output, csv, json)
+        return
     folder = locate_run(run, out)
     if grid is not None:
-        _finish([], prediction.sample(folder, grid, seed), output, json)
+        _finish([], prediction.sample(folder, grid, seed), output, csv, json)
     elif interpolate is not None:
-        _finish([], prediction.interpolate(folder, paths, interpolate), output, json)
+        _finish([], prediction.interpolate(folder, paths, interpolate), output, csv, json)
     elif prediction.task_of_run(folder) == "reconstruction":
-        _finish(*prediction.reconstruct(folder, paths), output, json)
+        _finish(*prediction.reconstruct(folder, paths, say), output, csv, json)
     else:
-        _classes(folder, paths, top, output, json)
+        _classes(run, out, paths, top, output, csv, json)
 
 
 def _check_counts(paths: list[Path], sample: bool, interpolate: int | None) -> None:
@@ -80,32 +95,68 @@ def _check_counts(paths: list[Path], sample: bool, interpolate: int | None) -> N
         raise UserError("no images given; name image files, or use --sample ROWSxCOLS with a VAE")
 
 
-def _check_output(output: Path | None) -> None:
-    if output is not None and (output.suffix.lower() != ".png" or output.is_dir()):
-        raise UserError(f"--output {output}: the picture is a PNG; use a file name that ends in .png")
+def _check_files(picture: Path | None, csv: Path | None, *, without_rows: bool) -> None:
+    """Refuse files that cannot be written as they are named.
+
+    Raises:
+        UserError: Says what to name.
+    """
+    if picture is not None and (picture.suffix.lower() != ".png" or picture.is_dir()):
+        raise UserError(f"--output {picture}: the picture is a PNG; use a file name that ends in .png")
+    if csv is not None and without_rows:
+        raise UserError(f"--csv {csv}: --sample and --interpolate give a picture and no table; use --output FILE")
+    if csv is not None and csv.is_dir():
+        raise UserError(f"--csv {csv} is a folder; give the name of a file")
 
 
-def _classes(folder: RunFolder, paths: list[Path], top: int, output: Path | None, json: bool) -> None:
+def _classes(
+    name: str, out: Path, paths: list[Path], top: int, output: Path | None, csv: Path | None, json: bool
+) -> None:
     from tune.evaluation import prediction
+    from tune.export.exported import open_classifier
 
     if output is not None:
-        raise UserError(f"--output {output} is for pictures, and classification makes none; use --json > FILE")
-    rows = prediction.classify(folder, paths, top)
+        raise UserError(f"--output {output} is for pictures, and classification makes none; use --csv FILE")
+    found = prediction.classify(open_classifier(name, out), paths, top, say)
+    if csv is not None:
+        _write_csv(csv, [_ranked(row) for row in found.rows])
     if json:
-        print_json({"predictions": rows})
+        print_json({"predictions": found.rows, "unreadable": found.unreadable})
         return
     lines = (
-        (row["image"], ", ".join(f"{one['class']} {percent(one['probability'])}" for one in row["top"])) for row in rows
+        (row["image"], ", ".join(f"{one['class']} {percent(one['probability'])}" for one in row["top"]))
+        for row in found.rows
     )
     print_table({"image": "left", "most probable classes": "left"}, lines)
 
 
-def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, json: bool) -> None:
+def _ranked(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the CSV file: `image class probability class_2 probability_2 ...`."""
+    cells = {"image": row["image"]}
+    for rank, one in enumerate(row["top"], start=1):
+        suffix = "" if rank == 1 else f"_{rank}"
+        cells |= {f"class{suffix}": one["class"], f"probability{suffix}": one["probability"]}
+    return cells
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    from tune.files import write_whole
+
+    # A file name that is not UTF-8 is written as it is.
+    write_whole(path, pd.DataFrame(rows).to_csv(index=False).encode(errors="surrogateescape"))
+    say(f"wrote {path}")
+
+
+def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, csv: Path | None, json: bool) -> None:
     """Write the picture and say where it is."""
     from tune.files import write_whole
 
     path = output or picture.path
     write_whole(path, picture.content)
+    if csv is not None:
+        _write_csv(csv, rows)
     if json:
         print_json({"predictions": rows, "picture": str(path)})
         return

@@ -7,20 +7,17 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import data
 from tune.evaluation.calibration import MOST_LOGITS, fit_temperature
-from tune.evaluation.inference import applying, batch_size, index_of
+from tune.evaluation.inference import PixelInput, applying, batch_size, drawn, index_of
 from tune.evaluation.result import EvaluationResult, Extras
 from tune.evaluation.scores import Predictions, score
 from tune.runs.weights import TrainedRun
 
 Classifier = Callable[[Tensor], Tensor]
-"""From normalized images (B, C, H, W), float32 on the CPU, to logits (B, classes), float32 on the CPU."""
-
-CALIBRATION_SEED = 0
+"""From images (B, C, H, W) on the CPU, normalized or as pixels, to logits (B, classes), float32 on the CPU."""
 
 
 def evaluate(
@@ -30,41 +27,40 @@ def evaluate(
     from tune.evaluation import figures, tiles  # matplotlib, which prediction and export do not need
 
     classes, classify = run.info.classes, classifier_of(run)
-    calibrating = None if validation is None else _calibrating(validation, len(classes))
+    calibrating = None if validation is None else drawn(validation, max(1, MOST_LOGITS // len(classes)))
     temperature = None if calibrating is None else fit_temperature(logits(classify, calibrating, len(classes)))
     found = predict_by(classify, images, classes, temperature)
     scores = score(found, fitted_on=0 if calibrating is None else len(calibrating))
     title = f"{title}: accuracy {100 * scores['accuracy']:.2f} %"
-    drawn = {
+    pictures = {
         "confusion": partial(figures.confusion, scores["confusion"], classes, title),
         "calibration": partial(figures.calibration, scores["calibration"], title),
     }
     wrong = not found.right.all()
     if wrong:
-        drawn["confused_pairs"] = partial(tiles.confused, found, images, np.asarray(scores["confusion"]), title)
+        pictures["confused_pairs"] = partial(tiles.confused, found, images, np.asarray(scores["confusion"]), title)
     if extras.predictions is not None:
-        drawn["predictions"] = partial(tiles.predictions, found, images, extras.predictions, title)
+        pictures["predictions"] = partial(tiles.predictions, found, images, extras.predictions, title)
     if extras.mistakes is not None and wrong:
-        drawn["mistakes"] = partial(tiles.mistakes, found, images, extras.mistakes, title)
-    return EvaluationResult(scores, predictions_table(found), drawn)
-
-
-def _calibrating(validation: data.Resident, classes: int) -> data.Resident:
-    """The images that a temperature is fitted on: all, or a random choice, the same each time."""
-    most = max(1, MOST_LOGITS // classes)
-    if len(validation) <= most:
-        return validation
-    drawn = torch.randperm(len(validation), generator=torch.Generator().manual_seed(CALIBRATION_SEED))[:most]
-    index = index_of(validation)[drawn]
-    return data.Resident(validation.images, validation.labels, index, normalization=validation.normalization)
+        pictures["mistakes"] = partial(tiles.mistakes, found, images, extras.mistakes, title)
+    return EvaluationResult(scores, predictions_table(found), pictures)
 
 
 def classifier_of(run: TrainedRun) -> Classifier:
-    """A run's model as a function of images on the CPU."""
+    """A run's model as a function of normalized images on the CPU."""
+    return _applied(run, run.model)
 
+
+def pixel_classifier_of(run: TrainedRun) -> Classifier:
+    """A run's model as a function of pixels from 0 to 255 on the CPU."""
+    device = next(run.model.parameters()).device
+    return _applied(run, PixelInput(run.model, run.info.normalization).to(device).eval())
+
+
+def _applied(run: TrainedRun, network: nn.Module) -> Classifier:
     def classify(images: Tensor) -> Tensor:
         with applying(run) as device:
-            return run.model(images.to(device)).float().cpu()  # type: ignore[no-any-return]
+            return network(images.to(device)).float().cpu()  # type: ignore[no-any-return]
 
     return classify
 
@@ -74,15 +70,6 @@ def predict_by(
 ) -> Predictions:
     """What any classifier predicts for images on the CPU, and with which confidence at a temperature."""
     return Predictions.of(logits(classify, images, len(classes)), index_of(images), classes, temperature)
-
-
-def top(run: TrainedRun, images: data.Resident, k: int) -> Iterator[list[tuple[str, float]]]:
-    """The k most probable classes of each image with their probabilities, best first; all where there are fewer."""
-    classes = run.info.classes
-    for batch, _ in logits(classifier_of(run), images, len(classes)):
-        best = batch.double().softmax(1).topk(min(k, len(classes)), dim=1)
-        for values, labels in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            yield [(classes[label], value) for label, value in zip(labels, values, strict=True)]
 
 
 def logits(classify: Classifier, images: data.Resident, classes: int) -> Iterator[tuple[Tensor, Tensor]]:

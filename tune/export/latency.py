@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import models
 from tune.evaluation.classification import Classifier
+from tune.evaluation.evaluate import Say
+from tune.evaluation.inference import PixelInput
+from tune.export.exported import is_exported, open_exported
+from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
+from tune.record.folder import locate_run
+from tune.runs.weights import TrainedRun, open_run
+from tune.training import autocast, cpu_threads
 
+BATCHES = (1, 64)
 _WARM_UP = 5
 _LEAST_CALLS = 30
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds per call.
+    """Milliseconds of each call."""
 
-    Attributes:
-        quartiles: First quartile, median and third quartile over all calls.
-        calls: Their number.
-    """
+    milliseconds: tuple[float, ...]
 
-    quartiles: tuple[float, float, float]
-    calls: int
+    @property
+    def calls(self) -> int:
+        """Their number."""
+        return len(self.milliseconds)
+
+    @property
+    def quartiles(self) -> tuple[float, float, float]:
+        """First quartile, median and third quartile."""
+        return quartiles(self.milliseconds)
+
+    @property
+    def p95(self) -> float:
+        """What 95 % of the calls do not exceed."""
+        return float(np.quantile(self.milliseconds, 0.95))
 
 
 def measure_latency(classify: Classifier, images: Tensor, *, seconds: float = 2.0) -> Latency:
@@ -34,7 +54,7 @@ def measure_latency(classify: Classifier, images: Tensor, *, seconds: float = 2.
 
     Args:
         classify: The classifier, which uses the CPU threads that torch is set to.
-        images: (B, C, H, W), normalized: the input of each call.
+        images: (B, C, H, W): the input of each call.
         seconds: Measure for at least this long, and at least 30 calls.
     """
     for _ in range(_WARM_UP):
@@ -45,7 +65,7 @@ def measure_latency(classify: Classifier, images: Tensor, *, seconds: float = 2.
         classify(images)
         _wait()
         times.append(time.perf_counter() - started)
-    return Latency(quartiles([1000 * each for each in times]), len(times))
+    return Latency(tuple(1000 * each for each in times))
 
 
 def _wait() -> None:
@@ -58,3 +78,105 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
     """First quartile, median and third quartile of one or more values."""
     low, median, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
     return low, median, high
+
+
+# -- for the command
+
+
+@dataclass(frozen=True)
+class LatencyRow:
+    """How long a model takes for a batch, on the CPU, from pixels to logits.
+
+    Attributes:
+        run: The run or the exported file, as it was given.
+        runtime: `torch` (as the run is evaluated, in its precision) or `onnxruntime`; `torch.export` for a .pt2 file.
+        batch: Images per call.
+        threads: CPU threads.
+        median_ms: Of all calls.
+        p95_ms: What 95 % of the calls do not exceed.
+        images_per_second: At the median.
+        calls: Their number.
+    """
+
+    run: str
+    runtime: str
+    batch: int
+    threads: int
+    median_ms: float
+    p95_ms: float
+    images_per_second: float
+    calls: int
+
+
+@dataclass(frozen=True)
+class _Timed:
+    """A model that can be timed: its runtime, its input, and how to open it for a number of threads."""
+
+    runtime: str
+    input_shape: tuple[int, int, int]
+    open: Callable[[int], Classifier]
+
+
+def latencies(names: Sequence[str], out: Path, say: Say, *, seconds: float = 1.0) -> list[LatencyRow]:
+    """Time runs and exported files with batches of 1 and 64 images, with one CPU thread and with all.
+
+    Args:
+        names: Runs, as folders or names below `out`, and files that `imagetune export` wrote.
+        out: The folder for runs.
+        say: Told of the progress.
+        seconds: Per measurement, at least.
+
+    Raises:
+        UserError: A run or file does not exist or has no weights, or packages are missing.
+        WorkError: One is damaged.
+    """
+    require_onnx()
+    timed = [(name, model) for name in names for model in _models(name, out, say)]
+    threads = sorted({1, _cores()})
+    rows = []
+    for name, model in timed:
+        say(f"timing {name} with {model.runtime}")
+        for count in threads:
+            with cpu_threads(count):
+                classify = model.open(count)
+                for batch in BATCHES:
+                    images = torch.randint(0, 256, (batch, *model.input_shape), dtype=torch.uint8)
+                    rows.append(_row(name, model, count, batch, measure_latency(classify, images, seconds=seconds)))
+    return rows
+
+
+def _row(name: str, model: _Timed, threads: int, batch: int, found: Latency) -> LatencyRow:
+    _, median, _ = found.quartiles
+    return LatencyRow(name, model.runtime, batch, threads, median, found.p95, 1000 * batch / median, found.calls)
+
+
+def _models(name: str, out: Path, say: Say) -> Iterator[_Timed]:
+    if is_exported(name):
+        path = Path(name)
+        runtime = "onnxruntime" if path.suffix.lower() == ".onnx" else "torch.export"
+        shape = open_exported(path).input_shape
+        yield _Timed(runtime, shape, lambda threads: open_exported(path, threads).classify)
+        return
+    run = open_run(locate_run(name, out), torch.device("cpu"))
+    yield _Timed("torch", run.info.input_shape, lambda threads: _in_torch(run))
+    if models.get(run.experiment.model.name).task == "classification":
+        content = to_onnx(run)
+        yield _Timed("onnxruntime", run.info.input_shape, lambda threads: OnnxClassifier(content, threads))
+    else:
+        say(f"{name}: only classifiers can be exported to ONNX, so it is timed with torch alone")
+
+
+def _in_torch(run: TrainedRun) -> Classifier:
+    """The run's model in its precision, with the threads that torch is set to."""
+    network = PixelInput(run.model, run.info.normalization).eval()
+
+    def apply(pixels: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast(run.experiment.training, pixels.device):
+            return network(pixels)  # type: ignore[no-any-return]
+
+    return apply
+
+
+def _cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-import models
-from tune.errors import UserError
+from tune.errors import UserError, WorkError
+from tune.evaluation.inference import PixelInput
+from tune.export.facts import INPUT, LOGITS, PROBABILITIES, ModelFacts, facts_of
 from tune.runs.weights import TrainedRun
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 18
-INPUT, OUTPUT = "images", "logits"
 
 
 def require_onnx() -> None:
@@ -38,34 +38,37 @@ def require_onnx() -> None:
 def to_onnx(run: TrainedRun) -> bytes:
     """A classifier in float32, for batches of any size.
 
-    Its input `images` is (B, C, H, W) float32, normalized as in training; its output `logits` is (B, classes). The
-    normalization and the class names are in the model's property `imagetune`, as JSON.
+    Its input `images` are pixels, (N, C, H, W) uint8 from 0 to 255: the normalization is a part of the network. Its
+    outputs are `logits` and `probabilities`, (N, classes) float32 each. `ModelFacts` are its `metadata_props`.
 
     Raises:
         UserError: The packages are missing, or the model is not a classifier.
     """
     require_onnx()
-    name = run.experiment.model.name
-    if (task := models.get(name).task) != "classification":
-        raise UserError(f"{run.folder.path}: {name} is a model for {task}; only classifiers can be exported to ONNX")
+    facts = facts_of(run)
     model = _exported(run)
     _strip(model.graph)
-    return with_facts(model, run)
+    return with_facts(model, facts)
+
+
+class _WithProbabilities(PixelInput):
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+        logits = super().forward(pixels)
+        return logits, logits.softmax(1)
 
 
 def _exported(run: TrainedRun) -> ModelProto:
-    device = next(run.model.parameters()).device
-    images = torch.zeros(2, *run.info.input_shape, device=device)
+    network: nn.Module = _WithProbabilities(run.model.cpu(), run.info.normalization).eval()
     with warnings.catch_warnings():
         # torch 2.11 calls a function that it has deprecated itself.
         warnings.filterwarnings("ignore", message=".isinstance\\(treespec", category=FutureWarning)
         program = torch.onnx.export(
-            run.model,
-            (images,),
+            network,
+            (torch.zeros(2, *run.info.input_shape, dtype=torch.uint8),),
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
-            output_names=[OUTPUT],
+            output_names=[LOGITS, PROBABILITIES],
             dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
             external_data=False,
             verbose=False,
@@ -85,22 +88,15 @@ def _strip(graph: GraphProto) -> None:
         del part.metadata_props[:]
 
 
-def with_facts(model: ModelProto, run: TrainedRun) -> bytes:
-    """The model as a file, with what its users need to know about the run."""
+def with_facts(model: ModelProto, facts: ModelFacts) -> bytes:
+    """The model as a file, with what its users need to know."""
     from onnx.helper import set_model_props
 
-    facts = {
-        "model": run.experiment.model.name,
-        "input_shape": run.info.input_shape,
-        "normalization": {"mean": run.info.normalization.mean, "std": run.info.normalization.std},
-        "classes": run.info.classes,
-        "epoch": run.epoch,
-    }
     used = {node.domain for node in model.graph.node}
     for opset in [opset for opset in model.opset_import if opset.domain not in used]:
         model.opset_import.remove(opset)  # the quantizer adds eight that other runtimes do not know
     del model.metadata_props[:]
-    set_model_props(model, {"imagetune": json.dumps(facts)})
+    set_model_props(model, facts.texts())
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
@@ -110,19 +106,34 @@ class OnnxClassifier:
 
     Args:
         content: The bytes of the model's file.
-        threads: CPU threads per operation.
+        threads: CPU threads per operation; 0 for one per core.
+        path: Of the file, for messages.
+
+    Attributes:
+        texts: Its metadata.
+
+    Raises:
+        UserError: Packages are missing.
+        WorkError: The file is damaged, or not an ONNX model.
     """
 
-    def __init__(self, content: bytes, threads: int) -> None:
+    def __init__(self, content: bytes, threads: int = 0, path: Path = Path("model.onnx")) -> None:
         require_onnx()
         from onnxruntime import InferenceSession, SessionOptions
 
         options = SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = 4  # what is wrong with a file is in the exception
+        try:
+            self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's have no common class
+            reason = (str(error).splitlines() or [""])[0]
+            raise WorkError(f"{path} is damaged or not an ONNX model ({reason}); export the run again") from error
+        self.texts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) for normalized images (B, C, H, W), both float32 on the CPU."""
-        (logits,) = self._session.run([OUTPUT], {INPUT: images.contiguous().numpy()})
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Logits (B, classes) float32 for pixels (B, C, H, W) from 0 to 255 in any data type, on the CPU."""
+        images = pixels.to(torch.uint8).contiguous().numpy()
+        (logits,) = self._session.run([LOGITS], {INPUT: images})
         return torch.from_numpy(logits)

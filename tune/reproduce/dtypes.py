@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from tune.evaluation.classification import Classifier, classifier_of, predict_by
+from tune.evaluation.classification import Classifier, pixel_classifier_of, predict_by
 from tune.evaluation.evaluate import images_of
+from tune.evaluation.inference import pixels_of
 from tune.evaluation.scores import score
 from tune.export.latency import measure_latency
 from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
@@ -106,9 +107,10 @@ def _measured(row: DtypeRow, plan: RunPlan, root: Path, observer: Observer) -> M
 def _applied(row: DtypeRow, run: TrainedRun, root: Path, observer: Observer, threads: int) -> dict[str, Any]:
     """Scores, latencies and size of a row's model; only the scores use test images."""
     classify, size = _classifier(row, run, root, observer, threads)
-    scores = score(predict_by(classify, images_of(run, "test", root, observer.say), run.info.classes))
+    test = pixels_of(images_of(run, "test", root, observer.say))
+    scores = score(predict_by(classify, test, run.info.classes))
     batch = run.experiment.training.batch_size
-    images, _ = next(images_of(run, "train", root, observer.say).batches(batch))
+    images, _ = next(pixels_of(images_of(run, "train", root, observer.say)).batches(batch))
     return {
         **{name: scores[name] for name in SCORES},
         "test_images": scores["n"],
@@ -121,7 +123,7 @@ def _applied(row: DtypeRow, run: TrainedRun, root: Path, observer: Observer, thr
 def _classifier(row: DtypeRow, run: TrainedRun, root: Path, observer: Observer, threads: int) -> tuple[Classifier, int]:
     """A row's classifier, and the size of its file in bytes, which is written here unless it is the weights."""
     if row.model is None:
-        return classifier_of(run), run.folder.weights.stat().st_size
+        return pixel_classifier_of(run), run.folder.weights.stat().st_size
     content = quantize(run, root, observer.say) if row.int8 else to_onnx(run)
     write_whole(run.folder.path / row.model, content)
     return OnnxClassifier(content, threads), len(content)

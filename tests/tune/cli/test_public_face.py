@@ -34,6 +34,8 @@ ARGUMENTS = {
     "retrain": ["SEARCH", "FIELD=VALUE"],
     "evaluate": ["RUN", "FIELD=VALUE"],
     "compare": ["RUN..."],
+    "export": ["RUN", "FIELD=VALUE"],
+    "latency": ["RUN..."],
     "predict": ["RUN", "IMAGE"],
     "dashboard": ["SEARCH"],
     "log": ["SEARCH"],
@@ -54,9 +56,11 @@ OPTIONS = {
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions"},
     "compare": {"--json", "--out", "--output"},
-    "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output"},
     "dashboard": {"--json", "--out", "--port", "--study"},
     "log": {"--json", "--out", "--to", "--output", "--study"},
+    "export": {*COMMON, "--format", "--quantize", "--output"},
+    "latency": {"--json", "--out"},
+    "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output", "--csv"},
     "reproduce": {*COMMON, "--list", "--seeds", "--precision", "--csv"},
 }
 
@@ -66,7 +70,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 18
+    assert len(COMMANDS) == len(set(COMMANDS)) == 20
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -96,6 +100,9 @@ def test_defaults_stay() -> None:
         ("evaluate", "out"): "checkpoints",
         ("evaluate", "split"): "test",
         ("compare", "out"): "checkpoints",
+        ("export", "out"): "checkpoints",
+        ("export", "format"): "onnx",
+        ("latency", "out"): "checkpoints",
         ("predict", "out"): "checkpoints",
         ("predict", "top"): "5",
         ("dashboard", "port"): "8080",

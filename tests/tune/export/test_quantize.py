@@ -14,18 +14,21 @@ import onnx
 import pytest
 import torch
 from onnx import ModelProto, numpy_helper
+from onnxruntime import InferenceSession
 from torch import nn
 
 import data
 import models
 from tests.tune.runs.folders import trained
 from tune.errors import UserError
-from tune.evaluation.classification import classifier_of, predict_by
+from tune.evaluation.classification import pixel_classifier_of, predict_by
 from tune.evaluation.evaluate import images_of
+from tune.evaluation.inference import PixelInput, drawn, index_of, pixels_of
 from tune.evaluation.scores import score
 from tune.export.onnx_model import OnnxClassifier, to_onnx
-from tune.export.quantize import CALIBRATION_IMAGES, calibration_images, quantize
+from tune.export.quantize import CALIBRATION_IMAGES, quantize
 from tune.runs.weights import TrainedRun, open_run
+from tune.spec.experiment import Normalization
 from tune.training import open_splits
 
 CPU = torch.device("cpu")
@@ -59,17 +62,34 @@ def weights(model: ModelProto) -> dict[str, np.ndarray[Any, Any]]:
 # -- float32
 
 
-def test_the_exported_model_says_what_the_network_says(run: TrainedRun, floating: bytes) -> None:
+def pixels(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_exported_model_says_what_the_network_says_of_normalized_images(run: TrainedRun, floating: bytes) -> None:
     onnx.checker.check_model(onnx.load_from_string(floating), full_check=True)
     classify = OnnxClassifier(floating, 1)
     for batch in (1, 3, 64):
-        images = torch.randn(batch, 1, 8, 8, generator=torch.Generator().manual_seed(batch))
+        images = pixels(batch, 1, 8, 8, seed=batch)
         with torch.inference_mode():
-            torch.testing.assert_close(classify(images), run.model(images), rtol=1e-4, atol=1e-5)
+            expected = run.model((images / 255 - 0.5) / 0.5)  # as `data.normalize: half` is documented
+        torch.testing.assert_close(classify(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_its_input_and_outputs_have_names_and_types(floating: bytes, int8: bytes) -> None:
+    for content in (floating, int8):
+        session = InferenceSession(content, providers=["CPUExecutionProvider"])
+        (given,) = session.get_inputs()
+        assert (given.name, given.type, given.shape[1:]) == ("images", "tensor(uint8)", [1, 8, 8])
+        assert isinstance(given.shape[0], str)  # any number of images
+        images = pixels(5, 1, 8, 8).numpy()
+        logits, probabilities = session.run(["logits", "probabilities"], {"images": images})
+        expected = torch.from_numpy(logits).softmax(1)
+        torch.testing.assert_close(torch.from_numpy(probabilities), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_images_in_another_layout_are_taken_as_they_mean(floating: bytes) -> None:
-    images = torch.randn(4, 1, 8, 8).transpose(2, 3)
+    images = pixels(4, 1, 8, 8).transpose(2, 3)
     classify = OnnxClassifier(floating, 1)
     assert torch.equal(classify(images), classify(images.contiguous()))
 
@@ -79,26 +99,25 @@ def test_it_tells_what_its_user_needs_and_nothing_of_this_machine(
 ) -> None:
     for content in (floating, int8):
         model = onnx.load_from_string(content)
-        assert [(prop.key, json.loads(prop.value)) for prop in model.metadata_props] == [
-            (
-                "imagetune",
-                {
-                    "model": "simple_cnn",
-                    "input_shape": [1, 8, 8],
-                    "normalization": {"mean": [0.5], "std": [0.5]},
-                    "classes": [str(digit) for digit in range(10)],
-                    "epoch": run.epoch,
-                },
-            )
-        ]
+        texts = {prop.key: prop.value for prop in model.metadata_props}
+        assert json.loads(texts["classes"]) == [str(digit) for digit in range(10)]
+        assert json.loads(texts["input_shape"]) == [1, 8, 8]
+        assert json.loads(texts["normalization"]) == {"mean": [0.5], "std": [0.5]}
+        assert texts["model"] == "simple_cnn"
+        assert texts["resize"].startswith("to 8 x 8 pixels, bilinear")
+        assert texts["input"].startswith("uint8 grey pixels from 0 to 255")
+        assert json.loads(texts["epoch"]) == run.epoch
         assert [(part.domain, part.version) for part in model.opset_import] == [("", 18)]
         assert b"site-packages" not in content
         assert str(Path(__file__).parents[3]).encode() not in content
 
 
-def exported(run: TrainedRun, model: nn.Module, shape: tuple[int, int, int]) -> OnnxClassifier:
-    info = run.info.model_copy(update={"input_shape": shape})
-    return OnnxClassifier(to_onnx(replace(run, model=model.eval(), info=info)), 1)
+def exported(run: TrainedRun, model: nn.Module, shape: tuple[int, int, int]) -> tuple[OnnxClassifier, nn.Module]:
+    """A network exported as if it were the run's, and the network as it takes pixels."""
+    normalization = Normalization(mean=(0.5,) * shape[0], std=(0.25,) * shape[0])
+    info = run.info.model_copy(update={"input_shape": shape, "normalization": normalization})
+    network = PixelInput(model.eval(), normalization)
+    return OnnxClassifier(to_onnx(replace(run, model=model.eval(), info=info)), 1), network.eval()
 
 
 CLASSIFIERS = [name for name in models.names() if models.get(name).task == "classification"]
@@ -108,10 +127,10 @@ def check_exported(run: TrainedRun, name: str) -> None:
     entry = models.get(name)
     torch.manual_seed(0)
     model = models.build(name, entry.native_input, entry.native_classes)
-    classify = exported(run, model, entry.native_input)
-    images = torch.randn(3, *entry.native_input)
+    classify, network = exported(run, model, entry.native_input)
+    images = pixels(3, *entry.native_input)
     with torch.inference_mode():
-        torch.testing.assert_close(classify(images), model(images), rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(classify(images), network(images), rtol=1e-3, atol=1e-4)
 
 
 def test_fractional_pooling_and_mish_export(run: TrainedRun) -> None:
@@ -161,8 +180,8 @@ def test_each_weight_is_its_float_rounded_to_seven_bits(run: TrainedRun, int8: b
     names = [name for name in state if name.endswith("weight")]
     assert len(names) == 4
     for name in names:
-        steps = tables[f"{name}_quantized"].astype(np.float32)
-        scale = tables[f"{name}_scale"].reshape(-1, *[1] * (steps.ndim - 1))
+        steps = tables[f"network.{name}_quantized"].astype(np.float32)
+        scale = tables[f"network.{name}_scale"].reshape(-1, *[1] * (steps.ndim - 1))
         # 255 * 64 * 2 < 2^15: no pair of products saturates where a CPU sums them in 16 bits
         assert 60 <= np.abs(steps).max() <= 64
         assert np.abs(steps * scale - state[name].numpy()).max() <= 0.51 * scale.max()
@@ -173,10 +192,10 @@ def test_the_file_is_less_than_a_third(run: TrainedRun, int8: bytes) -> None:
 
 
 def test_the_accuracy_stays_within_points(run: TrainedRun, int8: bytes, place: Path) -> None:
-    images = images_of(run, "test", place, print)
+    images = pixels_of(images_of(run, "test", place, print))
     scores = [
         score(predict_by(classify, images, run.info.classes))
-        for classify in (classifier_of(run), OnnxClassifier(int8, 1))
+        for classify in (pixel_classifier_of(run), OnnxClassifier(int8, 1))
     ]
     assert scores[0]["accuracy"] > 0.85
     assert abs(scores[0]["accuracy"] - scores[1]["accuracy"]) <= 0.02
@@ -206,19 +225,17 @@ def test_calibration_sees_training_images_only(
     assert quantize(run, place, print) == int8
     splits = open_splits(run.experiment.data, place, CPU)
     (calibration,) = served
-    assert splits.train.index is not None
-    assert calibration.index is not None
-    assert set(calibration.index.tolist()) <= set(splits.train.index.tolist())
+    assert set(index_of(calibration).tolist()) <= set(index_of(splits.train).tolist())
     assert len(calibration) == min(CALIBRATION_IMAGES, len(splits.train)) == 300
-    assert calibration.normalization == splits.normalization
+    batch, _ = next(calibration.batches(8))
+    assert batch.max() > 100  # pixels
 
 
-@pytest.mark.parametrize(("images", "drawn"), [(1, 1), (5, 5), (2000, CALIBRATION_IMAGES)])
-def test_as_many_images_as_there_are_and_no_more_than_needed(images: int, drawn: int) -> None:
+@pytest.mark.parametrize(("images", "chosen"), [(1, 1), (5, 5), (2000, CALIBRATION_IMAGES)])
+def test_as_many_images_as_there_are_and_no_more_than_needed(images: int, chosen: int) -> None:
     train = data.Resident(torch.zeros(images, 1, 2, 2, dtype=torch.uint8), torch.zeros(images, dtype=torch.int64))
-    found = calibration_images(train)
-    assert found.index is not None
-    assert len(set(found.index.tolist())) == drawn
+    found = drawn(train, CALIBRATION_IMAGES)
+    assert len(set(index_of(found).tolist())) == len(found) == chosen
 
 
 def test_a_missing_package_is_said_with_what_to_install(
