@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -135,3 +136,17 @@ def test_one_image_per_class_is_trained_on_but_not_tested(imagetune: Command, tm
     assert (outcome.code, outcome.out) == (2, "")
     assert "use --split train" in outcome.err
     assert imagetune("evaluate", "run", "--split", "train", "--json").document["n"] == 3
+
+
+def test_scores_of_a_folder_that_cannot_be_written_to_are_printed(
+    imagetune: Command, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr("tune.evaluation.output.write_whole", refuse)
+    outcome = imagetune("evaluate", "run", "--json")
+    assert outcome.code == 1
+    assert list(outcome.document) == KEYS
+    line = "checkpoints/run/predictions.parquet: Read-only file system; what is printed above was not saved"
+    assert outcome.err.splitlines()[-1] == line
