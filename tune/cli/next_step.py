@@ -178,6 +178,7 @@ def _take_away(run: str) -> list[Words]:
 
 
 def _evaluate_or_take_away(run: str, out: Path) -> list[Words]:
+    """What a run still lacks; nothing for an exported file, which is no run."""
     from tune.record.folder import locate_run
 
     return _take_away(run) if locate_run(run, out).evaluation.is_file() else [("evaluate", run)]
@@ -201,7 +202,7 @@ STEPS: dict[str, Callable[[Given], list[Words]]] = {
     "reproduce": lambda given: [("reproduce", "--list")],
     "compare": lambda given: _evaluate_or_take_away(given["runs"][0], given["out"]),
     "export": lambda given: [("latency", given["run"])],
-    "latency": lambda given: _take_away(given["runs"][0]),
+    "latency": lambda given: _evaluate_or_take_away(given["runs"][0], given["out"]),
     "dashboard": lambda given: [("results", given["search"])],
     "log": lambda given: [("report", given["search"])],
 }

@@ -34,7 +34,7 @@ AFTER = {
     "reproduce": ("", ["reproduce --list"]),
     "compare": ("run out/other --out out", ["evaluate run --out out"]),
     "export": ("run --out out", ["latency run --out out"]),
-    "latency": ("out/run", ["export out/run --format onnx"]),
+    "latency": ("out/run", ["evaluate out/run"]),
     "dashboard": ("s --out out", ["results s --out out"]),
     "log": ("s --to tensorboard --out out", ["report s --out out"]),
 }
