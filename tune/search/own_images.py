@@ -8,7 +8,7 @@ import random
 import shlex
 import statistics
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,23 +19,19 @@ from data.files import cores
 from data.folder.survey import Survey, survey
 from models.classifier_plan import possible_cnn_layers
 from tune.errors import UserError
+from tune.search.budget import EPOCHS, duration, fill_in_budget, resources
 from tune.search.feasible import Feasibility
 from tune.spec import Experiment, SearchSpec, SpecError, load_search
 from tune.spec.checks import data_root
+from tune.spec.commented import commented_yaml
 from tune.spec.errors import Problem
-from tune.spec.files import value_text
 from tune.spec.overrides import read
 from tune.training.speed import seconds_per_epoch
 
 SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128)
 LARGEST = {"cpu": 64, "cuda": 128}  # larger images make a search take days
-STEPS = 4_000  # that a training takes, about, if its epochs are within their limits
-EPOCHS = (5, 50)
-TRIALS = (10, 60)
-BUDGET = 3600.0  # seconds that a search is to take
 TEST_SHARE = 0.2
 _DRAWS = 9
-_WIDTH = 110  # of a line of the file; longer ones have their comment above
 _OF_THE_MACHINE = ("concurrent", "epoch_timeout", "resources", "scheduler", "time_budget", "trials")
 
 
@@ -82,15 +78,15 @@ def starter(images: Path, like: str | None, name: str) -> Starter:
     side = _side(found, device)
     tree = _classifier(found, side) if like is None else _like(like, _batch_size(found))
     tree["experiment"]["data"] = _data(found, side) | tree["experiment"]["data"]
-    tree["search"] = {"metric": "val_loss", **tree["search"], **_resources(device)}
+    tree["search"] = {"metric": "val_loss", **tree["search"], **resources(device)}
     spec = _checked(tree, like or name)
     experiment = _middle(spec)
     epoch = seconds_per_epoch(experiment, side, len(found.classes), found.train_size, device)
-    epochs, trials, seconds = _budget(tree, found, experiment, epoch, device)
+    epochs, trials, seconds = fill_in_budget(tree, found, experiment, epoch, device)
     _checked(tree, like or name)
     summary = tuple(_summary(found, epoch, seconds, device))
     heading = [f"# {line}" for line in [*summary, f"Start it with: {shlex.join(['imagetune', 'search', name])}"]]
-    text = "\n".join([*heading, *_block(tree, _comments(found, device, like)), ""])
+    text = "\n".join([*heading, *commented_yaml(tree, _comments(found, device, like)), ""])
     return Starter(text, summary, found, side, trials, epochs, epoch, seconds)
 
 
@@ -172,51 +168,6 @@ def _like(name: str, batch_size: int) -> dict[str, Any]:
     return tree | {key: sections[key] for key in ("constraints", "first") if sections[key]} | {"search": search}
 
 
-# -- what follows from the machine
-
-
-def _resources(device: torch.device) -> dict[str, Any]:
-    gpus = torch.cuda.device_count() if device.type == "cuda" else 0
-    concurrent = min(cores(), 2 * gpus) if gpus else cores()
-    return {"trials": TRIALS[0], "concurrent": concurrent, "resources": {"cpu": 1, "gpu": "auto" if gpus else 0}}
-
-
-def _budget(
-    tree: dict[str, Any], found: Survey, experiment: Experiment, epoch: float, device: torch.device
-) -> tuple[int, int, float]:
-    """Fill in epochs and trials; with the longest trial's epochs, and the seconds that the search takes."""
-    steps = math.ceil(found.train_size / experiment.training.batch_size)
-    epochs = min(max(round(STEPS / steps), EPOCHS[0]), EPOCHS[1])
-    workers = torch.cuda.device_count() if device.type == "cuda" else tree["search"]["concurrent"]
-
-    def seconds(trials: int, epochs: int) -> float:
-        return trials * epoch * _expected_epochs(epochs) / workers
-
-    if (most := seconds(TRIALS[0], epochs)) > BUDGET:
-        epochs = max(EPOCHS[0], int(epochs * BUDGET / most))
-    trials = min(max(int(TRIALS[0] * BUDGET / max(seconds(TRIALS[0], epochs), 1e-9)), TRIALS[0]), TRIALS[1])
-    if "training.epochs" not in tree["space"]:
-        tree["experiment"]["training"]["epochs"] = epochs
-        asha = {"name": "asha", "max_t": epochs, "grace_period": _grace(epochs), "reduction_factor": 3}
-        tree["search"]["scheduler"] = asha
-    tree["search"]["trials"] = trials
-    return epochs, trials, seconds(trials, epochs)
-
-
-def _grace(epochs: int) -> int:
-    return max(1, epochs // 9)
-
-
-def _expected_epochs(epochs: int) -> float:
-    """Of a trial under ASHA, which continues a third at each rung; half as many again, since it decides at once."""
-    expected, reached, share = 0.0, 0, 1.0
-    rung = _grace(epochs)
-    while reached < epochs:
-        expected += share * (min(rung, epochs) - reached)
-        reached, rung, share = min(rung, epochs), 3 * rung, share / 3
-    return min(1.5 * expected, epochs)
-
-
 def _middle(spec: SearchSpec) -> Experiment:
     """Of some trials, the one in the middle by multiply-adds."""
     feasible, source = Feasibility(spec, data_root()), random.Random(0)
@@ -230,7 +181,7 @@ def _checked(tree: dict[str, Any], name: str) -> SearchSpec:
     """The search in a tree, read as it will be from its file."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"{Path(name).stem}.yaml"
-        path.write_text("\n".join(_block(tree, {})), encoding="utf-8")
+        path.write_text("\n".join(commented_yaml(tree)), encoding="utf-8")
         try:
             return load_search(str(path), root=data_root())
         except SpecError as error:
@@ -272,42 +223,3 @@ _OF_THE_CLASSIFIER = {
     "space.model.cnn_layers": "stages, each of which shrinks the image",
     "space.data.augment": "add `flip: {}` to each if a mirrored image is still of its class",
 }
-
-
-_SECTIONS = ("experiment", "experiment.data", "experiment.training", "space", "search")
-
-
-def _block(tree: Mapping[str, Any], comments: Mapping[str, str], prefix: str = "") -> Iterator[str]:
-    """A tree in YAML: sections as blocks, everything else on one line with its comment."""
-    pad = "  " * (sum(prefix.startswith(f"{section}.") for section in _SECTIONS))
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        line = f"{pad}{key}:" if name in _SECTIONS else f"{pad}{key}: {_on_one_line(value)}"
-        comment = f"  # {comments[name]}" if name in comments else ""
-        if len(line + comment) > _WIDTH:
-            yield f"{pad}{comment.strip()}"
-            comment = ""
-        yield line + comment
-        if name in _SECTIONS:
-            yield from _block(value, comments, f"{name}.")
-
-
-def _on_one_line(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_on_one_line(each)}" for key, each in value.items()) + "}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(_on_one_line, value))}]"
-    return value_text([value])[1:-1]  # within a list, text is quoted where it must be
-
-
-def duration(seconds: float) -> str:
-    """A time to one figure or two: 4 s, 25 min, 3 h."""
-    if seconds < 10:
-        return f"{max(seconds, 0.1):.1f} s"
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )

@@ -13,6 +13,7 @@ from search_spaces import shipped
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder
 from tune.search import own_images
+from tune.search.budget import expected_epochs
 from tune.spec import load_search
 from tune.spec.files import read_tree
 
@@ -134,8 +135,8 @@ def test_the_budget_follows_from_the_speed(
 
 def test_expected_epochs_are_those_of_asha() -> None:
     # Of 9 trials, 9 reach epoch 1, 3 epoch 3 and 1 epoch 9: (9 x 1 + 3 x 2 + 1 x 6) / 9 epochs each.
-    assert own_images._expected_epochs(9) == pytest.approx(1.5 * 21 / 9)
-    assert own_images._expected_epochs(1) == 1
+    assert expected_epochs(9) == pytest.approx(1.5 * 21 / 9)
+    assert expected_epochs(1) == 1
 
 
 def test_what_is_written_can_be_trained_and_learns(imagetune: Command, tmp_path: Path) -> None:
