@@ -70,6 +70,11 @@ def continued(plan: RunPlan) -> RunPlan:
     file = str(plan.folder.experiment)
     refuse_changes("run", before.to_tree(), now.to_tree(), file, free, {"training.epochs": hint})
     if (info.epochs, info.full) != (plan.epochs, plan.full):
+        if plan.epochs is None and not plan.full:  # asked for by `train`, of a run that `retrain` has begun
+            raise UserError(
+                f"{plan.folder.path}: a winner, retrained for {info.epochs or 'all'} epochs; continue it with "
+                f"`imagetune retrain`, or start a new run with --weights {plan.folder.path}"
+            )
         raise UserError(
             f"{plan.folder.path}: started with {info.epochs or 'all'} epochs (full: {info.full}), which cannot be "
             f"changed to {plan.epochs or 'all'} (full: {plan.full}); delete the folder to start again"

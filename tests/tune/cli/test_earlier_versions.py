@@ -90,6 +90,8 @@ def test_winners_are_found_and_more_are_trained(out: Path, imagetune: Command) -
     assert [Path(run["folder"]).name for run in row["runs"]] == ["00000-seed0", "00000-seed1"]
     after = load_weights(out / WINNER / "model.safetensors")[0]
     assert all(torch.equal(weights[name], after[name]) for name in weights)  # not trained again
+    outcome = imagetune("train", WINNER, "--resume", "training.epochs=7")
+    assert (outcome.code, "continue it with `imagetune retrain`" in outcome.err) == (2, True)
 
 
 def test_moved_images_are_found_but_a_checkpoint_names_its_place(out: Path, imagetune: Command, tmp_path: Path) -> None:
