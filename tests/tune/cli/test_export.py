@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import re
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from onnx import ModelProto
 from onnxruntime import InferenceSession
 from PIL import Image
 from ruamel.yaml import YAML
@@ -26,10 +28,10 @@ from ruamel.yaml import YAML
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder, trained
 from tune.cli.latency import EXAMPLES as LATENCY_EXAMPLES
-from tune.export import latency
+from tune.export import latency, onnx_model
 from tune.export.torch_program import TorchProgram
 from tune.record.folder import RunFolder
-from tune.runs.weights import open_run
+from tune.runs.weights import TrainedRun, open_run
 
 CLASSES = ("rötlich | rot", "green apple", "<blue>")
 VAE = "model={name: vae, cnn_layers: 2, starting_channels: 8, final_channels: 16, latent_dim: 4}"
@@ -46,6 +48,23 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained(place, own, COLOUR, "training.precision=bfloat16", "training.batch_size=16", name="colour")
     trained(place, VAE, name="vae")
     return place
+
+
+@pytest.fixture(autouse=True)
+def exported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exporter of torch takes seconds: the same weights are given to it once."""
+    really = onnx_model._exported
+
+    def quick(run: TrainedRun) -> ModelProto:
+        weights = run.folder.weights.read_bytes()
+        if weights not in GRAPHS:
+            GRAPHS[weights] = really(run)
+        return copy.deepcopy(GRAPHS[weights])
+
+    monkeypatch.setattr(onnx_model, "_exported", quick)
+
+
+GRAPHS: dict[bytes, ModelProto] = {}
 
 
 @pytest.fixture
@@ -187,7 +206,7 @@ def test_the_figures_of_an_evaluation_stand_in_the_card(export: Command) -> None
     card = Path("checkpoints/colour/export/README.md").read_text()
     (result,) = front(card)["model-index"][0]["results"]
     assert result["metrics"][0] == {"type": "accuracy", "name": "Accuracy", "value": scores["accuracy"]}
-    assert f"On {scores['n']} test images" in card
+    assert f"The run's on {scores['n']} test images" in card
     assert f"| accuracy | {100 * scores['accuracy']:.2f} %" in card
     assert r"| rötlich \| rot | " in card
     assert r"| \<blue\> | " in card
@@ -365,7 +384,7 @@ def test_latency_of_runs_and_files(exported: tuple[Command, list[str]], monkeypa
     ]
     assert len(rows) == 4 * len(kinds)
     assert all(0 < row["median_ms"] <= row["p95_ms"] for row in rows)
-    assert "onnxruntime" in command("latency", "run").out
+    assert "onnxruntime" in command("latency", files[0]).out
     assert command("latency", "run", "no").code == 2
 
 
