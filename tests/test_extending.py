@@ -8,22 +8,20 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import optuna
 import pytest
 
-from search_spaces import Space
-from tests.tune.search.simulation import LOSS, Simulation, spec_of
+from search_spaces import Config
+from tests.tune.search.simulation import Simulation, spec_of
 from tune.evaluation.evaluate import _EVALUATORS
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.reproduce.published import ROWS, PublishedRow, rows_named
-from tune.search.samplers.optuna_samplers import SAMPLERS
-from tune.search.samplers.proposer import Proposer
-from tune.search.schedulers import SCHEDULERS
+from tune.search.samplers import SAMPLERS, Task
+from tune.search.schedulers import SCHEDULERS, Action, Scheduler, Verdict
 from tune.spec import load_experiment
 from tune.spec.checks import check_constraints, inspect_data
 from tune.spec.metric import _KINDS, Objective
@@ -190,33 +188,34 @@ def test_their_fields_are_checked_as_those_of_others(tmp_path: Path) -> None:
     assert "did you mean stripes?" in lines[3]
 
 
-class LargestValues(optuna.samplers.RandomSampler):
-    """Draws the end of every domain."""
+class LargestValues:
+    """Proposes the end of every domain."""
 
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
-        return param_distribution.high
+    def __init__(self, task: Task) -> None:
+        self.space = task.space
 
-
-def largest(space: Space, spec: SamplerSpec, seed: int) -> optuna.samplers.BaseSampler:
-    return LargestValues(seed=seed)
-
-
-def test_a_sampler_from_outside_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(SAMPLERS, "largest", largest)
-    spec = SamplerSpec.model_construct(name="largest")  # type: ignore[arg-type]
-    proposal = Proposer(spec_of(tmp_path).space, spec, 0, LOSS, lambda config: {}).propose(0)
-    assert proposal is not None
-    assert proposal.config == {"training.optimizer.lr": 0.1, "training.batch_size": 64}
+    def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
+        yield {field: domain.ends[-1] for field, domain in self.space.domains.items()}
 
 
-class OddTrials:
+def test_a_sampler_from_outside_proposes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SAMPLERS, "largest", LargestValues)
+    spec = spec_of(tmp_path)
+    sampler = SamplerSpec.model_construct(name="largest")  # type: ignore[arg-type]
+    spec = dataclasses.replace(spec, search=spec.search.model_copy(update={"sampler": sampler}))
+    search = Simulation(spec, tmp_path / "search", trials=1)
+    search.run()
+    assert search.ledger.trials[0].config == {"training.optimizer.lr": 0.1, "training.batch_size": 64}
+
+
+class OddTrials(Scheduler):
     """Stops every second trial after its first epoch."""
 
     def __init__(self, spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> None:
-        self.rungs: list[tuple[int, int]] = []
+        pass
 
-    def judge(self, number: int, epoch: int, value: float) -> str | None:
-        return "odd" if number % 2 else None
+    def judge(self, number: int, epoch: int, value: float) -> Verdict:
+        return Verdict(Action.STOP, "odd") if number % 2 else Verdict(Action.CONTINUE)
 
     def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
         pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from tune.record.folder import SearchFolder
 from tune.record.journal import DamagedRecordError, repair
 from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
 from tune.record.search_yaml import FREE, read_spec, refuse_changes, study_of, write_spec
-from tune.record.status import Status
 from tune.record.study import Record, TrialRecord, direction, quiet_optuna
 from tune.record.tables import ranked, trials_table
 from tune.record.url import shown
@@ -78,10 +76,7 @@ def read_search(folder: SearchFolder) -> Search:
         driven = is_driven(folder, record)
         facts, trials = record.facts, record.trials()
     if not driven:  # then nothing runs: what a process that died left running waits to be resumed
-        trials = [
-            dataclasses.replace(trial, status=Status.WAITING) if trial.status is Status.RUNNING else trial
-            for trial in trials
-        ]
+        trials = [trial.at_rest for trial in trials]
     return Search(folder, spec, facts, tuple(trials), driven)
 
 

@@ -11,6 +11,8 @@ class Status(StrEnum):
     WAITING = "waiting"
     """Not running: not started yet, or interrupted, to be resumed after its last epoch."""
     RUNNING = "running"
+    PAUSED = "paused"
+    """At a rung of the scheduler, which has not chosen it to continue."""
     COMPLETED = "completed"
     """Ran all its epochs, or ended by its own early stopping."""
     STOPPED = "stopped"
@@ -27,7 +29,7 @@ class Status(StrEnum):
     @property
     def ended(self) -> bool:
         """Whether nothing more will happen to the trial."""
-        return self not in (Status.WAITING, Status.RUNNING)
+        return self not in (Status.WAITING, Status.RUNNING, Status.PAUSED)
 
     @property
     def bad(self) -> bool:

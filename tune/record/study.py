@@ -6,6 +6,7 @@ epoch adds its metrics; the end adds the outcome, then Optuna's final state. Eve
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -29,6 +30,7 @@ from tune.training import EpochMetrics
 
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 _EPOCH = "epoch:"
+PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
 _NO_TRIALS = "it was lost, or nothing was recorded yet; restore it from a backup, or start the search with --resume"
 
 
@@ -56,6 +58,18 @@ class TrialRecord:
         """What to rank the trial by, small is good: the cost of its best epoch; None without one."""
         best = self.best(objective)
         return None if best is None else objective.cost(best.values)
+
+    @property
+    def promoted(self) -> int:
+        """The last epoch at which it was paused and from which it was chosen to continue; 0 if there is none."""
+        return int(self.facts.get(PROMOTED, 0))
+
+    @property
+    def at_rest(self) -> TrialRecord:
+        """The trial as it is when no process runs the search: what a process that died left running waits."""
+        if self.status is not Status.RUNNING:
+            return self
+        return dataclasses.replace(self, status=_resting(self.facts))
 
     @property
     def seconds(self) -> float:
@@ -184,6 +198,17 @@ class Record:
         """Put a running trial back to WAITING, its epochs kept."""
         self._writable.set_trial_state_values(self._id(number), TrialState.WAITING)
 
+    def pause(self, number: int, epoch: int) -> None:
+        """Pause a running trial after this epoch; `promote` makes it wait for a worker again."""
+        identity = self._id(number)
+        with self._together():
+            self._writable.set_trial_user_attr(identity, PAUSED, epoch)
+            self._writable.set_trial_state_values(identity, TrialState.WAITING)
+
+    def promote(self, number: int, epoch: int) -> None:
+        """Let a trial that is paused after this epoch continue."""
+        self._writable.set_trial_user_attr(self._id(number), PROMOTED, epoch)
+
     def fact(self, number: int, key: str, value: Any) -> None:
         """Note something about a trial that has not ended (JSON values)."""
         self._writable.set_trial_user_attr(self._id(number), key, value)
@@ -227,7 +252,8 @@ class Record:
                     self.end(trial.number, Status(outcome["status"]), outcome["reason"])
                 else:
                     self.requeue(trial.number)
-                    requeued.append(trial.number)
+                    if self.trial(trial.number).status is Status.WAITING:
+                        requeued.append(trial.number)
         return requeued
 
     def _id(self, number: int) -> int:
@@ -252,8 +278,10 @@ def _read(trial: FrozenTrial) -> TrialRecord:
     outcome = attrs.get("outcome") if trial.state.is_finished() else None
     if outcome:
         status, reason = Status(outcome["status"]), outcome["reason"]
+    elif trial.state is TrialState.RUNNING:
+        status, reason = Status.RUNNING, ""
     else:
-        status, reason = (Status.WAITING if trial.state is TrialState.WAITING else Status.RUNNING), ""
+        status, reason = _resting(attrs), ""
     epochs = sorted(
         (EpochMetrics.from_dict(value) for key, value in attrs.items() if key.startswith(_EPOCH)), key=_by_epoch
     )
@@ -270,6 +298,11 @@ def _read(trial: FrozenTrial) -> TrialRecord:
         trial.datetime_start,
         trial.datetime_complete,
     )
+
+
+def _resting(facts: Mapping[str, Any]) -> Status:
+    """The status of a trial that has not ended and does not run."""
+    return Status.PAUSED if facts.get(PAUSED, 0) > facts.get(PROMOTED, 0) else Status.WAITING
 
 
 def _by_epoch(metrics: EpochMetrics) -> int:

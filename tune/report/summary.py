@@ -20,12 +20,18 @@ _WORDS = {
     Status.STOPPED: "were stopped early",
     Status.RUNNING: "are running",
     Status.WAITING: "are waiting",
+    Status.PAUSED: "are paused",
     Status.DIVERGED: "diverged",
     Status.OUT_OF_MEMORY: "ran out of memory",
     Status.INFEASIBLE: "could not be trained",
     Status.FAILED: "failed",
 }
-_WORDS_OF_ONE = {Status.STOPPED: "was stopped early", Status.RUNNING: "is running", Status.WAITING: "is waiting"}
+_WORDS_OF_ONE = {
+    Status.STOPPED: "was stopped early",
+    Status.RUNNING: "is running",
+    Status.WAITING: "is waiting",
+    Status.PAUSED: "is paused",
+}
 
 
 def paragraph(found: Findings) -> list[str]:
@@ -84,7 +90,7 @@ def _mattered(shares: Mapping[str, float]) -> list[str]:
 
 
 def _open(found: Findings) -> bool:
-    return bool(found.trials["status"].isin([str(Status.WAITING), str(Status.RUNNING)]).any())
+    return any(not Status(status).ended for status in found.trials["status"])
 
 
 def _duration(seconds: float) -> str:

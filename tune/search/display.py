@@ -34,6 +34,7 @@ STYLES = {
     Status.COMPLETED: "green",
     Status.STOPPED: "yellow",
     Status.RUNNING: "cyan",
+    Status.PAUSED: "blue",
     Status.DIVERGED: "magenta",
     Status.OUT_OF_MEMORY: "magenta",
     Status.FAILED: "red",

@@ -19,6 +19,7 @@ from tune.search.attempt import Assignment, Report
 from tune.search.ends import hopeless
 from tune.search.ledger import Ledger
 from tune.search.retention import Retention
+from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
 from tune.training import EpochMetrics
 
 MAX_WORKER_DEATHS = 3  # a trial that loses its worker (a crash, a lost node) more often than this has failed
@@ -51,7 +52,7 @@ class Driver:
         self._settings = ledger.spec.search
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
         self._full_since: float | None = None  # when a worker first found the disk full
-        self._retention = Retention(ledger.folder, self._settings.retention.best, ledger.record.objective, observer.say)
+        self._retention = Retention(ledger.folder, self._settings.retention, ledger.record.objective, observer.say)
         self._retention.restore(ledger.trials.values())
         if ledger.interrupted:
             observer.say(f"resuming {len(ledger.interrupted)} interrupted trials")
@@ -65,10 +66,24 @@ class Driver:
         return NoTrial.DONE
 
     def _next(self) -> Assignment | NoTrial:
-        number = min(self.ledger.waiting) if self.ledger.waiting else self._draw()
+        number = min(self.ledger.waiting) if self.ledger.waiting else self._promote(last=False)
+        if number is None:
+            number = self._draw()
+        if number is None and not self.ledger.live:
+            number = self._promote(last=True)
         if number is None:
             return NoTrial.WAIT if self.ledger.live else NoTrial.DONE
         return self._start(number)
+
+    def _promote(self, *, last: bool) -> int | None:
+        """A paused trial that the scheduler chooses to continue; None if there is none."""
+        scheduler = self.ledger.scheduler
+        number = None if scheduler is None else scheduler.promote(last=last)
+        if number is not None:
+            self.ledger.promote(number)
+        elif last:
+            self._not_promoted(set(self.ledger.paused))
+        return number
 
     def _draw(self) -> int | None:
         """The number of a new trial; None where there is none to be had."""
@@ -148,17 +163,30 @@ class Driver:
             self.observer.say(disk.ROOM_AGAIN)
 
     def _judge(self, number: int) -> bool:
-        """Whether the scheduler stops the trial at its last epoch."""
+        """Whether the scheduler stops or pauses the trial at its last epoch."""
         epochs = self.ledger.trials[number].epochs
-        reason = self._enter_rung(number, epochs[-1]) if epochs else None
-        if reason is not None:
-            self._end(number, Status.STOPPED, reason)
-        return reason is not None
+        verdict = self._enter_rung(number, epochs[-1]) if epochs else CONTINUE
+        if verdict.action is Action.STOP:
+            self._end(number, Status.STOPPED, verdict.reason)
+        elif verdict.action is Action.PAUSE:
+            self.ledger.pause(number)
+            self._retention.paused(self.ledger.trials[number] for number in self.ledger.paused)
+            self.observer.ended(number, Status.PAUSED, "")
+            unended = {*self.ledger.live, *self.ledger.waiting, *self.ledger.paused}
+            left = 0 if self.exhausted else max(self.ledger.left, 0)
+            self._not_promoted(self.ledger.scheduler.hopeless(left, unended) if self.ledger.scheduler else set())
+        return verdict.action is not Action.CONTINUE
 
-    def _enter_rung(self, number: int, metrics: EpochMetrics) -> str | None:
-        """Enter an epoch at the scheduler's rungs; the reason to stop the trial there, or None."""
+    def _enter_rung(self, number: int, metrics: EpochMetrics) -> Verdict:
+        """Enter an epoch at the scheduler's rungs; what happens to the trial there."""
         scheduler, value = self.ledger.scheduler, metrics.values.get(self._settings.metric)
-        return None if scheduler is None or value is None else scheduler.judge(number, metrics.epoch, value)
+        return CONTINUE if scheduler is None or value is None else scheduler.judge(number, metrics.epoch, value)
+
+    def _not_promoted(self, numbers: set[int]) -> None:
+        """End paused trials."""
+        for number in sorted(numbers):
+            epoch = len(self.ledger.trials[number].epochs)
+            self._end(number, Status.STOPPED, f"asha: not promoted at epoch {epoch}")
 
     # -- how trials end
 

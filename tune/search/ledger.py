@@ -1,4 +1,4 @@
-"""The trials of a search in memory; each change is written to the record first, then told to the sampler."""
+"""The trials of a search in memory; each change is written to the record first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import Record, TrialRecord, best_trial
+from tune.record.study import PAUSED, PROMOTED, Record, TrialRecord, best_trial
 from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.schedulers import Scheduler
 from tune.search.warm_start import WARM, records
@@ -32,7 +32,8 @@ class Ledger:
     Attributes:
         trials: By number, in order.
         live: Trials being trained, and when each was last heard of (None: not yet placed on a node).
-        waiting: Numbers of the trials that wait.
+        waiting: Numbers of the trials that wait for a worker.
+        paused: Numbers of the trials that the scheduler has paused.
         interrupted: Numbers of the trials that were live when an earlier driver died.
         target: How many trials to run, infeasible ones not counted.
     """
@@ -54,13 +55,12 @@ class Ledger:
         self.trials: dict[int, TrialRecord] = {}
         self.live: dict[int, float | None] = {}
         self.waiting: set[int] = set()
+        self.paused: set[int] = set()
         self._counts: Counter[Status] = Counter()
-        for other in records(record.facts.get(WARM, ()), record.metric):
-            proposer.see(other, record.objective)
+        self._others = records(record.facts.get(WARM, ()), record.metric)
         self.interrupted = record.recover()
         for trial in record.trials():
             self._put(trial)
-            proposer.see(trial, record.objective)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
         if scheduler is not None:
             scheduler.replay(self.trials.values(), record.metric)
@@ -100,7 +100,7 @@ class Ledger:
         """
         ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
         if ended > 0:
-            trials = max(self.left, 0) + len(self.waiting) + len(self.live) / 2
+            trials = max(self.left, 0) + len(self.waiting) + len(self.live) / 2  # most paused ones never continue
             return TimeLeft(self.elapsed / ended * trials, most=False)
         begun = [self.trials[number] for number in (*self.live, *self.waiting)]
         seconds = [epoch.seconds for trial in begun for epoch in trial.epochs]
@@ -113,8 +113,7 @@ class Ledger:
 
     def propose(self) -> Proposal | None:
         """A configuration for the next trial: those of `first`, then the sampler's; None if the space is exhausted."""
-        known = (self.proposer.validate(config) for config in self.spec.first)
-        return next((one for one in known if one is not None), None) or self.proposer.propose(len(self.trials))
+        return self.proposer.propose([*self._others, *self.trials.values()], len(self.trials), self.spec.first)
 
     def add(self, proposal: Proposal) -> int:
         """Add a waiting trial; returns its number."""
@@ -122,7 +121,6 @@ class Ledger:
         added = self.record.add(self.spec.space, proposal.config, proposal.facts)
         assert added == number, (added, number)
         self._put(TrialRecord(number, proposal.config, Status.WAITING, facts=proposal.facts))
-        self.proposer.enter(number, proposal.config)
         return number
 
     def start(self, number: int) -> TrialRecord:
@@ -143,8 +141,6 @@ class Ledger:
             return False
         self.record.epoch(number, metrics)
         self._change(number, epochs=(*trial.epochs, metrics))
-        if self.record.metric in metrics.values:
-            self.proposer.report(number, metrics.epoch, metrics.values[self.record.metric])
         return True
 
     def fact(self, number: int, key: str, value: object) -> None:
@@ -164,14 +160,24 @@ class Ledger:
         self.record.requeue(number)
         self._change(number, status=Status.WAITING)
 
+    def pause(self, number: int) -> TrialRecord:
+        """Pause a live trial after its last epoch."""
+        epoch = len(self.trials[number].epochs)
+        self.live.pop(number, None)
+        self.record.pause(number, epoch)
+        return self._change(number, status=Status.PAUSED, facts={**self.trials[number].facts, PAUSED: epoch})
+
+    def promote(self, number: int) -> None:
+        """Let a paused trial wait for a worker to continue."""
+        epoch = len(self.trials[number].epochs)
+        self.record.promote(number, epoch)
+        self._change(number, status=Status.WAITING, facts={**self.trials[number].facts, PROMOTED: epoch})
+
     def end(self, number: int, status: Status, reason: str) -> TrialRecord:
         """End a trial; returns it as it ended."""
         self.live.pop(number, None)
         self.record.end(number, status, reason)
-        trial = self._change(number, status=status, reason=reason)
-        best = trial.best(self.record.objective)
-        self.proposer.end(number, status, best.values[self.record.metric] if best else None)
-        return trial
+        return self._change(number, status=status, reason=reason)
 
     def _change(self, number: int, **changes: object) -> TrialRecord:
         trial = dataclasses.replace(self.trials[number], **changes)  # type: ignore[arg-type]
@@ -184,4 +190,5 @@ class Ledger:
             self._counts[before.status] -= 1
         self._counts[trial.status] += 1
         self.trials[trial.number] = trial
-        (self.waiting.add if trial.status is Status.WAITING else self.waiting.discard)(trial.number)
+        for status, numbers in ((Status.WAITING, self.waiting), (Status.PAUSED, self.paused)):
+            (numbers.add if trial.status is status else numbers.discard)(trial.number)

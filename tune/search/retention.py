@@ -1,6 +1,7 @@
-"""What a search keeps on disk: the best weights of its K best ended trials, and the last checkpoint of live ones.
+"""What a search keeps on disk: the best weights of its K best ended trials, and the last checkpoint of the others.
 
-At every moment there are at most K files of best weights and one checkpoint per live trial, two while it is written.
+At every moment there are at most K files of best weights, one checkpoint per live trial (two while it is written), and
+those of the P best paused trials.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.attempt import LAST, whole_state
 from tune.spec.metric import Objective
+from tune.spec.search import RetentionSpec
 from tune.training import PARTIAL, save_weights
 
 TEMPORARY = ".{}.*.tmp"  # what `write_whole` writes before it renames it to the name in braces
@@ -32,12 +34,12 @@ class Retention:
     def __init__(
         self,
         folder: SearchFolder,
-        best: int,
+        spec: RetentionSpec,
         objective: Objective,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._say = say
-        self._folder, self._best, self._objective = folder, best, objective
+        self._folder, self._best, self._paused, self._objective = folder, spec.best, spec.paused, objective
         self._ranking: list[tuple[float, int]] = []
 
     def restore(self, trials: Iterable[TrialRecord]) -> None:
@@ -52,6 +54,7 @@ class Retention:
         for trial in trials:
             if trial.number in kept:
                 self._keep(trial)
+        self.paused(trial for trial in trials if trial.status is Status.PAUSED)
 
     def ended(self, trial: TrialRecord) -> None:
         """Keep the best weights of a trial that has ended, or nothing of it. To be called once the end is recorded."""
@@ -64,6 +67,15 @@ class Retention:
         for number in before - after:
             self._drop(number)  # first, so that there are never more than K
         return self._keep(trial) if trial.number in after else self._drop(trial.number)
+
+    def paused(self, trials: Iterable[TrialRecord]) -> None:
+        """Keep the checkpoints of the best paused trials: of those with most epochs, the best.
+
+        Another that is promoted nevertheless trains its epochs again.
+        """
+        ranked = sorted(trials, key=lambda trial: (-len(trial.epochs), trial.cost(self._objective) or 0, trial.number))
+        for trial in ranked[self._paused :]:
+            self._drop(trial.number)
 
     def _entry(self, trial: TrialRecord) -> tuple[float, int] | None:
         cost = trial.cost(self._objective)

@@ -25,6 +25,7 @@ from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
+from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
 from tune.search.shutdown import INTERRUPTED, Outcome, finish, stopping_on, stopping_on_signals
@@ -129,8 +130,7 @@ def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
     record.note("state", {"state": "running", "reason": ""})
     make = SCHEDULERS[settings.scheduler.name]
     scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
-    check = Feasibility(spec, request.root)
-    proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, check)
+    proposer = Proposer(spec.space, sampler_of(spec, scheduler), spec.seed, Feasibility(spec, request.root))
     return Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
 
 

@@ -28,6 +28,8 @@ class SchedulerSpec(Frozen):
 
     Attributes:
         name: The scheduler.
+        type: Of asha: stopping ends a trial that is not among the best; promotion pauses every trial, and continues
+            it once it is among the best and a worker is free.
         max_t: Epochs after which every trial ends; by default those of the experiment.
         grace_period: Epochs that a trial runs at least.
         reduction_factor: One in this many trials continues at each rung.
@@ -35,6 +37,7 @@ class SchedulerSpec(Frozen):
     """
 
     name: Literal["asha", "none"] = "asha"
+    type: Literal["stopping", "promotion"] = "stopping"
     max_t: Count | None = None
     grace_period: Count = 1
     reduction_factor: Annotated[float, Gt(1)] = 3
@@ -45,11 +48,12 @@ class SamplerSpec(Frozen):
     """What proposes configurations.
 
     Attributes:
-        name: tpe (Optuna's Tree-structured Parzen Estimator) or random.
-        startup_trials: Random configurations at the start, before TPE has enough results.
+        name: gp (a Gaussian process that learns from unfinished trials), tpe (Optuna's Tree-structured Parzen
+            Estimator) or random.
+        startup_trials: Configurations at the start that do not depend on results.
     """
 
-    name: Literal["tpe", "random"] = "tpe"
+    name: Literal["gp", "tpe", "random"] = "tpe"
     startup_trials: Annotated[int, Ge(0)] = 10
 
 
@@ -82,9 +86,11 @@ class RetentionSpec(Frozen):
 
     Attributes:
         best: Keep those of this many best trials, each with the weights of its best epoch.
+        paused: Keep those of this many paused trials; any other that is promoted trains its epochs again.
     """
 
     best: Count = 5
+    paused: Count = 20
 
 
 class FailureSpec(Frozen):

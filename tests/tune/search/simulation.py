@@ -24,6 +24,7 @@ from tune.record.study import Record
 from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import Ledger
+from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
 from tune.spec import SearchSpec, load_search
@@ -118,7 +119,7 @@ class Simulation:
         make = SCHEDULERS[settings.scheduler.name]
         scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
-        proposer = Proposer(spec.space, settings.sampler, spec.seed, settings.objective, lambda config: known)
+        proposer = Proposer(spec.space, sampler_of(spec, scheduler), spec.seed, lambda config: known)
         self.ledger = Ledger(spec, self.folder, self.record, proposer, scheduler, trials=trials or settings.trials)
         self.driver = Driver(self.ledger, observer)
 

@@ -14,7 +14,8 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 from tests.tune.search.simulation import metrics
 from tune.record.status import Status
 from tune.record.study import TrialRecord
-from tune.search.schedulers.asha import Asha
+from tune.search.schedulers.asha import Asha, PromotingAsha, StoppingAsha
+from tune.search.schedulers.verdict import CONTINUE, Action
 from tune.spec.metric import METRICS, Objective
 from tune.spec.search import SchedulerSpec
 
@@ -24,7 +25,7 @@ LOSS = st.floats(0.01, 10, allow_nan=False)
 def asha(max_t: int = 27, grace: int = 1, factor: float = 3, brackets: int = 1, direction: Any = "min") -> Asha:
     spec = SchedulerSpec(max_t=max_t, grace_period=grace, reduction_factor=factor, brackets=brackets)
     metric = {"min": "val_loss", "max": "val_accuracy"}[direction]
-    return Asha(spec, max_t, Objective(METRICS[metric]), seed=5)
+    return StoppingAsha(spec, max_t, Objective(METRICS[metric]), seed=5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -44,14 +45,14 @@ def test_decisions_are_those_of_rays_asha_once_enough_stand(curves: list[list[fl
         theirs.on_trial_add(None, trial)
         for epoch, loss in enumerate(curve[:8], start=1):  # at max_t Ray stops every trial
             standing = dict(ours.rungs).get(epoch)
-            reason = ours.judge(number, epoch, loss)
+            verdict = ours.judge(number, epoch, loss)
             action = theirs.on_trial_result(None, trial, {"epoch": epoch, "loss": loss})
             if standing is not None and standing < 2:
-                assert reason is None
+                assert verdict is CONTINUE
             else:
-                assert (reason is not None) == (action == TrialScheduler.STOP)
+                assert (verdict.action is Action.STOP) == (action == TrialScheduler.STOP)
                 judged += 1
-            if reason is not None:
+            if verdict is not CONTINUE:
                 break
     assert judged > 0
 
@@ -83,13 +84,13 @@ def test_a_trial_that_goes_on_is_judged_again_where_it_stands() -> None:
     rebuilt = asha(9)
     rebuilt.replay([*records, waiting], "val_loss")
     assert dict(rebuilt.rungs)[1] == 3
-    assert rebuilt.judge(3, 1, 5.0) == "asha: 5 at epoch 1, cut-off 1"
+    assert rebuilt.judge(3, 1, 5.0).reason == "asha: 5 at epoch 1, cut-off 1"
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_stands_at_no_rung(value: float) -> None:
     scheduler = asha()
-    assert scheduler.judge(0, 1, value) is None
+    assert scheduler.judge(0, 1, value) is CONTINUE
     assert sum(count for _, count in scheduler.rungs) == 0
 
 
@@ -100,3 +101,73 @@ def test_brackets_follow_from_the_seed_and_favour_those_of_more_rungs() -> None:
     shares = [drawn.count(bracket) / 2000 for bracket in range(3)]
     expected = [math.exp(rungs) for rungs in (4, 3, 2)]
     assert shares == pytest.approx([weight / sum(expected) for weight in expected], abs=0.04)
+
+
+def promoting(max_t: int = 9) -> PromotingAsha:
+    return PromotingAsha(SchedulerSpec(type="promotion", max_t=max_t), max_t, Objective(METRICS["val_loss"]), seed=5)
+
+
+def test_the_best_third_of_a_rung_is_promoted_the_highest_rung_first() -> None:
+    """Li et al. 2018, algorithm 2 (get_job), with reduction factor 3."""
+    scheduler = promoting()
+    for number, loss in enumerate([5.0, 4.0, 6.0, 3.0, 7.0]):
+        assert scheduler.judge(number, 1, loss).action is Action.PAUSE
+    assert scheduler.promote(last=False) == 3  # one of five
+    assert scheduler.promote(last=False) is None
+    scheduler.judge(5, 1, 2.0)
+    assert scheduler.promote(last=False) == 5  # two of six
+    assert scheduler.judge(3, 3, 1.0).action is Action.PAUSE
+    assert scheduler.judge(5, 3, 1.5).action is Action.PAUSE
+    scheduler.judge(6, 1, 1.0)
+    scheduler.judge(7, 1, 9.0)
+    scheduler.judge(8, 1, 1.8)
+    assert scheduler.promote(last=False) == 6
+    scheduler.judge(6, 3, 1.2)
+    assert scheduler.promote(last=False) == 3  # from epoch 3, before number 8 from epoch 1
+    assert scheduler.judge(3, 9, 0.5) is CONTINUE  # the last epoch: it ends by itself
+
+
+def test_when_nothing_else_can_run_the_best_of_the_highest_rung_goes_on() -> None:
+    scheduler = promoting()
+    scheduler.judge(0, 1, 2.0)
+    scheduler.judge(1, 1, 1.0)
+    assert scheduler.promote(last=False) is None
+    assert scheduler.promote(last=True) == 1
+    scheduler.judge(1, 3, 1.0)
+    assert scheduler.promote(last=True) == 1
+    assert scheduler.promote(last=True) is None
+
+
+@given(losses=st.lists(LOSS, min_size=1, max_size=12), left=st.integers(0, 12), data=st.data())
+def test_a_hopeless_trial_is_never_promoted_whatever_comes(losses: list[float], left: int, data: Any) -> None:
+    scheduler = promoting()
+    for number, loss in enumerate(losses):
+        scheduler.judge(number, 1, loss)
+    hopeless = scheduler.hopeless(left, range(len(losses)))
+    for number in range(left):
+        scheduler.judge(len(losses) + number, 1, data.draw(LOSS))
+    promoted = []
+    while (number := scheduler.promote(last=False)) is not None:
+        promoted.append(number)
+    promoted.append(scheduler.promote(last=True))
+    assert not hopeless & set(promoted)
+    assert len(losses) <= max((len(losses) + left) // 3, 1) or len(hopeless) == len(losses) - max(
+        (len(losses) + left) // 3, 1
+    )
+
+
+def test_a_replayed_scheduler_knows_who_was_promoted() -> None:
+    records = [
+        TrialRecord(0, {}, Status.PAUSED, epochs=(metrics(1, 4.0),), facts={"paused": 1}),
+        TrialRecord(
+            1, {}, Status.PAUSED, epochs=tuple(metrics(e, 1.0) for e in (1, 2, 3)), facts={"paused": 3, "promoted": 1}
+        ),
+        TrialRecord(2, {}, Status.WAITING, epochs=(metrics(1, 2.0),), facts={"paused": 1, "promoted": 1}),
+        TrialRecord(3, {}, Status.RUNNING, epochs=(metrics(1, 3.0),)),  # not judged yet
+        *(TrialRecord(n, {}, Status.STOPPED, epochs=(metrics(1, 5.0),)) for n in range(4, 9)),
+    ]
+    scheduler = promoting()
+    scheduler.replay(records, "val_loss")
+    assert dict(scheduler.rungs) == {1: 8, 3: 1, 9: 0}
+    assert scheduler.judge(3, 1, 3.0).action is Action.PAUSE
+    assert scheduler.promote(last=False) == 3  # the third of nine, since 1 and 2 were promoted

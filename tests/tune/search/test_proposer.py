@@ -14,8 +14,8 @@ from tests.tune.search.simulation import LOSS, SPACE, metrics, spec_of
 from tune.record.status import Status
 from tune.record.study import TrialRecord
 from tune.search.feasible import Feasibility
-from tune.search.samplers.optuna_samplers import SAMPLERS
-from tune.search.samplers.proposer import Proposer
+from tune.search.samplers import SAMPLERS, Task
+from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.seeds import derived_seed
 from tune.spec.search import SamplerSpec
 
@@ -31,10 +31,21 @@ def anything(config: Config) -> Mapping[str, Any]:
     return {}
 
 
-def proposer(check: Any = anything, name: Any = "tpe", raw: Mapping[str, Any] = FREE, seed: int = 3) -> Proposer:
+class Search:
+    """A proposer and the trials that it is asked with."""
+
+    def __init__(self, made: Proposer) -> None:
+        self.made, self.trials = made, list[TrialRecord]()
+
+    def propose(self) -> Proposal | None:
+        return self.made.propose(self.trials, len(self.trials))
+
+
+def proposer(check: Any = anything, name: Any = "tpe", raw: Mapping[str, Any] = FREE, seed: int = 3) -> Search:
     space, problems = parse_space(raw, {})
     assert not problems
-    return Proposer(space, SamplerSpec(name=name), seed, LOSS, check)
+    task = Task(space, SamplerSpec(name=name), LOSS, 9, (1, 3, 9), seed)
+    return Search(Proposer(space, SAMPLERS[name](task), seed, check))
 
 
 def loss(config: Config) -> float:
@@ -45,35 +56,35 @@ def ended(number: int, config: Config) -> TrialRecord:
     return TrialRecord(number, config, Status.COMPLETED, epochs=(metrics(1, loss(config)),))
 
 
-def run(made: Proposer, count: int, begin: int = 0) -> list[Config]:
+def run(made: Search, count: int) -> list[Config]:
     configs = []
-    for number in range(begin, begin + count):
-        proposal = made.propose(number)
+    for _ in range(count):
+        proposal = made.propose()
         assert proposal is not None
-        made.see(ended(number, proposal.config), LOSS)
+        made.trials.append(ended(len(made.trials), proposal.config))
         configs.append(proposal.config)
     return configs
 
 
 @pytest.mark.parametrize("name", SAMPLERS)
-def test_a_rebuilt_view_proposes_the_same(name: str) -> None:
+def test_a_rebuilt_sampler_proposes_the_same(name: str) -> None:
     """Killed after any number of trials, the sampler goes on as if it had lived."""
     whole = run(proposer(name=name), 40)
     assert len({config_key(config) for config in whole}) == 40
     for killed in (1, 10, 11, 25, 39):
         again = proposer(name=name)
-        for number, config in enumerate(whole[:killed]):
-            again.see(ended(number, config), LOSS)
-        assert run(again, 40 - killed, killed) == whole[killed:]
+        again.trials = [ended(number, config) for number, config in enumerate(whole[:killed])]
+        assert run(again, 40 - killed) == whole[killed:]
 
 
 def test_another_seed_proposes_others() -> None:
     assert run(proposer(seed=1), 5) != run(proposer(seed=2), 5)
 
 
-def test_tpe_learns() -> None:
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_a_sampler_learns(name: str) -> None:
     """After 60 trials on a bowl, its proposals are better than random ones."""
-    made = run(proposer(), 60)
+    made = run(proposer(name=name), 60)
     late = sorted(loss(config) for config in made[40:])
     random = sorted(loss(config) for config in run(proposer(name="random"), 60)[40:])
     assert late[10] < random[10] / 1.5
@@ -99,9 +110,8 @@ def test_impossible_draws_are_drawn_again_and_leave_no_trace() -> None:
     assert all(config["width"] <= 64 for config in configs)
     assert len(asked) > 20
     again = proposer(small)
-    for number, config in enumerate(configs[:10]):
-        again.see(ended(number, config), LOSS)
-    assert run(again, 10, 10) == configs[10:]
+    again.trials = [ended(number, config) for number, config in enumerate(configs[:10])]
+    assert run(again, 10) == configs[10:]
 
 
 def test_the_last_point_of_a_finite_space_is_found_and_then_none() -> None:
@@ -109,36 +119,37 @@ def test_the_last_point_of_a_finite_space_is_found_and_then_none() -> None:
     made = proposer(lambda config: {} if (config["a"] + config["b"]) % 50 == 1 else None, raw=raw)
     possible = sum((a + b) % 50 == 1 for a in range(1, 41) for b in range(1, 26))
     found: list[str] = []
-    while (proposal := made.propose(len(found))) is not None:
-        made.enter(len(found), proposal.config)
+    while (proposal := made.propose()) is not None:
+        made.trials.append(TrialRecord(len(found), proposal.config, Status.RUNNING))
         found.append(config_key(proposal.config))
     assert len(set(found)) == len(found) == possible > 10
 
 
 def test_an_endless_space_with_nothing_possible_counts_as_exhausted() -> None:
-    assert proposer(lambda config: None).propose(0) is None
+    assert proposer(lambda config: None).propose() is None
 
 
-def proposals_in_the_bad_half(status: Status) -> int:
+def proposals_in_the_bad_half(name: str, status: Status) -> int:
     """Of 40 late proposals. Above 0.5 a trial reaches epoch 7, looks best until then, and ends with this status."""
-    made = proposer(raw={"lr": {"float": [0.0, 1.0]}})
+    made = proposer(name=name, raw={"lr": {"float": [0.0, 1.0]}})
     bad = 0
     for number in range(70):
-        proposal = made.propose(number)
+        proposal = made.propose()
         assert proposal is not None
         lr = proposal.config["lr"]
         last = 7 if lr > 0.5 else 2
         epochs = tuple(metrics(epoch, 1.0 + lr - 0.1 * epoch) for epoch in range(1, last + 1))
         ends = status if lr > 0.5 else Status.STOPPED
-        made.see(TrialRecord(number, proposal.config, ends, epochs=epochs), LOSS)
+        made.trials.append(TrialRecord(number, proposal.config, ends, epochs=epochs))
         bad += number >= 30 and lr > 0.5
     return bad
 
 
-def test_bad_ends_keep_the_sampler_away() -> None:
+@pytest.mark.parametrize("name", ["tpe", "gp"])
+def test_bad_ends_keep_the_sampler_away(name: str) -> None:
     """As plain PRUNED, reaching far before diverging would attract it."""
-    told = proposals_in_the_bad_half(Status.DIVERGED)
-    untold = proposals_in_the_bad_half(Status.STOPPED)
+    told = proposals_in_the_bad_half(name, Status.DIVERGED)
+    untold = proposals_in_the_bad_half(name, Status.STOPPED)
     assert told < 10 < 18 < untold  # of 40
 
 

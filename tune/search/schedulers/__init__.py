@@ -1,32 +1,24 @@
-"""Which trials to stop early: the schedulers that `search.scheduler.name` may name."""
+"""Which trials to stop or pause early, and which paused ones to continue: what `search.scheduler.name` may name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Protocol
+from collections.abc import Callable
 
-from tune.record.study import TrialRecord
-from tune.search.schedulers.asha import Asha
+from tune.search.schedulers.asha import PromotingAsha, StoppingAsha
+from tune.search.schedulers.verdict import Action, Scheduler, Verdict
 from tune.spec.metric import Objective
 from tune.spec.search import SchedulerSpec
 
+__all__ = ["SCHEDULERS", "Action", "Scheduler", "Verdict"]
 
-class Scheduler(Protocol):
-    """Judges trials after their epochs. What it remembers is restored from the record by `replay`."""
 
-    @property
-    def rungs(self) -> list[tuple[int, int]]:
-        """Pairs (epoch at which trials are judged, number of results there), by epoch."""
-
-    def judge(self, number: int, epoch: int, value: float) -> str | None:
-        """Enter a trial's value after an epoch; the reason to stop it there, or None."""
-
-    def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
-        """Enter what was recorded, except for the last epochs of trials that have not ended."""
+def asha(spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> Scheduler:
+    """Asynchronous successive halving of the type that the specification names."""
+    return (PromotingAsha if spec.type == "promotion" else StoppingAsha)(spec, epochs, objective, seed)
 
 
 SCHEDULERS: dict[str, Callable[[SchedulerSpec, int, Objective, int], Scheduler | None]] = {
-    "asha": Asha,
+    "asha": asha,
     "none": lambda spec, epochs, objective, seed: None,
 }
 """By name, as in `SchedulerSpec.name`: (specification, epochs of the longest trial, objective, seed) -> a scheduler."""

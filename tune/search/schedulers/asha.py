@@ -1,16 +1,17 @@
-"""Asynchronous successive halving (ASHA), stopping type."""
+"""Asynchronous successive halving (ASHA; Li et al. 2018, https://arxiv.org/abs/1810.05934), both types."""
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tune.record.status import Status
 from tune.record.study import TrialRecord
+from tune.search.schedulers.verdict import CONTINUE, PAUSE, Action, Scheduler, Verdict
 from tune.search.seeds import derived_seed
 from tune.spec.metric import Objective
 from tune.spec.search import SchedulerSpec
@@ -23,6 +24,13 @@ class Rung:
     milestone: float
     values: dict[int, float] = field(default_factory=dict)
     """By trial; large is good."""
+    promoted: set[int] = field(default_factory=set)
+    """The trials that have continued from here."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch at which trials are judged."""
+        return math.ceil(self.milestone)
 
     def cutoff(self, reduction_factor: float) -> float:
         """The least value among the best 1 / `reduction_factor`; NaN at an empty rung."""
@@ -30,20 +38,22 @@ class Rung:
             return math.nan
         return float(np.percentile(list(self.values.values()), 100 * (1 - 1 / reduction_factor)))
 
+    @property
+    def ranking(self) -> list[int]:
+        """Its trials, best first."""
+        return sorted(self.values, key=lambda number: (-self.values[number], number))
 
-class Asha:
-    """Asynchronous successive halving (Li et al. 2018, https://arxiv.org/abs/1810.05934), stopping type.
 
-    Rungs, brackets and cut-offs are those of Ray Tune's `AsyncHyperBandScheduler`, with these differences: no trial is
-    stopped at a rung with fewer than `reduction_factor` results, since the second would be judged by a single value; a
-    trial's bracket depends on the search's seed and the trial's number, not on NumPy's global state; and `replay`
-    restores the rungs from a record.
+class Asha(Scheduler):
+    """The rungs of ASHA and who stands on them.
+
+    Rungs and brackets are those of Ray Tune's `AsyncHyperBandScheduler`, except that a trial's bracket depends on the
+    search's seed and the trial's number, not on NumPy's global state.
     """
 
     def __init__(self, spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> None:
         self._sign = 1.0 if objective.metric.goal == "max" else -1.0
-        self._seed, self._factor = seed, spec.reduction_factor
-        self._needed = math.ceil(spec.reduction_factor)
+        self._seed, self._factor, self._epochs = seed, spec.reduction_factor, epochs
         self._brackets = [_rungs(spec, epochs, bracket) for bracket in range(spec.brackets)]
         self._weights = [math.exp(len(rungs)) for rungs in self._brackets]
 
@@ -52,8 +62,7 @@ class Asha:
         """Pairs (epoch at which trials are judged, number of results there), over all brackets, by epoch."""
         counts: dict[int, int] = {}
         for rung in (rung for rungs in self._brackets for rung in rungs):
-            epoch = math.ceil(rung.milestone)
-            counts[epoch] = counts.get(epoch, 0) + len(rung.values)
+            counts[rung.epoch] = counts.get(rung.epoch, 0) + len(rung.values)
         return sorted(counts.items())
 
     def bracket_of(self, number: int) -> int:
@@ -61,34 +70,96 @@ class Asha:
         source = random.Random(derived_seed(self._seed, number))
         return source.choices(range(len(self._brackets)), self._weights)[0]
 
-    def judge(self, number: int, epoch: int, value: float) -> str | None:
-        """Enter a trial's value at the highest rung that it has reached; the reason to stop it there, or None.
+    def judge(self, number: int, epoch: int, value: float) -> Verdict:
+        """Enter a trial's value at the highest rung that it has reached, and decide whether it continues from there.
 
         Each trial is judged once per rung. Values that are not finite are not entered: such a trial ends by itself.
         """
         if not math.isfinite(value):
-            return None
+            return CONTINUE
         reached = (rung for rung in self._brackets[self.bracket_of(number)] if epoch >= rung.milestone)
         rung = next((rung for rung in reached if number not in rung.values), None)
-        if rung is None:
-            return None
-        cutoff, enough = rung.cutoff(self._factor), len(rung.values) + 1 >= self._needed
-        rung.values[number] = self._sign * value
-        if enough and self._sign * value < cutoff:
-            return f"asha: {value:.6g} at epoch {epoch}, cut-off {self._sign * cutoff:.6g}"
-        return None
+        return CONTINUE if rung is None else self._judge(rung, number, epoch, self._sign * value)
+
+    def _judge(self, rung: Rung, number: int, epoch: int, value: float) -> Verdict:
+        raise NotImplementedError
 
     def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:
         """Restore the rungs from recorded trials.
 
-        The last epoch of a trial that has not ended is left out: the trial is judged there when it resumes.
+        The last epoch of a trial that waits or runs is left out: the trial is judged there when it resumes, unless it
+        was paused there before and has been promoted.
         """
         for trial in trials:
             last = trial.epochs[-1].epoch if trial.epochs else 0
             for epoch in trial.epochs:
-                undecided = epoch.epoch == last and trial.status in (Status.WAITING, Status.RUNNING)
-                if not undecided and metric in epoch.values:
+                decided = epoch.epoch < last or trial.status not in (Status.WAITING, Status.RUNNING)
+                if metric in epoch.values and (decided or epoch.epoch == trial.promoted):
                     self.judge(trial.number, epoch.epoch, epoch.values[metric])
+            self._restore(trial, last)
+
+    def _restore(self, trial: TrialRecord, last: int) -> None:
+        """Restore what else is remembered about a trial."""
+
+
+class StoppingAsha(Asha):
+    """ASHA, stopping type: a trial that is not among the best at a rung ends there.
+
+    Cut-offs are those of Ray Tune, except that no trial is stopped at a rung with fewer than `reduction_factor`
+    results, since the second would be judged by a single value.
+    """
+
+    def _judge(self, rung: Rung, number: int, epoch: int, value: float) -> Verdict:
+        cutoff, enough = rung.cutoff(self._factor), len(rung.values) + 1 >= math.ceil(self._factor)
+        rung.values[number] = value
+        if enough and value < cutoff:
+            reason = f"asha: {self._sign * value:.6g} at epoch {epoch}, cut-off {self._sign * cutoff:.6g}"
+            return Verdict(Action.STOP, reason)
+        return CONTINUE
+
+
+class PromotingAsha(Asha):
+    """ASHA, promotion type (section 3.1 of the paper): a trial pauses at each rung.
+
+    It continues when it is among the best 1 / `reduction_factor` there and a worker is free; the highest rung comes
+    first. So a search spends its first epochs on many short trials, where the stopping type trains its first trials to
+    the end, because nobody stands on the rungs yet. When no trial can be started any more and none runs, the best of
+    the highest rung continues even if fewer than `reduction_factor` stand there, so that the search ends with a trial
+    that has run all its epochs.
+    """
+
+    def _judge(self, rung: Rung, number: int, epoch: int, value: float) -> Verdict:
+        rung.values[number] = value
+        return CONTINUE if epoch >= self._epochs else PAUSE
+
+    def promote(self, *, last: bool) -> int | None:
+        """The best trial that may continue from the highest rung where there is one."""
+        for rung in self._ladder():
+            allowed = max(int(len(rung.values) / self._factor), int(last))
+            number = next((number for number in rung.ranking[:allowed] if number not in rung.promoted), None)
+            if number is not None:
+                rung.promoted.add(number)
+                return number
+        return None
+
+    def hopeless(self, left: int, unended: Collection[int]) -> set[int]:
+        """Those that would not be among the best of their rung even if all that may still reach it did worse."""
+        found: set[int] = set()
+        for rung in self._ladder():
+            coming = left + sum(number not in rung.values for number in unended)
+            allowed = max(int((len(rung.values) + coming) / self._factor), 1)
+            found |= {number for number in rung.ranking[allowed:] if number not in rung.promoted} & set(unended)
+        return found
+
+    def _ladder(self) -> list[Rung]:
+        """The rungs at which trials pause, the highest first."""
+        rungs = [rung for rungs in self._brackets for rung in rungs if rung.epoch < self._epochs]
+        return sorted(rungs, key=lambda rung: -rung.milestone)
+
+    def _restore(self, trial: TrialRecord, last: int) -> None:
+        for rung in self._brackets[self.bracket_of(trial.number)]:
+            if trial.number in rung.values and (last > rung.epoch or trial.promoted == rung.epoch):
+                rung.promoted.add(trial.number)
 
 
 def _rungs(spec: SchedulerSpec, epochs: int, bracket: int) -> list[Rung]:

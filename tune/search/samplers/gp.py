@@ -1,0 +1,184 @@
+"""A sampler that learns from unfinished trials: a Gaussian process over configurations and epochs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtri
+from scipy.stats import qmc, rankdata
+
+from search_spaces import Config, config_key
+from tune.record.status import Status
+from tune.record.study import TrialRecord
+from tune.search.samplers.encoding import Encoding, Points
+from tune.search.samplers.gaussian_process import GaussianProcess
+from tune.search.samplers.sampler import Task
+from tune.search.seeds import derived_seed
+
+Array = NDArray[np.float64]
+
+MOST_ROWS = 150  # observations that the process is fitted to
+BEST_ROWS = 40  # of these, the best of all; the others are the latest
+CANDIDATES = 1000
+NEIGHBOURS = 300  # variations of the best candidates, in each of three rounds
+KEPT = 50  # candidates that survive a round
+
+
+class GaussianProcessSampler:
+    """Expected improvement at the last epoch, predicted from every epoch at which trials were judged.
+
+    A Gaussian process over (configuration, logarithm of the epoch) is fitted to the best value of each trial up to each
+    rung that it reached, and asked about the last epoch. So a trial that was stopped after one epoch tells about the
+    whole curve of its neighbours. The first trials are a Sobol sequence.
+
+    Values are compared on a scale that outliers do not rule (`scaled`); a configuration that diverged or ran out of
+    memory counts as the worst. Running trials count as if they ended as predicted, so that no two workers are sent to
+    the same place.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._task, self._encoding = task, Encoding(task.space)
+
+    def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
+        """As `Sampler.proposals`."""
+        generator = np.random.default_rng(derived_seed(self._task.seed, number))
+        known = [trial for trial in trials if trial.status is not Status.INFEASIBLE and trial.config]
+        rows = self._rows(known)
+        ended = len({row[0] for row in rows})
+        if ended < max(self._task.spec.startup_trials, 2):
+            yield from self._first(number, generator)
+            return
+        yield from self._improving(known, rows, generator)
+
+    def _first(self, number: int, generator: np.random.Generator) -> Iterator[Config]:
+        """Points of a Sobol sequence, then random ones."""
+        width = len(self._encoding.axes)
+        sequence = qmc.Sobol(width, rng=np.random.default_rng(self._task.seed)).random_base2(number.bit_length())
+        points = np.vstack([sequence[number], generator.random((KEPT, width))])
+        yield from map(self._encoding.config, self._encoding.snap(points))
+
+    def _rows(self, trials: Sequence[TrialRecord]) -> list[tuple[int, int, float]]:
+        """Observations as (index of the trial, epoch, cost): infinite cost for a configuration that cannot be used."""
+        rows: list[tuple[int, int, float]] = []
+        objective, rungs = self._task.objective, self._task.rungs
+        for index, trial in enumerate(trials):
+            if trial.status.bad:
+                rows.append((index, self._task.epochs, math.inf))
+                continue
+            best, last = math.inf, len(trial.epochs)
+            for epoch in trial.epochs:
+                cost = objective.cost(epoch.values)
+                best = best if cost is None else min(best, cost)
+                if math.isfinite(best) and (epoch.epoch in rungs or (epoch.epoch == last and trial.status.ended)):
+                    rows.append((index, epoch.epoch, best))
+        return rows
+
+    def _improving(
+        self, trials: Sequence[TrialRecord], rows: list[tuple[int, int, float]], generator: np.random.Generator
+    ) -> Iterator[Config]:
+        rows = thinned(rows)
+        encoding = self._encoding
+        points = encoding.snap(encoding.points([trial.config for trial in trials]))
+        indices = [index for index, _, _ in rows]
+        inputs = self._inputs(points[indices], np.array([epoch for _, epoch, _ in rows]))
+        process = GaussianProcess.fit(inputs, scaled(np.array([cost for *_, cost in rows]), self._task))
+        if running := [index for index, trial in enumerate(trials) if trial.status in (Status.RUNNING, Status.WAITING)]:
+            at_end = self._inputs(points[running])
+            process = process.with_observations(at_end, process.predict(at_end)[0])
+        seen = points[sorted(set(indices))]
+        means, _ = process.predict(self._inputs(seen))
+        best = float(means.min())
+        candidates = self._candidates(process, best, seen[np.argsort(means)[:5]], generator)
+        known = {config_key(trial.config) for trial in trials}
+        for point in candidates:
+            config = encoding.config(point)
+            if (key := config_key(encoding.space.canonical(config))) not in known:
+                known.add(key)
+                yield config
+
+    def _inputs(self, points: Points, epochs: Array | None = None) -> Array:
+        """Points and epochs (by default the last) as inputs of the process."""
+        last = self._task.epochs
+        at = np.ones(len(points)) if epochs is None or last == 1 else np.log(epochs) / math.log(last)
+        return np.column_stack([self._encoding.features(points), at])
+
+    def _candidates(
+        self, process: GaussianProcess, best: float, centers: Points, generator: np.random.Generator
+    ) -> Points:
+        """The points of greatest expected improvement found, best first: random ones, then variations of the best."""
+        encoding, width = self._encoding, len(self._encoding.axes)
+        found = encoding.snap(
+            np.vstack(
+                [
+                    generator.random((CANDIDATES, width)),
+                    varied(centers, CANDIDATES // 2, 0.1, generator),
+                    varied(centers, CANDIDATES // 2, 0.3, generator),
+                ]
+            )
+        )
+        for spread in (0.1, 0.05, 0.02, 0.0):
+            order = np.argsort(-log_expected_improvement(best, *process.predict(self._inputs(found))), kind="stable")
+            if spread:
+                top = found[order[:KEPT]]
+                found = np.vstack([top, encoding.snap(varied(top[:20], NEIGHBOURS, spread, generator))])
+        ranked: Points = found[order]
+        return ranked
+
+
+def thinned(rows: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
+    """At most `MOST_ROWS`: the best and the latest."""
+    if len(rows) <= MOST_ROWS:
+        return rows
+    best = set(sorted(range(len(rows)), key=lambda index: rows[index][2])[:BEST_ROWS])
+    others = [index for index in range(len(rows)) if index not in best]
+    return [rows[index] for index in sorted([*best, *others[-(MOST_ROWS - BEST_ROWS) :]])]
+
+
+def scaled(costs: Array, task: Task) -> Array:
+    """Costs (N, infinite ones among them) with mean 0 and variance 1, on a scale that outliers do not rule.
+
+    Losses are compared by their logarithms, accuracies by those of their errors. Costs above the median keep their
+    order only: they get the quantiles of a normal distribution as wide as the better half (as in Song et al. 2024,
+    https://arxiv.org/abs/2408.11527, section 4).
+    """
+    finite = np.isfinite(costs)
+    if not finite.any():
+        return np.zeros(len(costs))
+    errors = 1 + costs if task.objective.metric.unit == "%" else costs
+    if (errors[finite] >= 0).all():
+        positive = errors[finite & (errors > 0)]
+        errors = np.log(np.maximum(errors, positive.min() / 2)) if len(positive) else np.where(finite, 0.0, np.inf)
+    errors = np.where(finite, errors, errors[finite].max() + 1)
+    middle = np.median(errors)
+    width = math.sqrt(np.mean((errors[errors <= middle] - middle) ** 2)) or 1.0
+    quantiles = np.clip(rankdata(errors) / (len(errors) + 1), 0.5, 1 - 1e-9)
+    errors = np.where(errors > middle, middle + width * ndtri(quantiles), errors)
+    spread = errors.std() or 1.0
+    result: Array = (errors - errors.mean()) / spread
+    return result
+
+
+def varied(points: Points, count: int, spread: float, generator: np.random.Generator) -> Points:
+    """Points near some of those given: about a third of the coordinates moved, at least one."""
+    chosen = points[generator.integers(len(points), size=count)]
+    moved = generator.random(chosen.shape) < max(0.3, 2 / chosen.shape[1])
+    moved[np.arange(count), generator.integers(chosen.shape[1], size=count)] = True
+    result: Points = np.clip(chosen + moved * generator.normal(0, spread, chosen.shape), 0, 1)
+    return result
+
+
+def log_expected_improvement(best: float, means: Array, deviations: Array) -> Array:
+    """Logarithm of the expected improvement below `best`, also where that is too small for a float.
+
+    Far below, it is approximated by phi(z) / z^2 (Ament et al. 2023, https://arxiv.org/abs/2310.20708, appendix A).
+    """
+    z = (best - means) / deviations
+    log_density = -(z**2) / 2 - math.log(2 * math.pi) / 2
+    near = np.maximum(z, -5.0)
+    value = np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) + near * np.exp(log_ndtr(near))
+    far = log_density - 2 * np.log(np.maximum(-z, 5.0))
+    result: Array = np.where(z > -5, np.log(np.maximum(value, 1e-300)), far) + np.log(deviations)
+    return result

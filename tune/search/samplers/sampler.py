@@ -1,0 +1,49 @@
+"""The interface of samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from search_spaces import Config, Space
+from tune.record.study import TrialRecord
+from tune.spec.metric import Objective
+from tune.spec.search import SamplerSpec
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a sampler proposes configurations for.
+
+    Attributes:
+        space: The searched fields.
+        spec: The sampler's name and options.
+        objective: What trials are judged by.
+        epochs: Of the longest trial.
+        rungs: Epochs at which the scheduler judges trials, ascending; `epochs` is the last.
+        seed: Of the search.
+    """
+
+    space: Space
+    spec: SamplerSpec
+    objective: Objective
+    epochs: int
+    rungs: tuple[int, ...]
+    seed: int
+
+
+class Sampler(Protocol):
+    """Proposes configurations from what is recorded.
+
+    What it remembers between calls only saves time: the same trials, number and seed give the same proposals.
+    """
+
+    def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
+        """Configurations for a new trial, the best first: the next is asked for if the one before cannot be used.
+
+        Args:
+            trials: All trials so far, whatever their status; those of another search that this one learns from have
+                negative numbers.
+            number: The new trial's.
+        """
