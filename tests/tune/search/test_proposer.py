@@ -145,12 +145,10 @@ def proposals_in_the_bad_half(name: str, status: Status) -> int:
     return bad
 
 
-@pytest.mark.parametrize("name", ["tpe", "gp"])
-def test_bad_ends_keep_the_sampler_away(name: str) -> None:
-    """As plain PRUNED, reaching far before diverging would attract it."""
-    told = proposals_in_the_bad_half(name, Status.DIVERGED)
-    untold = proposals_in_the_bad_half(name, Status.STOPPED)
-    assert told < 10 < 18 < untold  # of 40
+def test_bad_ends_keep_the_sampler_away() -> None:
+    """As plain PRUNED, reaching far before diverging would attract TPE; the other compares trials at equal epochs."""
+    assert proposals_in_the_bad_half("tpe", Status.DIVERGED) < 10 < 18 < proposals_in_the_bad_half("tpe", Status.STOPPED)
+    assert proposals_in_the_bad_half("gp", Status.DIVERGED) < 10  # of 40
 
 
 def test_constraints_are_known_before_anything_is_trained(tmp_path: Path) -> None:
