@@ -84,18 +84,11 @@ def table(rows: list[dict[str, Any]]) -> Any:
     """A row per configuration and epoch; values that are not finite are NaN."""
     import pandas as pd
 
-    flat = []
-    for row in sorted(rows, key=lambda row: row["index"]):
-        for epoch in row["epochs"]:
-            flat.append(
-                {
-                    "config": row["index"],
-                    **row["config"],
-                    "epoch": epoch["epoch"],
-                    **{k: v for k, v in epoch.items() if k not in ("epoch", "lr")},
-                    "end": row["end"],
-                }
-            )
+    flat = [
+        {"config": row["index"], **row["config"], **epoch, "end": row["end"]}
+        for row in sorted(rows, key=lambda row: row["index"])
+        for epoch in row["epochs"]
+    ]
     return pd.DataFrame(flat)
 
 

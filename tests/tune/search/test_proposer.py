@@ -147,7 +147,9 @@ def proposals_in_the_bad_half(name: str, status: Status) -> int:
 
 def test_bad_ends_keep_the_sampler_away() -> None:
     """As plain PRUNED, reaching far before diverging would attract TPE; the other compares trials at equal epochs."""
-    assert proposals_in_the_bad_half("tpe", Status.DIVERGED) < 10 < 18 < proposals_in_the_bad_half("tpe", Status.STOPPED)
+    assert (
+        proposals_in_the_bad_half("tpe", Status.DIVERGED) < 10 < 18 < proposals_in_the_bad_half("tpe", Status.STOPPED)
+    )
     assert proposals_in_the_bad_half("gp", Status.DIVERGED) < 10  # of 40
 
 
