@@ -19,6 +19,8 @@ from tune.search.driver import NoTrial
 from tune.search.ray.patch import WorkerDiedError, known_to_tune
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
+from tune.search.schedulers.verdict import CONTINUE, Verdict
+from tune.spec.search import RetentionSpec
 from tune.training import load_weights, save
 
 
@@ -37,7 +39,7 @@ def test_a_kept_trial_takes_its_weights_from_the_furthest_checkpoint(tmp_path: P
     folder = SearchFolder(tmp_path)
     for name, epochs in (("last-a.pt", 2), ("last-b.pt", 4), ("last-c.pt", 3)):
         checkpoint(folder.trial(0) / name, epochs)
-    Retention(folder, 3, LOSS).restore([ended(4)])
+    Retention(folder, RetentionSpec(best=3), LOSS).restore([ended(4)])
     weights, facts = load_weights(folder.best(0))
     assert (weights["w"].item(), facts["epoch"]) == (4.0, "4")
     assert [path.name for path in folder.trial(0).iterdir()] == ["best.safetensors"]
@@ -47,7 +49,7 @@ def test_weights_of_an_earlier_epoch_are_never_kept_as_the_best(tmp_path: Path) 
     """Only a stale worker's checkpoint is there, and it ends before the best epoch."""
     folder = SearchFolder(tmp_path)
     checkpoint(folder.trial(0) / "last-a.pt", 2)
-    Retention(folder, 3, LOSS).restore([ended(4)])
+    Retention(folder, RetentionSpec(best=3), LOSS).restore([ended(4)])
     assert list(folder.trial(0).iterdir()) == []
 
 
@@ -62,7 +64,7 @@ def test_what_killed_processes_left_half_written_is_swept(tmp_path: Path) -> Non
     for path in left:
         path.write_bytes(b"half")
     os.utime(left[-1], (1, 1))
-    Retention(folder, 3, LOSS).restore([ended(4)])
+    Retention(folder, RetentionSpec(best=3), LOSS).restore([ended(4)])
     assert not any(path.exists() for path in left)
 
 
@@ -75,7 +77,7 @@ def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
     checkpoint(folder.trial(0) / "last-a.pt", 4)
-    Retention(folder, 3, LOSS).restore([ended(4)])
+    Retention(folder, RetentionSpec(best=3), LOSS).restore([ended(4)])
     assert all(path.exists() for path in writing)
 
 
@@ -100,7 +102,12 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
     resumed = Simulation(spec, tmp_path / "s")
     judged: list[int] = []
     assert resumed.driver.ledger.scheduler is not None
-    resumed.driver.ledger.scheduler.judge = lambda number, epoch, value: judged.append(epoch)  # type: ignore[method-assign]
+
+    def judge(number: int, epoch: int, value: float) -> Verdict:
+        judged.append(epoch)
+        return CONTINUE
+
+    resumed.driver.ledger.scheduler.judge = judge  # type: ignore[method-assign]
     resumed.driver.next()
     for epoch in (1, 2):
         assert not resumed.driver.report(0, falling(0, assignment.config, epoch))
