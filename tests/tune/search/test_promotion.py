@@ -34,7 +34,10 @@ def test_a_search_spends_its_epochs_on_short_trials_and_ends_with_a_long_one(tmp
     assert set(trained.values()) == {1}  # no epoch twice
     assert len(trials) == 12
     assert {trial.status for trial in trials} == {Status.COMPLETED, Status.STOPPED}
-    assert Counter(len(trial.epochs) for trial in trials) == {1: 8, 3: 3, 9: 1}
+    lengths = Counter(len(trial.epochs) for trial in trials)
+    assert set(lengths) == {1, 3, 9}
+    assert lengths[1] in (7, 8)  # a third of 12 are promoted, or one more: who was among the best may fall behind later
+    assert lengths[9] in (1, 2)
     assert all("not promoted" in trial.reason for trial in trials if trial.status is Status.STOPPED)
     firsts = sorted(trials, key=lambda trial: trial.epochs[0].values["val_loss"])
     longest = max(trials, key=lambda trial: len(trial.epochs))
