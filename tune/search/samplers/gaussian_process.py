@@ -61,7 +61,7 @@ class GaussianProcess:
     @classmethod
     def _conditioned(cls, x: Array, y: Array, scales: Array, signal: float, noise: float) -> GaussianProcess:
         covariance = signal * _matern(_distances(x, x, scales)) + (noise + JITTER) * np.eye(len(x))
-        factor: Array = np.linalg.cholesky(covariance)
+        factor = np.linalg.cholesky(covariance).astype(np.float64)
         return cls(x, y, scales, signal, noise, factor, cho_solve((factor, True), y))
 
     def with_observations(self, x: Array, y: Array) -> GaussianProcess:
