@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from tune.errors import UserError
+from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import Say
 from tune.export.card import card
 from tune.export.check import ExportCheck, check, check_images
@@ -89,8 +89,7 @@ def export(
 
     Raises:
         UserError: The run has no weights or is not a classifier, packages are missing, or int8 cannot be scaled.
-        WorkError: The weights are damaged, or the exported model differs from the run.
-        OSError: The folder cannot be written.
+        WorkError: The weights are damaged, the exported model differs from the run, or the folder cannot be written.
     """
     if target.load is OnnxClassifier:
         require_onnx()
@@ -106,7 +105,10 @@ def export(
     content = target.build(run, root, say)
     found = None if chosen is None else check(run, target.load(content), chosen, exact=target.exact)
     place = place or folder.path / FOLDER
-    files = _write(run, facts, target, content, found, place)
+    try:
+        files = _write(run, facts, target, content, found, place)
+    except OSError as error:
+        raise WorkError(f"cannot write to {place}: {error.strerror}; use --output DIR to write elsewhere") from error
     return Export(files[0], files, len(content), found)
 
 

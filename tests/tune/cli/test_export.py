@@ -299,7 +299,8 @@ def test_a_folder_that_cannot_be_written(export: Command, tmp_path: Path) -> Non
     (RUN.path / "export").write_text("a file")
     outcome = export("export", "run")
     assert outcome.code == 1
-    assert "checkpoints/run/export" in outcome.err
+    assert "cannot write to checkpoints/run/export: " in outcome.err
+    assert "use --output DIR to write elsewhere" in outcome.err
     assert export("export", "run", "--output", tmp_path / "new" / "place").code == 0
     assert (tmp_path / "new" / "place" / "model.onnx").is_file()
 
