@@ -86,7 +86,7 @@ def points() -> dict[str, Patch]:
     from tune.record import journal, opening
     from tune.search import shutdown as ending
     from tune.search.retention import Retention
-    from tune.search.samplers import proposer as sampler
+    from tune.search.samplers import optuna_samplers as sampler
 
     return {
         "lock": before(journal, "_write_all"),
