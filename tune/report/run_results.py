@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tune.errors import UserError
+from tune.evaluation.saved import read_evaluation
 from tune.record.folder import RunFolder, locate_run
 from tune.runs.info import RunInfo, read_run
 from tune.runs.weights import open_run
@@ -85,8 +85,8 @@ class RunResults:
 
     @property
     def evaluated(self) -> bool:
-        """Whether `imagetune evaluate` has been run on it."""
-        return self._folder.evaluation.is_file()
+        """Whether `imagetune evaluate` has been run on it, and it has not been trained further since."""
+        return read_evaluation(self._folder) is not None
 
     @cached_property
     def evaluation(self) -> Mapping[str, Any]:
@@ -95,8 +95,8 @@ class RunResults:
         Raises:
             UserError: the run has not been evaluated.
         """
-        self._require(self._folder.evaluation, _NOT_EVALUATED)
-        found: dict[str, Any] = json.loads(self._folder.evaluation.read_text(encoding="utf-8"))
+        if (found := read_evaluation(self._folder)) is None:
+            raise UserError(f"{self.folder} {_NOT_EVALUATED}")
         return found
 
     @cached_property
@@ -110,6 +110,7 @@ class RunResults:
         Raises:
             UserError: the run has not been evaluated.
         """
+        assert self.evaluation
         return self._table(self._folder.predictions, _NOT_EVALUATED)
 
     def model(self) -> nn.Module:
@@ -148,7 +149,7 @@ class RunResults:
             raise UserError(f"{self.folder} {why}")
 
 
-_NOT_EVALUATED = "has not been evaluated; run `imagetune evaluate` on it"
+_NOT_EVALUATED = "has not been evaluated since it was trained; run `imagetune evaluate` on it"
 
 
 def load_run(run: str | Path, *, out: str | Path = "checkpoints") -> RunResults:

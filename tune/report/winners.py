@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 import pandas as pd
 from PIL import Image
 
+from tune.errors import WorkError
+from tune.evaluation.saved import read_evaluation
 from tune.record.folder import RunFolder, SearchFolder
 from tune.report.charts import evaluation
 from tune.report.template import Section, drawn, html_table
@@ -65,12 +67,10 @@ def read_winners(folder: SearchFolder, trials: pd.DataFrame) -> list[Winner]:
     found = []
     for path in sorted(folder.winners.glob("*/evaluation.json")):
         number = re.match(r"\d+", path.parent.name)
-        try:
-            scores = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if number and isinstance(scores, dict) and int(number[0]) in rank:
-            found.append(Winner(RunFolder(path.parent), int(number[0]), scores))
+        with suppress(WorkError):
+            scores = read_evaluation(RunFolder(path.parent))
+            if number and scores is not None and int(number[0]) in rank:
+                found.append(Winner(RunFolder(path.parent), int(number[0]), scores))
     return sorted(found, key=lambda winner: (rank[winner.trial], winner.name))
 
 

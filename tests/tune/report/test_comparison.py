@@ -20,6 +20,8 @@ from tune.report.comparison.page import render
 from tune.report.comparison.paired import accuracy_difference, mean_difference
 from tune.report.comparison.runs import names
 from tune.report.comparison.words import largest, notes, sentences
+from tune.report.run_results import load_run
+from tune.training import load_weights, save_weights
 
 
 def answers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -216,3 +218,17 @@ def test_runs_as_train_and_evaluate_leave_them(tmp_path: Path) -> None:
     assert pair.overall.difference == pytest.approx(one["test_accuracy"] - other["test_accuracy"])
     assert (pair.overall.n, len(pair.per_class)) == (359, 10)
     assert found.settings == {"seed": [run.experiment.seed for run in found.runs]}
+
+
+def test_an_evaluation_of_earlier_weights_does_not_count(tmp_path: Path) -> None:
+    """The run was trained further after it had been evaluated."""
+    folders = [trained(tmp_path, f"seed={seed}", name=f"run{seed}").folder for seed in (0, 1)]
+    for folder in folders:
+        evaluate(folder, "test", tmp_path, print)
+    weights, facts = load_weights(folders[0].weights)
+    save_weights(folders[0].weights, weights, {"epoch": str(int(facts["epoch"]) + 1)})
+    found = compare(folders)
+    assert [row["run"] for row in found.rows if row["test_accuracy"] is None] == ["run0"]
+    assert not load_run(folders[0].path).evaluated
+    with pytest.raises(UserError, match="imagetune evaluate"):
+        _ = load_run(folders[0].path).predictions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +13,7 @@ import pandas as pd
 
 import models
 from tune.errors import WorkError
+from tune.evaluation.saved import read_evaluation
 from tune.record.folder import RunFolder
 from tune.runs.info import RunInfo, read_run
 from tune.spec import Experiment
@@ -30,7 +30,7 @@ class ComparedRun:
         experiment: What was trained.
         info: What it was made with.
         epochs: One row per epoch; empty before the first.
-        evaluation: `evaluation.json`; empty if the run has not been evaluated on the test images.
+        evaluation: `evaluation.json`; empty if the run has not been evaluated on the test images since its training.
         predictions: One row per test image; None likewise.
     """
 
@@ -80,8 +80,9 @@ def read_compared(folder: RunFolder, name: str) -> ComparedRun:
     experiment, info = read_run(folder)
     empty = pd.DataFrame({"epoch": pd.Series(dtype="int64"), "seconds": pd.Series(dtype="float64")})
     epochs = _table(folder.epochs_table)
-    predictions = _table(folder.predictions) if folder.evaluation.is_file() else None
-    evaluation = _json(folder.evaluation) if predictions is not None else {}
+    evaluation = read_evaluation(folder) or {}
+    predictions = _table(folder.predictions) if evaluation else None
+    evaluation = {} if predictions is None else evaluation
     return ComparedRun(name, folder, experiment, info, empty if epochs is None else epochs, evaluation, predictions)
 
 
@@ -90,14 +91,6 @@ def _table(path: Path) -> pd.DataFrame | None:
         return pd.read_parquet(path) if path.is_file() else None
     except (ValueError, OSError) as error:  # as pyarrow's errors are
         raise _damaged(path, error) from None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise _damaged(path, error) from None
-    return found
 
 
 def _damaged(path: Path, error: Exception) -> WorkError:
