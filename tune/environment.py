@@ -1,8 +1,11 @@
-"""Environment variables for processes that train. The C library and torch read them once, as they are loaded."""
+"""What a process sets for itself: variables that the C library and torch read when loaded, and garbage collection."""
 
 from __future__ import annotations
 
+import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MALLOC = {
     "MALLOC_ARENA_MAX": "1",  # one heap for all threads: only the main one can grow without limit
@@ -30,3 +33,15 @@ def prepare_openmp() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         for name, value in OPENMP.items():
             os.environ.setdefault(name, value)
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Build many objects that stay: to look through them again and again for cycles would take a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from optuna.exceptions import DuplicatedStudyError
 
+from tune.environment import no_garbage_collection
 from tune.errors import UserError
 from tune.record.exclusive import Lease, is_driven, lease, lock_folder, refuse_driven_journal
 from tune.record.folder import SearchFolder
@@ -63,6 +64,7 @@ class Search:
         return ranked(table, self.objective.metric.name)
 
 
+@no_garbage_collection()
 def read_search(folder: SearchFolder) -> Search:
     """Read a search, which another process may be running at the same time; nothing is written.
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import create_trial
 
 from search_spaces import Space
+from tune.environment import no_garbage_collection
 from tune.record.distributions import params
 from tune.record.study import TrialRecord, quiet_optuna
 from tune.spec.metric import Objective
@@ -79,6 +83,7 @@ def common_epoch(trials: list[TrialRecord]) -> int:
     return reached[(len(reached) - 1) // 2] if reached else 0
 
 
+@no_garbage_collection()
 def importances(trials: list[TrialRecord], space: Space, objective: Objective) -> Mapping[str, float]:
     """How much each field mattered: shares that add up to 1, largest first.
 
@@ -100,8 +105,7 @@ def importances(trials: list[TrialRecord], space: Space, objective: Objective) -
     fields = _varying(list(drawn.values()))
     if not fields:
         return {}
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # imports scikit-learn
-
+    optuna_importance = _optuna_importance()
     with quiet_optuna(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of experimental features, and of trials too alike to be told apart
         study = optuna.create_study(direction="minimize")
@@ -113,8 +117,28 @@ def importances(trials: list[TrialRecord], space: Space, objective: Objective) -
             )
             for number, (values, distributions) in drawn.items()
         )
-        found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(), params=fields)
+        evaluator = optuna_importance.PedAnovaImportanceEvaluator()
+        found = optuna_importance.get_param_importances(study, evaluator=evaluator, params=fields)
     return {field: share for field, share in found.items() if math.isfinite(share)}
+
+
+@cache
+def _optuna_importance() -> Any:
+    """`optuna.importance` without scikit-learn, which takes a second to import and which PED-ANOVA does not use.
+
+    Optuna's other evaluators do. Whoever imports the module elsewhere gets another one, with them.
+    """
+    name = "optuna.importance"
+    if name in sys.modules or "sklearn" in sys.modules:
+        return import_module(name)
+    lazy = optuna.importance
+    sys.modules["sklearn"] = None  # type: ignore[assignment]  # `import sklearn` fails, as if it were not installed
+    try:
+        return import_module(name)
+    finally:
+        for loaded in [other for other in sys.modules if other == "sklearn" or other.startswith(name)]:
+            del sys.modules[loaded]
+        optuna.importance = lazy
 
 
 def _varying(drawn: Sequence[tuple[Mapping[str, Any], Mapping[str, BaseDistribution]]]) -> list[str]:

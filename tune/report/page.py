@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tune.environment import no_garbage_collection
 from tune.record.opening import Search
 from tune.record.search_status import status_of
 from tune.record.search_yaml import made_with
@@ -28,6 +29,7 @@ from tune.spec.files import dump_yaml
 from tune.spec.metric import METRICS, Objective
 
 
+@no_garbage_collection()
 def render(search: Search) -> str:
     """The report of a search as an HTML page with everything in it."""
     found, retrained = Findings(search), read_winners(search.folder, search.table)

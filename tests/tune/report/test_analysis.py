@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 
 import pandas as pd
@@ -95,3 +97,16 @@ def test_the_front_holds_what_no_other_trial_beats_in_both() -> None:
     assert analysis.front(trials.assign(val_accuracy=1 - trials["val_loss"]), "parameters", ACCURACY)[
         "trial"
     ].tolist() == [0, 1]
+
+
+def test_importances_need_no_scikit_learn_and_leave_optunas_own_as_they_are() -> None:
+    """In a process of its own, since others have imported scikit-learn here."""
+    program = """
+import sys, optuna
+from tune.report.analysis import _optuna_importance
+evaluator = _optuna_importance().PedAnovaImportanceEvaluator()
+print(sorted({"sklearn", "scipy.stats"} & set(sys.modules)))
+print(type(optuna.importance.FanovaImportanceEvaluator()).__name__, "sklearn" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "FanovaImportanceEvaluator True"]
