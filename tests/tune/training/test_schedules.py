@@ -12,7 +12,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR
 
 from data import Resident
@@ -30,13 +29,13 @@ LR, STEPS = 0.4, 4  # 100 images in batches of 32
 def at_every_step(training: Training, monkeypatch: pytest.MonkeyPatch, key: str = "lr") -> list[Any]:
     """The learning rate, or another of the optimizer's values, that every step of the training is taken with."""
     told: list[Any] = []
-    group, step = training._optimizer_step.optimizer.param_groups[-1], training._optimizer_step.step
+    group, update = training._optimizer_step.optimizer.param_groups[-1], training._optimizer_step.update
 
-    def noted(loss: Tensor) -> None:
+    def noted() -> None:
         told.append(group[key])
-        step(loss)
+        update()
 
-    monkeypatch.setattr(training._optimizer_step, "step", noted)
+    monkeypatch.setattr(training._optimizer_step, "update", noted)
     train(training)
     return told
 
