@@ -13,6 +13,7 @@ import torch
 import models
 from data import augmentation
 from tests.gpu.trainings import CPU, GPU, distance, experiment, no_waiting, numbers, splits_on, start
+from tests.tune.training.test_exactness import AVERAGES, SCHEDULES
 from tune.training import End, Training, load, save, train
 from tune.training.metrics import Sums
 
@@ -22,19 +23,6 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"lr": 1e-3, "amsgrad": True},
     "adamw": {"lr": 1e-3, "weight_decay": 1e-2},
     "muon": {"lr": 1e-3, "weight_decay": 1e-2},
-}
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "constant": {},
-    "step": {"step_size": 2},
-    "multistep": {"milestones": [1, 2]},
-    "cosine": {"per_batch": True, "warmup_epochs": 1.5},
-    "onecycle": {"cycle_momentum": True},
-    "plateau": {"patience": 0, "factor": 0.5},
-}
-AVERAGES: dict[str, dict[str, Any]] = {
-    "none": {},
-    "ema": {"decay": 0.9},
-    "swa": {"start": 0.34, "lr": 1e-3, "anneal_epochs": 2},
 }
 # Without chance inside, so that CPU and GPU compute the same but for rounding.
 CERTAIN = ("mnist_mlr", "simple_cnn", "tiny_vgg", "mnist_v0", "mnist_v3", "mini_resnet")

@@ -186,7 +186,7 @@ class Driver:
         """End paused trials."""
         for number in sorted(numbers):
             epoch = len(self.ledger.trials[number].epochs)
-            self._end(number, Status.STOPPED, f"asha: not promoted at epoch {epoch}")
+            self._end(number, Status.STOPPED, f"{self._settings.scheduler.name}: not promoted at epoch {epoch}")
 
     # -- how trials end
 

@@ -160,12 +160,12 @@ class Ledger:
         self.record.requeue(number)
         self._change(number, status=Status.WAITING)
 
-    def pause(self, number: int) -> TrialRecord:
+    def pause(self, number: int) -> None:
         """Pause a live trial after its last epoch."""
         epoch = len(self.trials[number].epochs)
         self.live.pop(number, None)
         self.record.pause(number, epoch)
-        return self._change(number, status=Status.PAUSED, facts={**self.trials[number].facts, PAUSED: epoch})
+        self._change(number, status=Status.PAUSED, facts={**self.trials[number].facts, PAUSED: epoch})
 
     def promote(self, number: int) -> None:
         """Let a paused trial wait for a worker to continue."""
