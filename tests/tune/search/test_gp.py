@@ -110,9 +110,9 @@ def test_fields_that_are_not_in_play_do_not_tell_points_apart() -> None:
 def test_scaling_keeps_the_order_and_is_not_ruled_by_outliers(costs: list[float]) -> None:
     values = scaled(np.array(costs), task())
     assert np.isfinite(values).all()
-    assert values.mean() == pytest.approx(0, abs=1e-9)
+    assert values.mean() == pytest.approx(0, abs=1e-6)
     order = np.argsort(costs, kind="stable")
-    assert (np.diff(values[order]) >= -1e-9).all()
+    assert (np.diff(values[order]) >= -1e-6).all()
 
 
 def test_accuracies_are_compared_by_their_errors() -> None:
