@@ -32,7 +32,7 @@ def scenarios() -> dict[str, Callable[[Path, Path], Row]]:
 def _kills() -> dict[str, Callable[[Path, Path], Row]]:
     moments = kills.POINTS | kills.BEGINNINGS
     return {
-        "again_and_again": partial(kills.again_and_again, seeds=range(12), wanted=20),
+        "again_and_again": partial(kills.again_and_again, seeds=range(12), wanted=60),
         **{f"at_{point}": partial(kills.at_a_point, point=point, moment=text) for point, text in moments.items()},
         "driver_alone": kills.driver_alone,
         "stale_worker": kills.stale_worker,
