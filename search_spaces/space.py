@@ -68,12 +68,13 @@ class Space:
                 known[field] = domain.canonical(config[field])
         return found
 
-    def draw(self, source: random.Random) -> Config:
-        """One configuration at random."""
+    def draw(self, source: random.Random, chosen: Mapping[str, Any] | None = None) -> Config:
+        """One configuration at random, with the chosen values where their fields are in play."""
         config: Config = {}
+        chosen = chosen or {}
         for field, domain in self.domains.items():
             if self.in_play(field, config):
-                config[field] = domain.draw(source)
+                config[field] = chosen[field] if field in chosen else domain.draw(source)
         return config
 
     def fill(self, chosen: Mapping[str, Any]) -> Config:

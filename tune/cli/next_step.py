@@ -146,6 +146,10 @@ def _after_status(given: Given) -> list[Words]:
     return [("search", search, "--resume")] if found.counts["waiting"] else _look_and_retrain(search)
 
 
+def _after_asking(given: Given) -> list[Words]:
+    return [("status", given["search"])]
+
+
 def _after_retrain(given: Given) -> list[Words]:
     """Evaluate the first winner of the best trial, or of the one that was chosen."""
     from tune.record import locate_search
@@ -194,6 +198,9 @@ STEPS: dict[str, Callable[[Given], list[Words]]] = {
     "train": _after_train,
     "search": _after_search,
     "status": _after_status,
+    "stop": _after_asking,
+    "add": _after_asking,
+    "set": _after_asking,
     "results": lambda given: _look_and_retrain(given["search"]),
     "report": lambda given: [("retrain", given["search"])],
     "retrain": _after_retrain,

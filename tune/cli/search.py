@@ -83,6 +83,6 @@ def search(
         show(outcome.folder, top=5)
     said = outcome.reason if outcome.reason.startswith(outcome.state) else f"{outcome.state}: {outcome.reason}"
     say(f"{outcome.folder.name}: {said.removesuffix(': ')}")
-    if (outcome.exit_code and outcome.counts["waiting"]) or outcome.state == "interrupted":
+    if (outcome.state != "finished" and outcome.counts["waiting"]) or outcome.state == "interrupted":
         say(f"resume it with: imagetune search {outcome.folder.argument} --resume")
     raise typer.Exit(outcome.exit_code)

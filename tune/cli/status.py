@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import measured, print_json
 
+SHOWN = 10  # of what was asked, the latest
 EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
 
 
 def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Json = False) -> None:
-    """Show the state of a search, its trials by status, and the best trial so far."""
+    """Show the state of a search, its trials by status, the best trial so far, and what was asked of it by hand."""
     from tune.record import locate_search
     from tune.record.search_status import search_status
     from tune.spec.files import value_text
@@ -28,3 +31,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         config = {key.removeprefix("config."): value for key, value in best.items() if key.startswith("config.")}
         # Fields whose condition does not hold in this trial are left out.
         print("\n".join(f"  {name} = {value_text(value)}" for name, value in config.items() if value is not None))
+    for request in found.requests[-SHOWN:]:
+        asked = datetime.fromisoformat(request.asked).astimezone()
+        result = request.result or ("not answered yet" if found.status == "running" else "at the next --resume")
+        print(f"asked {asked:%Y-%m-%d %H:%M:%S} on {request.host}: {request}: {result}")

@@ -59,6 +59,8 @@ class SearchFolder:
     """One row per trial."""
     epochs_table = Below("epochs.parquet")
     """One row per epoch."""
+    requests = Below("requests")
+    """What was asked of the search from outside and its driver has not taken yet."""
     winners = Below("winners")
     """Run folders of retrained trials."""
 

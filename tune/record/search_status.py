@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from tune.record.control_requests import ControlRequest, all_requests
 from tune.record.folder import SearchFolder
 from tune.record.opening import Search, read_search
 from tune.record.status import Status
@@ -24,6 +25,7 @@ class SearchStatus:
         target: Trials in all.
         counts: Trials by status.
         best: The row of the best trial in the table of trials; None before there is one.
+        requests: What was asked of it from outside, in order.
     """
 
     search: str
@@ -32,11 +34,13 @@ class SearchStatus:
     target: int
     counts: dict[str, int]
     best: dict[str, Any] | None
+    requests: tuple[ControlRequest, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As `status --json` prints it."""
         names = {"search": self.search, "status": self.status, "reason": self.reason, "trials": self.target}
-        return {**names, "counts": self.counts, "best": self.best}
+        requests = [{**request.to_dict(), "text": str(request)} for request in self.requests]
+        return {**names, "counts": self.counts, "best": self.best, "requests": requests}
 
 
 def search_status(folder: SearchFolder) -> SearchStatus:
@@ -65,5 +69,7 @@ def status_of(search: Search) -> SearchStatus:
         else trial_row(best, list(search.spec.space.domains), search.objective, search.folder.kept(best.number))
     )
     target = int(search.facts.get("trials", search.spec.search.trials))
+    target += sum(trial.added_by_hand for trial in search.trials)
     by_status = {str(status): counts[status] for status in Status}
-    return SearchStatus(search.folder.name, state, reason, target, by_status, row)
+    requests = tuple(all_requests(search.folder, search.facts))
+    return SearchStatus(search.folder.name, state, reason, target, by_status, row, requests)

@@ -18,7 +18,7 @@ from tune.spec.files import dump_yaml, read_tree
 from tune.spec.load import load_search
 from tune.spec.search import SearchSpec
 
-FREE = ("search.trials", "search.concurrent", "search.time_budget", "search.resources", "data.path")
+FREE = ("search.trials", "search.concurrent", "search.time_budget", "search.stop", "search.resources", "data.path")
 """What may change when a search is continued; with any other change it would be another search.
 
 Images may have moved (`data.path`): that they are the same is checked by their content.

@@ -31,6 +31,7 @@ from tune.training import EpochMetrics
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 _EPOCH = "epoch:"
 PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
+BY_HAND = "request"  # a fact: the request by which the trial was added
 _NO_TRIALS = "it was lost, or nothing was recorded yet; restore it from a backup, or start the search with --resume"
 
 
@@ -63,6 +64,16 @@ class TrialRecord:
     def promoted(self) -> int:
         """The last epoch at which it was paused and from which it was chosen to continue; 0 if there is none."""
         return int(self.facts.get(PROMOTED, 0))
+
+    @property
+    def added_by_hand(self) -> bool:
+        """Whether it is one more than the number of trials that the search was to run."""
+        return BY_HAND in self.facts and self.status is not Status.INFEASIBLE
+
+    @property
+    def tried(self) -> bool:
+        """Whether it has shown what it is worth: it has ended, or was paused. Infeasible ones are no trials."""
+        return self.status is not Status.INFEASIBLE and (self.status.ended or PAUSED in self.facts)
 
     @property
     def at_rest(self) -> TrialRecord:

@@ -5,6 +5,7 @@ Every decision is written to the record before it is acted on, so that a killed 
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from tune.record.disk import UnwritableError
 from tune.record.observer import Observer
 from tune.record.status import Status
 from tune.search.attempt import Assignment, Report
+from tune.search.control import Control
 from tune.search.ends import hopeless
+from tune.search.enough import Enough
 from tune.search.ledger import Ledger
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
+from tune.spec.search import SearchSettings
 from tune.training import EpochMetrics
 
 MAX_WORKER_DEATHS = 3  # a trial that loses its worker (a crash, a lost node) more often than this has failed
@@ -49,13 +53,19 @@ class Driver:
         self.ledger, self.observer = ledger, observer
         self.halt = ""
         self.exhausted = False
-        self._settings = ledger.spec.search
+        self._control, self.enough = Control(self), Enough(ledger)
+        self._to_kill: list[int] = []  # trials that were stopped by hand while they ran
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
         self._full_since: float | None = None  # when a worker first found the disk full
         self._retention = Retention(ledger.folder, self._settings.retention, ledger.record.objective, observer.say)
         self._retention.restore(ledger.trials.values())
         if ledger.interrupted:
             observer.say(f"resuming {len(ledger.interrupted)} interrupted trials")
+
+    @property
+    def _settings(self) -> SearchSettings:
+        """As they are now: `set` may change them."""
+        return self.ledger.spec.search
 
     # -- starting trials
 
@@ -66,14 +76,21 @@ class Driver:
         return NoTrial.DONE
 
     def _next(self) -> Assignment | NoTrial:
+        self._control.take()
+        if self.halt or self._has_enough():
+            return NoTrial.DONE
+        if len(self.ledger.live) >= (self._settings.concurrent or math.inf):
+            return NoTrial.WAIT
         number = min(self.ledger.waiting) if self.ledger.waiting else self._promote(last=False)
         if number is None:
             number = self._draw()
         if number is None and not self.ledger.live:
             number = self._promote(last=True)
-        if number is None:
-            return NoTrial.WAIT if self.ledger.live else NoTrial.DONE
-        return self._start(number)
+        if number is not None:
+            return self._start(number)
+        if self.ledger.live:
+            return NoTrial.WAIT
+        return self._next() if self._control.take(at_once=True) else NoTrial.DONE
 
     def _promote(self, *, last: bool) -> int | None:
         """A paused trial that the scheduler chooses to continue; None if there is none."""
@@ -109,7 +126,8 @@ class Driver:
     def report(self, number: int, report: Report) -> bool:
         """Record a worker's report; returns whether the trial is over for that worker."""
         with self._stopping_on_error():
-            return self._enter(number, report)
+            over = self._enter(number, report)
+            return self._has_enough() or over
         return True
 
     @contextmanager
@@ -128,14 +146,29 @@ class Driver:
         for metrics in report.epochs:
             if self.ledger.epoch(number, metrics):
                 self.observer.epoch(number, metrics)
+                self.enough.epoch(number, metrics)
             if metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
-        if report.paused:
+        if report.paused or self._has_enough():
             return False
         if report.end is not None:
             self._end_as_reported(number, report)
             return True
         return not self._behind(number, report) and self._judge(number)
+
+    def _has_enough(self) -> bool:
+        """Stop the search once it has done enough; whether it has now.
+
+        A trial that reaches the target ends there, so that its weights are kept like those of any that has ended.
+        """
+        why = "" if self.halt else self.enough.reached
+        if why:
+            winner = self.enough.winner
+            if winner is not None and not self.ledger.trials[winner].status.ended:
+                self._end(winner, Status.STOPPED, why)
+            self.observer.say(f"{why}; to continue the search, use --extend N or set another search.stop")
+            self.stop(why)
+        return bool(why)
 
     def _behind(self, number: int, report: Report) -> bool:
         """Whether a trial repeats epochs that it has reported before, since its checkpoint could not be used.
@@ -234,6 +267,7 @@ class Driver:
         """
         with self._stopping_on_error():
             if number not in self.ledger.live:
+                self._retention.clear(self.ledger.trials[number])
                 return
             if out_of_memory:
                 self._out_of_memory(number, reason)
@@ -243,17 +277,23 @@ class Driver:
                 self._end(number, Status.FAILED, f"lost its worker {deaths} times: {reason}")
 
     def poll(self) -> list[int]:
-        """Called several times a second: updates the display, checks the time budget, returns trials that hang."""
+        """Called several times a second: updates the display, does what was asked from outside, checks the time budget.
+
+        Returns:
+            The trials whose workers the caller must kill: those that hang, and those that were stopped by hand.
+        """
         self.observer.tick(self.ledger)
         budget = self._settings.time_budget
         if budget is not None and self.ledger.elapsed > budget:
             self.stop(f"the time budget of {budget:g} s is used up")
         with self._stopping_on_error():
-            return self._hung()
+            self._control.take()
+            killed, self._to_kill = self._to_kill, []
+            return [*killed, *self._hung()]
         return []
 
     def _hung(self) -> list[int]:
-        """Ends live trials without an epoch for longer than `search.epoch_timeout`; the caller kills their workers."""
+        """Ends live trials without an epoch for longer than `search.epoch_timeout`."""
         limit = self._settings.epoch_timeout
         if limit is None:
             return []
@@ -266,6 +306,12 @@ class Driver:
     def stop(self, reason: str) -> None:
         """Stop the search early. `requeue_all` then puts live trials back."""
         self.halt = self.halt or reason
+
+    def stop_trial(self, number: int, reason: str) -> None:
+        """Stop a trial that has not ended; `poll` tells that its worker is to be killed."""
+        if number in self.ledger.live:
+            self._to_kill.append(number)
+        self._end(number, Status.STOPPED, reason)
 
     def requeue_all(self) -> None:
         """Put every live trial back to wait, with its epochs."""

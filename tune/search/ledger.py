@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tune.record.folder import SearchFolder
@@ -17,6 +17,8 @@ from tune.search.schedulers import Scheduler
 from tune.search.warm_start import WARM, records
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
+
+SETTINGS = "settings"  # the note of the settings that were changed by hand while the search existed
 
 
 class TimeLeft(NamedTuple):
@@ -35,7 +37,9 @@ class Ledger:
         waiting: Numbers of the trials that wait for a worker.
         paused: Numbers of the trials that the scheduler has paused.
         interrupted: Numbers of the trials that were live when an earlier driver died.
-        target: How many trials to run, infeasible ones not counted.
+        added: How many trials were added by hand, infeasible ones not counted.
+        tried: How many trials have ended or were paused, infeasible ones not counted.
+        epochs_spent: Epochs of all trials.
     """
 
     def __init__(
@@ -49,7 +53,7 @@ class Ledger:
         trials: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.spec, self.folder, self.record, self.target = spec, folder, record, trials
+        self.spec, self.folder, self.record, self._wanted = spec, folder, record, trials
         self.proposer, self.scheduler, self.clock = proposer, scheduler, clock
         self.began = clock()
         self.trials: dict[int, TrialRecord] = {}
@@ -57,6 +61,7 @@ class Ledger:
         self.waiting: set[int] = set()
         self.paused: set[int] = set()
         self._counts: Counter[Status] = Counter()
+        self.added = self.tried = self.epochs_spent = 0
         self._others = records(record.facts.get(WARM, ()), record.metric)
         self.interrupted = record.recover()
         for trial in record.trials():
@@ -76,6 +81,11 @@ class Ledger:
     def ended(self) -> int:
         """How many trials have ended, infeasible ones not counted."""
         return sum(number for status, number in self._counts.items() if status.ended) - self._counts[Status.INFEASIBLE]
+
+    @property
+    def target(self) -> int:
+        """How many trials to run, infeasible ones not counted."""
+        return self._wanted + self.added
 
     @property
     def left(self) -> int:
@@ -110,6 +120,17 @@ class Ledger:
         return TimeLeft(statistics.fmean(seconds) * epochs / len(self.live), most=True)
 
     # -- changes
+
+    def change_settings(self, spec: SearchSpec, names: Iterable[str]) -> None:
+        """Use other settings from now on, also when the search is resumed. `names`: of `search`, those that differ."""
+        settings = spec.search.model_dump(mode="json")
+        changed = {name: settings[name] for name in names}
+        if "trials" in changed:
+            self._wanted = max(changed.pop("trials") - self.added, 0)
+            self.record.note("trials", self._wanted)
+        if changed:
+            self.record.note(SETTINGS, {**self.record.facts.get(SETTINGS, {}), **changed})
+        self.spec = spec
 
     def propose(self) -> Proposal | None:
         """A configuration for the next trial: those of `first`, then the sampler's; None if the space is exhausted."""
@@ -187,8 +208,14 @@ class Ledger:
     def _put(self, trial: TrialRecord) -> None:
         """Replace a trial, and update the counts: the driver asks for them too often to count every trial each time."""
         if (before := self.trials.get(trial.number)) is not None:
-            self._counts[before.status] -= 1
-        self._counts[trial.status] += 1
+            self._count(before, -1)
+        self._count(trial, 1)
         self.trials[trial.number] = trial
         for status, numbers in ((Status.WAITING, self.waiting), (Status.PAUSED, self.paused)):
             (numbers.add if trial.status is status else numbers.discard)(trial.number)
+
+    def _count(self, trial: TrialRecord, sign: int) -> None:
+        self._counts[trial.status] += sign
+        self.added += sign * trial.added_by_hand
+        self.tried += sign * trial.tried
+        self.epochs_spent += sign * len(trial.epochs)

@@ -68,6 +68,12 @@ class Retention:
             self._drop(number)  # first, so that there are never more than K
         return self._keep(trial) if trial.number in after else self._drop(trial.number)
 
+    def clear(self, trial: TrialRecord) -> None:
+        """Delete what a worker that was killed has written after its trial ended."""
+        if trial.status.ended:
+            for path in self._folder.trial(trial.number).glob(LAST):
+                path.unlink(missing_ok=True)
+
     def paused(self, trials: Iterable[TrialRecord]) -> None:
         """Keep the checkpoints of the best paused trials: of those with most epochs, the best.
 

@@ -20,7 +20,7 @@ from tune.record.url import study_url
 from tune.runs.versions import versions
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
-from tune.search.ledger import Ledger
+from tune.search.ledger import SETTINGS, Ledger
 from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import TrialResources, connected, trial_resources
@@ -28,6 +28,7 @@ from tune.search.request import Request, resolve
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
+from tune.search.settings import in_force
 from tune.search.shutdown import INTERRUPTED, Outcome, finish, stopping_on, stopping_on_signals
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
@@ -125,22 +126,36 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
 
 def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
     spec, record, settings = search.spec, search.record, search.spec.search
-    trials = _target(search, request)
+    given = [text.partition("=")[0].removeprefix("experiment.") for text in request.settings]
+    trials = _target(search, request, given)
+    spec = in_force(spec, search.started, record.facts.get(SETTINGS, {}), given)
     record.note("trials", trials)
-    record.note("state", {"state": "running", "reason": ""})
+    answered = (record.facts.get("state") or {}).get("request")  # the last request to stop, which must not count twice
+    record.note("state", {"state": "running", "reason": "", "request": answered})
     make = SCHEDULERS[settings.scheduler.name]
     scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
     proposer = Proposer(spec.space, sampler_of(spec, scheduler), spec.seed, Feasibility(spec, request.root))
-    return Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
+    driver = Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
+    if request.extend is not None:
+        driver.enough.lift()
+    return driver
 
 
-def _target(search: OpenSearch, request: Request) -> int:
-    """Trials in all: those recorded, plus the extension; unless another number is asked for than at the start."""
+def _target(search: OpenSearch, request: Request, given: list[str]) -> int:
+    """Trials in all, without those added by hand: as recorded, plus the extension, unless another number is asked for.
+
+    Args:
+        search: The search.
+        request: The arguments.
+        given: The dotted names on the command line.
+    """
     asked = search.spec.search.trials
     recorded = int(search.record.facts.get("trials", asked))
     if request.extend is not None:
         return recorded + request.extend
-    return recorded if asked == search.started.search.trials else asked
+    if asked == search.started.search.trials and "search.trials" not in given:
+        return recorded
+    return max(asked - sum(trial.added_by_hand for trial in search.record.trials()), 0)
 
 
 def _resources_line(spec: SearchSpec, resources: TrialResources) -> str:

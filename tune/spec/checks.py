@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import models
 from search_spaces import Space
 from tune.spec.errors import Problem
 from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
-from tune.spec.metric import OWN_FIELDS, metrics_of
+from tune.spec.metric import METRICS, OWN_FIELDS, metrics_of
 from tune.spec.pydantic_errors import validated
 from tune.spec.recipe import misfits
 from tune.spec.search import ConstraintsSpec, SchedulerSpec, SearchSettings
@@ -188,7 +188,7 @@ def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info
 
 def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
     """What is wrong with the settings of a search; `sample` has the values of all fields that are not searched."""
-    problems = list(_metric_problems(settings, space, sample))
+    problems = [*_metric_problems(settings, space, sample), *_target_problems(settings, space, sample)]
     if settings.objective.metric.part == "val" and sample.data.validation_fraction == 0:
         message = (
             f"{settings.metric} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
@@ -202,10 +202,27 @@ def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> 
     return problems
 
 
+def _tasks(space: Space, sample: Experiment) -> Iterable[str]:
+    """The tasks of the searched models."""
+    domain = space.domains.get("model.name")
+    return dict.fromkeys(models.get(name).task for name in (domain.ends if domain else [sample.model.name]))
+
+
+def _target_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
+    """A target that no trial can reach."""
+    for name in settings.stop.target or {}:
+        for task in _tasks(space, sample):
+            if METRICS[name] not in (metrics := metrics_of(task)):
+                names = ", ".join(metric.name for metric in metrics)
+                yield Problem(f"search.stop.target.{name}", f"must be a metric of {task}: one of {names}")
+        if METRICS[name].part == "val" and sample.data.validation_fraction == 0:
+            message = "needs validation images; set data.validation_fraction above 0, or use a train_ metric"
+            yield Problem(f"search.stop.target.{name}", message)
+
+
 def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
     """A metric that one of the searched models does not have."""
-    domain = space.domains.get("model.name")
-    for task in dict.fromkeys(models.get(name).task for name in (domain.ends if domain else [sample.model.name])):
+    for task in _tasks(space, sample):
         if settings.objective.metric not in (metrics := metrics_of(task)):
             names = ", ".join(metric.name for metric in metrics)
             yield Problem("search.metric", f"must be a metric of {task}: one of {names} (got {settings.metric!r})")

@@ -105,6 +105,30 @@ class FailureSpec(Frozen):
     consecutive: Count = 5
 
 
+class StopSpec(Frozen):
+    """When a search has done enough; the first of these that holds ends it. See also `time_budget`.
+
+    Attributes:
+        target: Values of metrics; ends the search after an epoch that is as good as all of them.
+        plateau: Ends it when this many trials in a row have not been better than the best before them.
+        epochs: Ends it when its trials have trained this many epochs in all.
+    """
+
+    target: Mapping[str, float] | None = None
+    plateau: Count | None = None
+    epochs: Count | None = None
+
+    @field_validator("target")
+    @classmethod
+    def _known(cls, target: Mapping[str, float] | None) -> Mapping[str, float] | None:
+        if target is not None and not target:
+            raise ValueError("must name at least one metric, such as {val_accuracy: 0.99} (got {})")
+        for name in target or {}:
+            if name not in METRICS:
+                raise ValueError(one_of(name, METRICS))
+        return target
+
+
 class Bound(Frozen):
     """The limits of one quantity, inclusive: min, max or both."""
 
@@ -164,6 +188,7 @@ class SearchSettings(Frozen):
         failures: What happens when trials fail.
         epoch_timeout: Seconds after which an epoch counts as hung.
         time_budget: Seconds after which the search ends cleanly.
+        stop: When the search has done enough.
         loggers: Other tools that trials are written for as they run: tensorboard, mlflow.
     """
 
@@ -179,12 +204,18 @@ class SearchSettings(Frozen):
     failures: FailureSpec = FailureSpec()
     epoch_timeout: Annotated[float, Gt(0)] | None = None
     time_budget: Annotated[float, Gt(0)] | None = None
+    stop: StopSpec = StopSpec()
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], FROM_LIST] = ()
 
     @property
     def objective(self) -> Objective:
         """What trials are judged by."""
         return Objective(METRICS[self.metric])
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return {} if value is None else value
 
     @field_validator("metric")
     @classmethod

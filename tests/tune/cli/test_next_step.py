@@ -26,6 +26,9 @@ AFTER = {
         ["report s --out out", "retrain s --out out --data-dir d"],
     ),
     "status": ("s --out out", ["search s --resume --out out"]),
+    "stop": ("s --trial 4 --out out", ["status s --out out"]),
+    "add": ("s model.hidden_dim=9 --out out", ["status s --out out"]),
+    "set": ("s search.trials=9 --out out", ["status s --out out"]),
     "results": ("out/s", ["report out/s", "retrain out/s"]),
     "report": ("s --out out", ["retrain s --out out"]),
     "retrain": ("s --out out", ["evaluate s/winners/00002-seed0 --out out"]),
@@ -57,7 +60,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_has_one() -> None:
-    assert len(AFTER) == 20
+    assert len(AFTER) == 23
     assert set(AFTER) == set(next_step.STEPS) >= set(COMMANDS)
 
 

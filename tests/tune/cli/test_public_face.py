@@ -29,6 +29,9 @@ ARGUMENTS = {
     "train": ["EXPERIMENT", "FIELD=VALUE"],
     "search": ["SPACE", "FIELD=VALUE"],
     "status": ["SEARCH"],
+    "stop": ["SEARCH"],
+    "add": ["SEARCH", "FIELD=VALUE"],
+    "set": ["SEARCH", "FIELD=VALUE"],
     "results": ["SEARCH"],
     "report": ["SEARCH"],
     "retrain": ["SEARCH", "FIELD=VALUE"],
@@ -51,6 +54,9 @@ OPTIONS = {
     "train": {*COMMON, "--name", "--resume", "--weights"},
     "search": {*COMMON, "--study", "--name", "--trials", "--resume", "--extend", *SEARCH},
     "status": {"--json", "--out", "--study"},
+    "stop": {"--json", "--out", "--study", "--trial"},
+    "add": {*COMMON, "--study"},
+    "set": {"--json", "--out", "--study"},
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "report": {"--json", "--out", "--output", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
@@ -70,7 +76,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 20
+    assert len(COMMANDS) == len(set(COMMANDS)) == 23
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -93,6 +99,9 @@ def test_defaults_stay() -> None:
         ("train", "out"): "checkpoints",
         ("search", "out"): "checkpoints",
         ("status", "out"): "checkpoints",
+        ("stop", "out"): "checkpoints",
+        ("add", "out"): "checkpoints",
+        ("set", "out"): "checkpoints",
         ("results", "out"): "checkpoints",
         ("report", "out"): "checkpoints",
         ("retrain", "out"): "checkpoints",
@@ -151,6 +160,9 @@ def test_the_examples_run(imagetune: Command, tmp_path: Path) -> None:
         "prepare",
         "describe",
         "train",
+        "status",
+        "add",
+        "set",
         "results",
         "report",
         "retrain",

@@ -1,4 +1,7 @@
-"""A search with fake workers in a process of its own: `python -m tests.tune.record.searching SPACE OUT URL [--resume]`."""
+"""A search with fake workers in a process of its own: `python -m tests.tune.record.searching SPACE OUT URL [--resume]`.
+
+Without a URL, its record is a journal.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ from tune.record.observer import Observer
 from tune.search.request import Request
 from tune.search.runner import run_search
 
+MODULE = ("tests.tune.record.searching",)
 OVERRIDES = ("search.concurrent=1", "search.resources.gpu=0", "search.trials=6")
 
 
 def main(space: str, out: str, study: str, *flags: str) -> int:
     """Run it; the exit code."""
+    overrides = OVERRIDES if study else OVERRIDES[:2]
     request = Request(
-        space, Path(out), Path(out), overrides=OVERRIDES, study=study, resume="--resume" in flags, name="s"
+        space, Path(out), Path(out), overrides=overrides, study=study or None, resume="--resume" in flags, name="s"
     )
     return run_search(request, Observer(), SlowWorker).exit_code
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.tune.record.places import Server
-from tests.tune.record.searching import OVERRIDES
+from tests.tune.record.searching import MODULE, OVERRIDES
 from tests.tune.search.processes import Started
 from tests.tune.search.simulation import LOSS, SPACE, Simulation, spec_of
 from tune.cli.main import app
@@ -20,7 +20,6 @@ from tune.record.tables import trials_table
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 
-MODULE = ("tests.tune.record.searching",)
 EPOCHS = "SELECT count(*) FROM trial_user_attributes WHERE key LIKE 'epoch:%'"
 
 

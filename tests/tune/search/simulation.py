@@ -23,10 +23,11 @@ from tune.record.search_yaml import write_spec
 from tune.record.study import Record
 from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial
-from tune.search.ledger import Ledger
+from tune.search.ledger import SETTINGS, Ledger
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
+from tune.search.settings import in_force
 from tune.spec import SearchSpec, load_search
 from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, save
@@ -120,7 +121,10 @@ class Simulation:
         scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
         proposer = Proposer(spec.space, sampler_of(spec, scheduler), spec.seed, lambda config: known)
-        self.ledger = Ledger(spec, self.folder, self.record, proposer, scheduler, trials=trials or settings.trials)
+        noted = self.record.facts
+        wanted = trials or int(noted.get("trials", settings.trials))
+        spec = in_force(spec, spec, noted.get(SETTINGS, {}), ())
+        self.ledger = Ledger(spec, self.folder, self.record, proposer, scheduler, trials=wanted)
         self.driver = Driver(self.ledger, observer)
 
     def _opened(self, spec: SearchSpec) -> Record:
@@ -141,6 +145,11 @@ class Simulation:
                 busy[answer.trial] = (answer.config, answer.trial in done)
             if not busy:
                 assert answer is NoTrial.DONE
+                return
+            for number in self.driver.poll():
+                busy.pop(number, None)
+            if self.driver.halt:
+                self.driver.requeue_all()
                 return
             for number in list(busy):
                 config, resumed = busy[number]

@@ -40,7 +40,7 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
                 search_alg=searcher,
                 scheduler=DriverScheduler(driver, searcher),
                 num_samples=-1,
-                max_concurrent_trials=resources.at_once(spec.search.concurrent),
+                max_concurrent_trials=resources.slots,  # the driver holds back more than `search.concurrent`
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),

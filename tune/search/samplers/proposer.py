@@ -58,6 +58,10 @@ class Proposer:
                     return Proposal(config, facts)
         return None
 
+    def facts(self, config: Config) -> Mapping[str, Any] | None:
+        """What is known about a configuration without training it; None if it cannot be a trial of this search."""
+        return self._check(config)
+
     def _candidates(self, trials: Sequence[TrialRecord], number: int, first: Sequence[Config]) -> Iterator[Config]:
         yield from first
         yield from self._sampler.proposals(trials, number)

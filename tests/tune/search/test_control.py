@@ -1,0 +1,180 @@
+"""stop, add and set from outside: each request is done once, whatever happens to the driver. Without Ray."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from search_spaces import Config
+from tests.tune.search.simulation import LOSS, SPACE, Curve, KilledError, Simulation, falling, spec_of
+from tests.tune.search.test_survival import HOWS, killed_at, tables
+from tune.record.control_requests import Action, ControlRequest, all_requests, put
+from tune.record.folder import SearchFolder
+from tune.record.opening import open_record
+from tune.record.status import Status
+from tune.search import control
+from tune.search.attempt import Report
+from tune.search.control import STOPPED
+from tune.search.driver import NoTrial
+from tune.spec import SearchSpec
+
+MINE: Config = {"training.optimizer.lr": 0.0123, "training.batch_size": 16}
+ASKED = {
+    (1, 1): [ControlRequest(Action.ADD, values=MINE, id="1"), ControlRequest(Action.STOP_TRIAL, trial=2, id="2")],
+    (4, 1): [ControlRequest(Action.SET, values={"search.trials": 9}, id="3")],
+}
+RESULTS = {"1": "trial 2", "2": "stopped", "3": "set"}
+
+
+@pytest.fixture(autouse=True)
+def looking_always(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "EVERY", 0.0)
+
+
+def ask(folder: SearchFolder, *requests: ControlRequest) -> None:
+    """Leave requests as another process does."""
+    with closing(open_record(folder, LOSS)) as record:
+        known = {one.id for one in all_requests(folder, record.facts)}
+        for request in requests:
+            if request.id not in known:
+                put(folder, record, request)
+
+
+def asking(folder: SearchFolder, requests: dict[tuple[int, int], list[ControlRequest]]) -> Curve:
+    """Falling curves, during which requests are left: (trial, epoch) -> request."""
+
+    def curve(trial: int, config: Config, epoch: int) -> Report:
+        if (trial, epoch) in requests:
+            ask(folder, *requests[trial, epoch])
+        return falling(trial, config, epoch)
+
+    return curve
+
+
+def small(folder: Path, *overrides: str) -> SearchSpec:
+    return spec_of(folder, SPACE, "search.trials=6", "search.scheduler.name=none", *overrides)
+
+
+def requests_of(simulation: Simulation) -> dict[str, ControlRequest]:
+    return {request.id: request for request in all_requests(simulation.folder, simulation.record.facts)}
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_kill_at_every_write_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
+    """The tables and the answers are those of a search that was asked the same and left alone."""
+    spec = small(tmp_path, "training.epochs=3", "search.scheduler.max_t=3")
+
+    def run(name: str) -> Simulation:
+        folder = SearchFolder(tmp_path / name)
+        simulation = Simulation(spec, folder.path, asking(folder, ASKED))
+        simulation.run(1, checkpoints.setdefault(name, {}))
+        return simulation
+
+    checkpoints: dict[str, dict[int, int]] = {}
+    with killed_at(math.inf, how) as writes:
+        quiet = run("quiet")
+        total = writes()
+    assert total > 50
+    tried = 0
+    for append in range(2, total + 1):
+        with killed_at(append, how), pytest.raises(KilledError):
+            run(f"killed-{append}")
+        killed = run(f"killed-{append}")
+        for ours, theirs in zip(tables(killed), tables(quiet), strict=True):
+            pd.testing.assert_frame_equal(ours, theirs)
+        found = {request.id: request.result for request in requests_of(killed).values()}
+        assert found == RESULTS, append
+        assert killed.ledger.target == 9
+        tried += 1
+    assert tried == total - 1
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_stop_ends_a_search_once(tmp_path: Path, how: str) -> None:
+    """Whenever its driver is killed: it was stopped before that, or is at the next start, and not a second time."""
+    spec, asked = small(tmp_path), {(1, 2): [ControlRequest(Action.STOP, id="1")]}
+
+    def run(name: str) -> Simulation:
+        folder = SearchFolder(tmp_path / name)
+        simulation = Simulation(spec, folder.path, asking(folder, asked))
+        simulation.run(1, checkpoints.setdefault(name, {}))
+        return simulation
+
+    checkpoints: dict[str, dict[int, int]] = {}
+    with killed_at(math.inf, how) as writes:
+        stopped = run("quiet")
+        total = writes()
+    assert stopped.driver.halt == STOPPED
+    assert stopped.record.trials()[1].status is Status.WAITING
+    assert len(stopped.record.trials()[1].epochs) == 2
+    assert not run("quiet").driver.halt
+    for append in range(total - 6, total + 1):
+        name = f"killed-{append}"
+        with killed_at(append, how), pytest.raises(KilledError):
+            run(name)
+        for _ in range(2):
+            run(name)
+        state = '"state":{"state":"stopped"'
+        assert (tmp_path / name / "study.journal").read_text().count(state) == 1, append
+        assert len(Simulation(spec, tmp_path / name).record.trials()) == 6
+
+
+def test_what_is_asked_of_a_resting_search_is_done_when_it_is_resumed(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path / "s")
+    Simulation(small(tmp_path), folder.path).run()
+    ask(folder, ControlRequest(Action.ADD, values=MINE, id="1"))
+    assert [request.result for request in requests_of(Simulation(small(tmp_path), folder.path)).values()] == [""]
+    resumed = Simulation(small(tmp_path), folder.path)
+    resumed.run()
+    assert [trial.config for trial in resumed.record.trials()[6:]] == [MINE]
+    assert resumed.record.trials()[6].status is Status.COMPLETED
+    again = Simulation(small(tmp_path), folder.path)
+    assert again.driver.next() is NoTrial.DONE
+    assert again.ledger.target == 7
+
+
+def test_a_configuration_is_not_added_twice(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path / "s")
+    simulation = Simulation(small(tmp_path), folder.path)
+    simulation.run()
+    config = simulation.record.trials()[3].config
+    ask(folder, ControlRequest(Action.ADD, values=config, id="1"), ControlRequest(Action.STOP_TRIAL, 3, id="2"))
+    again = Simulation(small(tmp_path), folder.path)
+    again.run()
+    results = [request.result for request in requests_of(again).values()]
+    assert results == ["not added: trial 3 has this configuration", "it had ended already: completed"]
+    assert len(again.record.trials()) == 6
+
+
+def test_concurrent_holds_back_and_lets_go(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path / "s")
+    simulation = Simulation(small(tmp_path, "search.concurrent=1"), folder.path)
+    driver = simulation.driver
+    assert driver.next().trial == 0  # type: ignore[union-attr]
+    assert driver.next() is NoTrial.WAIT
+    ask(folder, ControlRequest(Action.SET, values={"search.concurrent": 2}, id="1"))
+    assert driver.next().trial == 1  # type: ignore[union-attr]
+    assert driver.next() is NoTrial.WAIT
+    ask(folder, ControlRequest(Action.SET, values={"search.concurrent": None}, id="2"))
+    assert driver.next().trial == 2  # type: ignore[union-attr]
+
+
+def test_a_trial_that_runs_is_stopped_at_once_and_its_worker_killed(tmp_path: Path) -> None:
+    folder = SearchFolder(tmp_path / "s")
+    simulation = Simulation(small(tmp_path), folder.path)
+    driver = simulation.driver
+    driver.next()
+    ask(folder, ControlRequest(Action.STOP_TRIAL, 0, id="1"))
+    assert driver.poll() == [0]
+    assert driver.poll() == []
+    trial = simulation.record.trial(0)
+    assert (trial.status, trial.reason) == (Status.STOPPED, "by hand")
+    assert driver.report(0, falling(0, trial.config, 1))  # too late: over
+    folder.trial(0).mkdir(exist_ok=True)
+    (folder.trial(0) / "last-x.pt").touch()  # what its worker wrote before it was killed
+    driver.worker_died(0, "killed")
+    assert not list(folder.trial(0).glob("*"))

@@ -1,0 +1,135 @@
+"""search.stop: a target, a plateau, epochs; also across kills, resumes, extensions and changed rules."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from search_spaces import Config
+from tests.tune.search.simulation import SPACE, Curve, KilledError, Simulation, falling, metrics, spec_of
+from tests.tune.search.test_control import ask
+from tests.tune.search.test_survival import killed_at, tables
+from tune.record.control_requests import Action, ControlRequest
+from tune.record.status import Status
+from tune.search.attempt import Report
+from tune.search.driver import NoTrial
+from tune.search.enough import reaches
+from tune.spec import SearchSpec
+
+WHOLE = ("search.scheduler.name=none", "training.epochs=3")
+
+
+def losing(losses: list[float]) -> Curve:
+    """Trials of three epochs, whose losses fall to the given values; the last is that of all later ones."""
+
+    def curve(trial: int, config: Config, epoch: int) -> Report:
+        loss = losses[min(trial, len(losses) - 1)] + (3 - epoch) * 0.01
+        return Report((metrics(epoch, loss),), "epochs" if epoch == 3 else None)
+
+    return curve
+
+
+def rule(folder: Path, *overrides: str) -> SearchSpec:
+    return spec_of(folder, SPACE, *WHOLE, *overrides)
+
+
+def test_a_target_is_reached_by_every_metric_in_its_direction() -> None:
+    epoch = metrics(1, 2.0)  # accuracy .8
+    assert reaches({"val_loss": 2.0, "val_accuracy": 0.8}, epoch)
+    assert not reaches({"val_loss": 1.9, "val_accuracy": 0.8}, epoch)
+    assert not reaches({"val_loss": 2.0, "val_accuracy": 0.81}, epoch)
+    assert not reaches({"val_kl": 1.0}, epoch)
+    assert not reaches({"val_loss": 2.0}, metrics(1, math.nan))
+
+
+def test_the_trial_that_reaches_the_target_ends_and_keeps_its_weights(tmp_path: Path) -> None:
+    spec = rule(tmp_path, "search.stop={target: {val_accuracy: 0.7}}")  # a loss of 3
+    simulation = Simulation(spec, tmp_path / "s", losing([5, 4, 2.99]), files=True)
+    simulation.run()
+    trials = simulation.record.trials()
+    assert [(trial.status, len(trial.epochs)) for trial in trials] == [
+        (Status.COMPLETED, 3), (Status.COMPLETED, 3), (Status.STOPPED, 2),
+    ]  # fmt: skip
+    assert simulation.driver.halt == "the target is reached: val_accuracy 70.00 % in epoch 2"
+    assert trials[2].reason == simulation.driver.halt
+    assert simulation.folder.best(2).is_file()
+
+
+def test_a_plateau_counts_the_trials_since_the_best(tmp_path: Path) -> None:
+    simulation = Simulation(rule(tmp_path, "search.stop.plateau=3"), tmp_path / "s", losing([5, 4, 6, 3, 7]))
+    simulation.run()
+    assert [trial.number for trial in simulation.record.trials() if trial.status.ended] == list(range(3 + 1 + 3))
+    assert simulation.driver.halt == "no better trial in the last 3 (search.stop.plateau=3)"
+
+
+def test_epochs_are_those_of_the_whole_search(tmp_path: Path) -> None:
+    simulation = Simulation(rule(tmp_path, "search.stop.epochs=10"), tmp_path / "s", losing([5]))
+    simulation.run()
+    assert sum(len(trial.epochs) for trial in simulation.record.trials()) == 10
+    assert simulation.record.trials()[3].status is Status.WAITING
+    assert "10 epochs are trained" in simulation.driver.halt
+
+
+@pytest.mark.parametrize("text", ["stop.plateau=2", "stop.epochs=7", "stop={target: {val_loss: 4.0}}"])
+def test_a_resumed_search_that_has_done_enough_ends_at_once(tmp_path: Path, text: str) -> None:
+    spec, curve = rule(tmp_path, f"search.{text}"), losing([5, 6, 4, 7])
+    first = Simulation(spec, tmp_path / "s", curve)
+    first.run()
+    before = tables(first)
+    again = Simulation(spec, tmp_path / "s", curve)
+    assert again.driver.next() is NoTrial.DONE
+    assert again.driver.halt == first.driver.halt
+    assert any("use --extend N or set another search.stop" in line for line in again.said)
+    for ours, theirs in zip(tables(again), before, strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
+    extended = Simulation(spec, tmp_path / "s", curve)
+    extended.driver.enough.lift()
+    extended.run()
+    assert len(extended.record.trials()) == 12
+    later = Simulation(spec, tmp_path / "s", curve)  # lifted for good
+    assert later.driver.next() is NoTrial.DONE
+    assert not later.driver.halt
+
+
+def test_another_rule_continues_the_search(tmp_path: Path) -> None:
+    spec = rule(tmp_path, "search.stop.epochs=7")
+    Simulation(spec, tmp_path / "s", losing([5])).run()
+    simulation = Simulation(spec, tmp_path / "s", losing([5]))
+    ask(simulation.folder, ControlRequest(Action.SET, values={"search.stop.epochs": 11}))
+    simulation.run()
+    assert sum(len(trial.epochs) for trial in simulation.record.trials()) == 11
+    assert "11 epochs are trained (search.stop.epochs=11)" in simulation.driver.halt
+
+
+@pytest.mark.parametrize(
+    ("text", "scheduler"),
+    [
+        ("stop.plateau=3", "promotion"),
+        ("stop.plateau=3", "stopping"),
+        ("stop.epochs=21", "promotion"),
+        ("stop={target: {val_loss: 0.8}}", "promotion"),
+    ],
+)
+def test_a_kill_at_every_write_ends_at_the_same_point(tmp_path: Path, text: str, scheduler: str) -> None:
+    spec = spec_of(tmp_path, SPACE, f"search.{text}", f"search.scheduler.type={scheduler}", "search.trials=20")
+
+    def run(name: str) -> Simulation:
+        simulation = Simulation(spec, tmp_path / name, falling)
+        simulation.run(1, checkpoints.setdefault(name, {}))
+        return simulation
+
+    checkpoints: dict[str, dict[int, int]] = {}
+    with killed_at(math.inf, "after") as writes:
+        quiet = run("quiet")
+        total = writes()
+    assert quiet.driver.halt
+    for append in range(2, total + 1, 2):
+        with killed_at(append, "after"), pytest.raises(KilledError):
+            run(f"killed-{append}")
+        killed = run(f"killed-{append}")
+        assert killed.driver.halt == quiet.driver.halt, append
+        for ours, theirs in zip(tables(killed), tables(quiet), strict=True):
+            pd.testing.assert_frame_equal(ours, theirs)

@@ -1,0 +1,40 @@
+"""`imagetune add`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search, Study
+from tune.cli.output import print_json
+
+EXAMPLES = ("imagetune add digits training.optimizer.lr=0.003", "imagetune add digits model.cnn_layers=2 --json")
+
+
+def add(
+    search: Search,
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Values of searched fields.")
+    ] = None,
+    study: Study = None,
+    out: Out = DEFAULT_OUT,
+    data_dir: DataDir = None,
+    json: Json = False,
+) -> None:
+    """Add a trial with a configuration of your own to a search, running or not.
+
+    Searched fields that are not given are drawn at random. The trial is one more than the search was to run, and
+    starts as soon as a worker is free; where nothing runs the search, when it is resumed.
+    """
+    from tune.record import locate_search
+    from tune.record.opening import read_search
+    from tune.search import asking
+    from tune.spec import data_root
+
+    found = read_search(locate_search(search, out, study))
+    asked = asking.leave(found, asking.add(found, values or (), data_root(data_dir)))
+    if json:
+        print_json(asking.document(found, asked))
+    else:
+        print(asking.told(found, asked))

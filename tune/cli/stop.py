@@ -1,0 +1,39 @@
+"""`imagetune stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
+from tune.cli.output import print_json
+
+EXAMPLES = ("imagetune stop digits", "imagetune stop digits --trial 7")
+
+
+def stop(
+    search: Search,
+    trial: Annotated[
+        int | None, typer.Option("--trial", metavar="N", min=0, help="Stop only this trial; the others continue.")
+    ] = None,
+    study: Study = None,
+    out: Out = DEFAULT_OUT,
+    json: Json = False,
+) -> None:
+    """Stop a search that runs in another terminal or on another machine, or one of its trials.
+
+    The search ends within seconds with everything saved, and `search SEARCH --resume` continues it. A trial that is
+    stopped keeps its epochs and its best weights, and is not continued. Where nothing runs the search, it happens when
+    it is resumed: a request to stop the search then ends it at once, and the next --resume continues.
+    """
+    from tune.record import locate_search
+    from tune.record.opening import read_search
+    from tune.search import asking
+
+    found = read_search(locate_search(search, out, study))
+    asked = asking.leave(found, asking.stop(found, trial))
+    if json:
+        print_json(asking.document(found, asked))
+    else:
+        print(asking.told(found, asked))

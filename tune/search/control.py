@@ -1,0 +1,101 @@
+"""A hand on the wheel: what people ask of a search from outside, checked where they ask and done by its driver.
+
+Each request is done once, however often the driver is killed: what it changes is one write that names the request or
+that may be repeated, and the note that it was taken comes after that. The driver looks for requests every second.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search_spaces import config_key
+from tune.record.control_requests import Action, ControlRequest, mark_taken, pending
+from tune.record.study import BY_HAND
+from tune.search.samplers.proposer import Proposal
+from tune.search.settings import changed, differing
+from tune.spec.errors import SpecError
+
+if TYPE_CHECKING:
+    from tune.search.driver import Driver
+
+EVERY = 1.0  # seconds between two looks
+BY_HAND_REASON = "by hand"
+STOPPED = "stopped by hand"
+
+
+class Control:
+    """Takes the requests of one search."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver, self._ledger = driver, driver.ledger
+        self._looked = -EVERY
+
+    def take(self, *, at_once: bool = False) -> bool:
+        """Do what was asked since the last look; whether anything was. `at_once`: even if that was just now."""
+        now = self._ledger.clock()
+        if not at_once and now - self._looked < EVERY:
+            return False
+        self._looked = now
+        requests = pending(self._ledger.folder, self._ledger.record)
+        for request in requests:
+            result = self._do(request)
+            mark_taken(self._ledger.folder, self._ledger.record, request, result)
+            self._driver.observer.say(f"asked on {request.host}: {request}: {result}")
+        return bool(requests)
+
+    def _do(self, request: ControlRequest) -> str:
+        """Do it; what came of it."""
+        match request.action:
+            case Action.STOP:
+                return self._stop(request)
+            case Action.STOP_TRIAL:
+                return self._stop_trial(request)
+            case Action.ADD:
+                return self._add(request)
+            case Action.SET:
+                return self._set(request)
+
+    def _stop(self, request: ControlRequest) -> str:
+        """Stop the search. `state` names the request, so that a resumed search is not stopped by it again."""
+        record = self._ledger.record
+        if (record.facts.get("state") or {}).get("request") != request.id:
+            record.note("state", {"state": "stopped", "reason": STOPPED, "request": request.id})
+            self._driver.stop(STOPPED)
+        return "stopped"
+
+    def _stop_trial(self, request: ControlRequest) -> str:
+        number = request.trial
+        trial = None if number is None else self._ledger.trials.get(number)
+        if trial is None or number is None:
+            return f"there is no trial {number}"
+        if trial.status.ended:
+            by_hand = trial.reason == BY_HAND_REASON  # and the driver was killed before it noted that
+            return "stopped" if by_hand else f"it had ended already: {trial.status}"
+        self._driver.stop_trial(number, BY_HAND_REASON)
+        return "stopped"
+
+    def _add(self, request: ControlRequest) -> str:
+        """Add the trial. It names the request, so that it is not added again."""
+        trials = self._ledger.trials.values()
+        config = self._ledger.spec.space.canonical(request.values)
+        key = config_key(config)
+        for trial in trials:
+            if trial.facts.get(BY_HAND) == request.id:
+                return f"trial {trial.number}"
+            if config_key(trial.config) == key:
+                return f"not added: trial {trial.number} has this configuration"
+        facts = self._ledger.proposer.facts(config)
+        if facts is None:
+            return "not added: it cannot be trained, or does not meet the constraints"
+        return f"trial {self._ledger.add(Proposal(config, {**facts, BY_HAND: request.id}))}"
+
+    def _set(self, request: ControlRequest) -> str:
+        """Change settings: absolute values, so that it may be repeated."""
+        before = self._ledger.spec
+        try:
+            after = changed(before, request.values)
+        except SpecError as error:
+            return f"not set: {error}"
+        names = {name.split(".")[1] for name in request.values}
+        self._ledger.change_settings(after, sorted(names | {*differing(before, after)}))
+        return "set"
