@@ -9,7 +9,10 @@ import typer
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search, Study
 from tune.cli.output import print_json
 
-EXAMPLES = ("imagetune add digits training.optimizer.lr=0.003", "imagetune add digits model.cnn_layers=2 --json")
+EXAMPLES = (
+    "imagetune add digits training.optimizer.lr=0.003",
+    "imagetune add digits training.optimizer.lr=0.01 --json",
+)
 
 
 def add(

@@ -62,7 +62,7 @@ class Enough:
     def _holding(self) -> Iterator[tuple[str, Any, str]]:
         """The rules that hold: name, value and what has happened."""
         self._update()
-        rules, spent = self._rules, self._ledger.epochs_spent
+        rules, spent, since = self._rules, self._ledger.epochs_spent, self._ledger.tried - self._tried
         if self.winner is not None:
             yield "target", dict(rules.target or {}), self._text
         if rules.plateau and self._applies("plateau", rules.plateau):

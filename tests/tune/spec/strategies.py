@@ -28,6 +28,7 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "augment": steps | steps.flatmap(lambda names: st.fixed_dictionaries({name: augmentation(name) for name in names})),
     "gpu": st.just("auto") | st.floats(MIN_SHARE, 1) | st.integers(0, 8),
     "metric": st.sampled_from(list(METRICS)),
+    "target": st.none() | st.dictionaries(st.sampled_from(list(METRICS)), st.floats(-1e6, 1e6), min_size=1),
 }
 """Fields whose values must also go together."""
 
