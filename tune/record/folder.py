@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from tune.errors import UserError
-from tune.record.url import study_url
+from tune.record.storage.url import study_url
 
 MAX_NAME = 255  # bytes: the limit of most file systems
 

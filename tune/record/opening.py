@@ -13,19 +13,21 @@ from optuna.exceptions import DuplicatedStudyError
 
 from tune.environment import no_garbage_collection
 from tune.errors import UserError
-from tune.record.exclusive import Lease, is_driven, lease, lock_folder, refuse_driven_journal
+from tune.record.exclusive.driving import is_driven, lease, refuse_driven_journal
+from tune.record.exclusive.folder_lock import lock_folder
+from tune.record.exclusive.lease import Lease
 from tune.record.folder import SearchFolder
-from tune.record.journal import DamagedRecordError, repair
 from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
 from tune.record.search_yaml import FREE, read_spec, refuse_changes, study_of, write_spec
+from tune.record.storage.journal import DamagedRecordError, repair
+from tune.record.storage.url import shown
 from tune.record.study import Record, TrialRecord, direction, quiet_optuna
 from tune.record.tables import ranked, trials_table
-from tune.record.url import shown
 from tune.spec.metric import Objective
 from tune.spec.search import SearchSpec
 
 if TYPE_CHECKING:
-    from tune.record.database import Database
+    from tune.record.storage.database import Database
 
 Say = Callable[[str], None]
 IDENTITY = "identity"  # the note in a record in a database, equal to that in its search.yaml
@@ -125,7 +127,7 @@ def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> 
 
 
 def _check_new_study(folder: SearchFolder, url: str) -> None:
-    from tune.record.database import Database
+    from tune.record.storage.database import Database
 
     if (database := Database.connect(url)) is not None:
         with closing(database):
@@ -196,7 +198,7 @@ def open_record(folder: SearchFolder, objective: Objective, say: Say | None = No
 def _open_study(
     folder: SearchFolder, study: Mapping[str, Any], objective: Objective, say: Say | None, *, create: bool
 ) -> Record:
-    from tune.record.database import Database
+    from tune.record.storage.database import Database
 
     assert folder.study is not None
     database = Database.connect(folder.study, say, create=create)

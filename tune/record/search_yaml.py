@@ -11,7 +11,7 @@ from typing import Any
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
-from tune.record.journal import DamagedRecordError
+from tune.record.storage.journal import DamagedRecordError
 from tune.spec.dotted import flatten
 from tune.spec.errors import Problem, SpecError
 from tune.spec.files import dump_yaml, read_tree

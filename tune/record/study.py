@@ -22,9 +22,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config, Space
 from tune.record.distributions import CONSTRAINT_PREFIX, params
-from tune.record.journal import DamagedRecordError, Journal
-from tune.record.read_only import ReadOnlyStorage
 from tune.record.status import Status
+from tune.record.storage.journal import DamagedRecordError, Journal
+from tune.record.storage.read_only import ReadOnlyStorage
 from tune.spec.metric import Objective
 from tune.training import EpochMetrics
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tune.record.folder import SearchFolder, candidates, check_new_name
 from tune.record.opening import check_startable
 from tune.record.search_yaml import FREE, check_described
-from tune.record.url import study_url
+from tune.record.storage.url import study_url
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.load import load_search, parse_overrides

@@ -12,13 +12,13 @@ import pytest
 
 from search_spaces import Config
 from tests.tune.search.simulation import LOSS, spec_of
-from tune.record import exclusive
-from tune.record.exclusive import lease
+from tune.record.exclusive import driving
+from tune.record.exclusive.driving import lease
 from tune.record.folder import SearchFolder
 from tune.record.opening import open_record
 from tune.record.search_yaml import write_spec
+from tune.record.storage.url import study_url
 from tune.record.study import Record
-from tune.record.url import study_url
 
 ROOT = Path(__file__).parents[3]
 CONFIG: Config = {"training.optimizer.lr": 0.0123456789012345, "training.batch_size": 16}
@@ -129,7 +129,7 @@ def main(path: str, study: str) -> None:
 
     folder = SearchFolder(Path(path), study or None)
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)  # a journal is held by a lease, too
+    monkeypatch.setattr(driving, "on_network", lambda folder: True)  # a journal is held by a lease, too
     record = open_record(folder, LOSS)
     with lease(folder, record):
         print("holds it", flush=True)

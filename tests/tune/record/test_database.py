@@ -20,10 +20,10 @@ from tests.tune.search.test_driver import ends_at
 from tests.tune.search.test_survival import ENDS, tables
 from tune.errors import WorkError
 from tune.record import disk
-from tune.record.database import AwayError, Database, DatabaseAwayError, _waiting
 from tune.record.folder import SearchFolder
 from tune.record.opening import open_record
 from tune.record.status import Status
+from tune.record.storage.database import AwayError, Database, DatabaseAwayError, _waiting
 from tune.record.study import Record
 from tune.search.attempt import Report
 

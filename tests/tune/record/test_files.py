@@ -15,15 +15,15 @@ from tune.errors import UserError
 from tune.files import write_whole
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
 from tune.record.disk import FullDiskError, is_full, retry_while_disk_full
-from tune.record.exclusive import folder_is_locked, lock_folder
+from tune.record.exclusive.folder_lock import folder_is_locked, lock_folder
 from tune.record.folder import candidates, check_new_name
-from tune.record.journal import Journal
+from tune.record.storage.journal import Journal
 
 HOLD = """
 import sys, time
 from pathlib import Path
 from tune.record import SearchFolder
-from tune.record.exclusive import lock_folder
+from tune.record.exclusive.folder_lock import lock_folder
 with lock_folder(SearchFolder(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
@@ -121,7 +121,7 @@ def test_the_journals_lock_is_not_inherited_by_the_living(tmp_path: Path) -> Non
     code = f"""
 import os, signal
 from pathlib import Path
-from tune.record.journal import Journal
+from tune.record.storage.journal import Journal
 journal = Journal(Path({str(tmp_path / "study.journal")!r}))
 journal.append_logs([{{"op_code": 1, "worker_id": "a"}}])
 journal._lock.acquire()

@@ -10,19 +10,11 @@ import pytest
 
 from tests.tune.record.places import CONFIG, Place, Server
 from tune.errors import UserError
-from tune.record import exclusive
-from tune.record.advisory import AdvisoryLock
-from tune.record.exclusive import (
-    DRIVER,
-    Heartbeat,
-    Lease,
-    LostSearchError,
-    is_alive,
-    is_driven,
-    lease,
-    on_network,
-    this_process,
-)
+from tune.record.exclusive.advisory import AdvisoryLock
+from tune.record.exclusive.driving import is_driven, lease
+from tune.record.exclusive.folder_lock import on_network
+from tune.record.exclusive.lease import DRIVER, Heartbeat, Lease, LostSearchError
+from tune.record.exclusive.process import is_alive, this_process
 from tune.record.search_status import search_status
 
 
@@ -35,7 +27,7 @@ def elsewhere(until: float) -> dict[str, Any]:
 def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_killed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)
+    monkeypatch.setattr("tune.record.exclusive.driving.on_network", lambda folder: True)
     record = place.begin()
     record.note("state", {"state": "running", "reason": ""})
     process = place.holder()
@@ -56,7 +48,7 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_k
 
 def test_two_drivers_in_turn(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other, each writes; while one leads, the other may not."""
-    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)
+    monkeypatch.setattr("tune.record.exclusive.driving.on_network", lambda folder: True)
     place.begin()
     for turn in range(2):
         record = place.open()
@@ -112,7 +104,7 @@ def test_a_driver_that_was_cut_off_does_not_write_once_another_was_there(
     in_postgresql: Place, postgresql: Server, monkeypatch: pytest.MonkeyPatch, stays: bool
 ) -> None:
     monkeypatch.setattr("tune.record.disk.PAUSE", 0.01)
-    monkeypatch.setattr("tune.record.advisory.DYING", 0.3)
+    monkeypatch.setattr("tune.record.exclusive.advisory.DYING", 0.3)
     first, told = in_postgresql.open(), list[str]()
     with lease(in_postgresql.folder, first) as held:
         held.on_lost = told.append
@@ -140,13 +132,13 @@ def test_a_driver_that_was_cut_off_does_not_write_once_another_was_there(
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of tenths of a second."""
     for name, seconds in {"LIFE": 0.6, "BEAT": 0.1, "WATCH": 0.3}.items():
-        monkeypatch.setattr(exclusive, name, seconds)
+        monkeypatch.setattr(f"tune.record.exclusive.lease.{name}", seconds)
 
 
 @pytest.fixture(params=["sqlite", "network"])
 def leased(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A search that a lease holds: in SQLite, and as a journal on a network file system."""
-    monkeypatch.setattr(exclusive, "on_network", lambda folder: True)
+    monkeypatch.setattr("tune.record.exclusive.driving.on_network", lambda folder: True)
     place = Place(tmp_path, f"sqlite:///{tmp_path}/studies.db" if request.param == "sqlite" else None)
     place.begin()
     yield place
@@ -200,7 +192,7 @@ def test_a_lease_that_ran_out_unrenewed_is_looked_at_before_a_write(
     leased: Place, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a laptop's sleep: the thread has not yet run when the driver wants to write."""
-    monkeypatch.setattr(exclusive, "BEAT", 60.0)
+    monkeypatch.setattr("tune.record.exclusive.lease.BEAT", 60.0)
     record = leased.open()
     with lease(leased.folder, record):
         time.sleep(0.7)
@@ -227,7 +219,7 @@ def test_a_holder_here_lives_as_long_as_its_process() -> None:
 def test_another_machine_is_judged_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_alive(elsewhere(time.time() + 10))
     assert not is_alive(elsewhere(time.time() - 10))
-    monkeypatch.setattr(exclusive, "_machine", lambda: "")
+    monkeypatch.setattr("tune.record.exclusive.process._machine", lambda: "")
     assert is_alive({**this_process(), "until": time.time() + 10})
 
 

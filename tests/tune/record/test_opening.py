@@ -6,6 +6,8 @@ import dataclasses
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,12 @@ import pytest
 from tests.tune.record.places import CONFIG, ROOT, Place
 from tests.tune.search.simulation import SPACE, spec_of
 from tune.errors import UserError, WorkError
-from tune.record.exclusive import lock_folder
+from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.folder import SearchFolder
-from tune.record.journal import DamagedRecordError
 from tune.record.opening import check_startable, drive_search, read_search
 from tune.record.search_status import search_status
 from tune.record.search_yaml import made_with, read_spec, write_spec
+from tune.record.storage.journal import DamagedRecordError
 from tune.spec import SpecError
 
 
@@ -153,14 +155,19 @@ print(search_status(folder).counts["waiting"], search_status(folder).status)
 """
 
 
+@pytest.fixture
+def public_path() -> Iterator[Path]:
+    """A folder that other users can enter; below `tmp_path`, each start of pytest takes that right away again."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="another user's folder: only root can become another user")
 @pytest.mark.parametrize("kind", ["journal", "sqlite"])
-def test_a_search_is_read_by_whoever_may_only_read_it(tmp_path: Path, kind: str) -> None:
-    place = Place(tmp_path, None if kind == "journal" else f"sqlite:///{tmp_path}/studies.db")
+def test_a_search_is_read_by_whoever_may_only_read_it(public_path: Path, kind: str) -> None:
+    place = Place(public_path, None if kind == "journal" else f"sqlite:///{public_path}/studies.db")
     place.begin().add(place.spec.space, CONFIG, {})
-    for parent in (tmp_path, *tmp_path.parents[:3]):  # up to the one of all of this user's tests
-        if not parent.stat().st_mode & 0o001:
-            parent.chmod(0o755)
     line = [sys.executable, "-c", READ, str(place.folder.path), place.study or ""]
     with lock_folder(place.folder):
         done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)

@@ -14,9 +14,9 @@ from optuna.testing.pytest_storages import StorageTestCase
 from optuna.trial import TrialState
 
 from tests.tune.record.places import Server
-from tune.record.database import Database
-from tune.record.journal import Journal
-from tune.record.url import study_url
+from tune.record.storage.database import Database
+from tune.record.storage.journal import Journal
+from tune.record.storage.url import study_url
 
 
 class TestJournal(StorageTestCase):

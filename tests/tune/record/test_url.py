@@ -11,10 +11,10 @@ from tests.tune.record.places import Place, Server
 from tests.tune.search.simulation import LOSS
 from tune.errors import UserError, WorkError
 from tune.record.folder import SearchFolder, locate_search
-from tune.record.journal import DamagedRecordError
 from tune.record.opening import check_startable, open_record
 from tune.record.search_yaml import with_study_if_used, write_spec
-from tune.record.url import shown, study_url
+from tune.record.storage.journal import DamagedRecordError
+from tune.record.storage.url import shown, study_url
 
 SECRET = "swordfish"
 

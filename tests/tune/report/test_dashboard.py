@@ -20,9 +20,9 @@ from optuna.storages import BaseStorage, RDBStorage
 from tests.tune.runs.folders import SPACE, curve, search_folder, written
 from tune.record.folder import SearchFolder
 from tune.record.opening import drive_search, open_record
-from tune.record.read_only import ReadOnlyError, ReadOnlyStorage
 from tune.record.status import Status
-from tune.record.url import study_url
+from tune.record.storage.read_only import ReadOnlyError, ReadOnlyStorage
+from tune.record.storage.url import study_url
 from tune.report.dashboard import serving
 from tune.spec import load_search
 

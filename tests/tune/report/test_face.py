@@ -22,7 +22,7 @@ from tune.evaluation.evaluate import evaluate
 from tune.record import Record, SearchFolder
 from tune.record.opening import drive_search
 from tune.record.search_yaml import write_spec
-from tune.record.url import study_url
+from tune.record.storage.url import study_url
 from tune.report import face, run_results
 from tune.runs.run import run
 from tune.spec import load_search as read_space

@@ -14,7 +14,7 @@ from PIL import Image
 from tests.tune.report.browser import needs_browser, seen_in_browser
 from tests.tune.report.searches import VAE, Made, evaluated, on_disk, scores
 from tests.tune.runs.folders import search_folder
-from tune.record.exclusive import lock_folder
+from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.opening import read_search
 from tune.record.status import Status
 from tune.report.page import render

@@ -16,10 +16,10 @@ import torch
 
 from search_spaces import Config
 from tune.record.folder import SearchFolder
-from tune.record.journal import repair
 from tune.record.observer import Observer
 from tune.record.opening import open_record
 from tune.record.search_yaml import write_spec
+from tune.record.storage.journal import repair
 from tune.record.study import Record
 from tune.search.attempt import Report
 from tune.search.driver import Driver, NoTrial

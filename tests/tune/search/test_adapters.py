@@ -21,7 +21,7 @@ from tests.tune.search.ray_workers import (
 )
 from tests.tune.search.simulation import SPACE
 from tune.errors import UserError
-from tune.record.exclusive import lock_folder
+from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.folder import SearchFolder
 from tune.record.observer import Observer
 from tune.record.search_status import search_status

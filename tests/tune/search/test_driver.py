@@ -14,8 +14,8 @@ from optuna.trial import TrialState
 
 from search_spaces import Config, config_key
 from tests.tune.search.simulation import LOSS, SPACE, Curve, Simulation, falling, metrics, noise, spec_of
-from tune.record.journal import Journal
 from tune.record.status import Status
+from tune.record.storage.journal import Journal
 from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
 from tune.search.driver import MAX_WORKER_DEATHS, NoTrial

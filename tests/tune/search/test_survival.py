@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from search_spaces import Config
 from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, spec_of
 from tests.tune.search.test_driver import FIELDS, ends_at
-from tune.record.journal import DamagedRecordError, Journal, repair
 from tune.record.status import Status
+from tune.record.storage.journal import DamagedRecordError, Journal, repair
 from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
 from tune.spec import SearchSpec

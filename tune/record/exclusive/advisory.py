@@ -15,9 +15,10 @@ from typing import Any
 
 from sqlalchemy import Engine, event, text
 
-from tune.record.database import AwayError, DatabaseAwayError
-from tune.record.exclusive import DRIVER, Lease, LostSearchError, named, running_elsewhere, this_process
+from tune.record.exclusive.lease import DRIVER, Lease, LostSearchError
+from tune.record.exclusive.process import named, running_elsewhere, this_process
 from tune.record.folder import SearchFolder
+from tune.record.storage.database import AwayError, DatabaseAwayError
 from tune.record.study import Record
 
 DYING = 2.0  # seconds for the server to notice that a killed holder's connection is closed

@@ -22,7 +22,7 @@ from sqlalchemy import event, exc, text
 
 from tune.errors import WorkError
 from tune.record import disk
-from tune.record.url import password, shown
+from tune.record.storage.url import password, shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
