@@ -61,7 +61,7 @@ def after(owner: Any, name: str) -> Patch:
 
 def half_written(passing: Callable[[], None]) -> None:
     """While the lock is held, with half of a record on the disk."""
-    from tune.record import journal
+    from tune.record.storage import journal
 
     original = journal._write_all
 
@@ -83,7 +83,8 @@ def _ends(storage: object, trial: int, state: TrialState, values: object = None)
 
 def points() -> dict[str, Patch]:
     """Every point by name."""
-    from tune.record import journal, opening
+    from tune.record import opening
+    from tune.record.storage import journal
     from tune.search import shutdown as ending
     from tune.search.retention import Retention
     from tune.search.samplers import optuna_samplers as sampler
