@@ -23,9 +23,11 @@ from tune.reproduce.published import ROWS, PublishedRow, rows_named
 from tune.search.samplers import SAMPLERS, Task
 from tune.search.schedulers import SCHEDULERS, Action, Scheduler, Verdict
 from tune.spec import load_experiment
-from tune.spec.checks import check_constraints, inspect_data
+from tune.spec.checks.images import inspect_data
+from tune.spec.checks.search import check_constraints
+from tune.spec.constraints import Bound, ConstraintsSpec
 from tune.spec.metric import _KINDS, Objective
-from tune.spec.search import Bound, ConstraintsSpec, SamplerSpec, SchedulerSpec
+from tune.spec.search import SamplerSpec, SchedulerSpec
 from tune.training.tasks import _TASKS
 
 NEWCOMERS = '''

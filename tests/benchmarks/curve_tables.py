@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=None)
     parser.add_argument("--parts", type=Path, default=Path("parts"))
     args = parser.parse_args()
-    from tune.spec.checks import data_root
+    from tune.spec import data_root
 
     root, overrides = data_root(args.data_dir), tuple(args.overrides)
     args.parts.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Subset
 from torchvision import datasets, transforms
 
 import models
-from tune.spec.checks import data_root
+from tune.spec import data_root
 from tune.spec.experiment import Experiment
 from tune.training import Splits, Training, keep_freed_memory, open_splits
 

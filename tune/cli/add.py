@@ -32,7 +32,7 @@ def add(
     """
     from tune.record import locate_search
     from tune.record.opening import read_search
-    from tune.search import asking
+    from tune.search.control import asking
     from tune.spec import data_root
 
     found = read_search(locate_search(search, out, study))

@@ -32,7 +32,7 @@ def new(
     _check_target(file)
 
     from tune.files import write_whole
-    from tune.search.own_images import starter
+    from tune.search.own_images.starter import starter
 
     found = starter(images, like, str(file))
     _check_target(file)  # again: measuring takes seconds

@@ -35,7 +35,7 @@ def set(
     """
     from tune.record import locate_search
     from tune.record.opening import read_search
-    from tune.search import asking
+    from tune.search.control import asking
 
     found = read_search(locate_search(search, out, study))
     asked = asking.leave(found, asking.set_(found, values or ()))

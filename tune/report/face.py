@@ -19,7 +19,7 @@ from tune.report.analysis import budget_correlation, importances
 from tune.report.run_results import RunResults, load_run
 from tune.runs.weights import build_trained
 from tune.spec import Experiment, data_root
-from tune.spec.checks import inspect_data
+from tune.spec.checks.images import inspect_data
 
 __all__ = ["RunResults", "SearchResults", "data_root", "load_run", "load_search"]
 

@@ -12,11 +12,11 @@ from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED
 from tune.runs.versions import UNKNOWN
 from tune.spec import Experiment, SpecError, dump_yaml
+from tune.spec.checks.pydantic_errors import translate
 from tune.spec.dotted import with_values
 from tune.spec.errors import OVERRIDE
 from tune.spec.experiment import Frozen, Normalization
 from tune.spec.files import read_tree
-from tune.spec.pydantic_errors import translate
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -26,8 +26,8 @@ from tune.runs.info import with_path
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
 from tune.spec import Experiment, SpecError
-from tune.spec.checks import check_recipe
-from tune.spec.pydantic_errors import translate
+from tune.spec.checks.experiment import check_recipe
+from tune.spec.checks.pydantic_errors import translate
 from tune.training import End
 
 

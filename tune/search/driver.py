@@ -17,9 +17,8 @@ from tune.record.disk import UnwritableError
 from tune.record.observer import Observer
 from tune.record.status import Status
 from tune.search.attempt import Assignment, Report
-from tune.search.control import Control
-from tune.search.ends import hopeless
-from tune.search.enough import Enough
+from tune.search.control.taking import Control
+from tune.search.ends import Enough, hopeless
 from tune.search.ledger import Ledger
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict

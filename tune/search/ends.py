@@ -1,15 +1,121 @@
-"""When a search should be given up because of how its trials end."""
+"""When a search ends before all its trials are done: it has done enough (`search.stop`), or is hopeless.
+
+Both are told from the record, so that a resumed search ends in the same way.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
+from typing import TYPE_CHECKING, Any
 
 from tune.record.status import Status
 from tune.record.study import TrialRecord
-from tune.spec.search import FailureSpec
+from tune.spec.metric import METRICS
+from tune.spec.search import FailureSpec, StopSpec
+from tune.training import EpochMetrics
 
+if TYPE_CHECKING:
+    from tune.search.ledger import Ledger
+
+IMPROVED = "improved"  # the note for `plateau`: the best cost, and how many trials had been tried when it was found
 INFEASIBLE_FACTOR = 10  # infeasible trials in a row that end a search, as a multiple of `search.failures.consecutive`
+LIFTED = "lifted"  # the note of rules that held when the search was extended, and no longer apply
+
+
+def reaches(target: Mapping[str, float], metrics: EpochMetrics) -> bool:
+    """Whether an epoch is as good as all values of a target."""
+    return all(
+        (value := metrics.values.get(name)) is not None
+        and (value >= wanted if METRICS[name].goal == "max" else value <= wanted)
+        for name, wanted in target.items()
+    )
+
+
+class Enough:
+    """Watches the rules of one search. Told of every epoch after it is recorded.
+
+    Attributes:
+        winner: The trial that has reached the target; None before.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._rules = StopSpec()
+        self._best: float | None = None
+        self.winner: int | None = None
+        self._text = ""
+
+    def epoch(self, number: int, metrics: EpochMetrics) -> None:
+        """Enter an epoch that was just recorded."""
+        self._update()
+        self._look_at(number, metrics)
+        cost = self._ledger.record.objective.cost(metrics.values)
+        if cost is not None and (self._best is None or cost < self._best):
+            self._improved(number, cost)
+
+    @property
+    def reached(self) -> str:
+        """Why the search has done enough, in words; empty while it has not."""
+        return next((text for _, _, text in self._holding()), "")
+
+    def lift(self) -> None:
+        """Let the rules that hold no longer apply: the search is extended although it has done enough."""
+        if holding := {name: value for name, value, _ in self._holding()}:
+            self._ledger.record.note(LIFTED, {**self._lifted, **holding})
+            self._lifted.update(holding)
+            self.winner = None
+
+    def _holding(self) -> Iterator[tuple[str, Any, str]]:
+        """The rules that hold: name, value and what has happened."""
+        self._update()
+        rules, spent, since = self._rules, self._ledger.epochs_spent, self._ledger.tried - self._tried
+        if self.winner is not None:
+            yield "target", dict(rules.target or {}), self._text
+        if rules.plateau and self._applies("plateau", rules.plateau):
+            since = self._ledger.tried - self._tried
+            if since >= rules.plateau:
+                yield (
+                    "plateau",
+                    rules.plateau,
+                    f"no better trial in the last {since} (search.stop.plateau={rules.plateau})",
+                )
+        if rules.epochs and self._applies("epochs", rules.epochs) and spent >= rules.epochs:
+            yield "epochs", rules.epochs, f"{spent} epochs are trained (search.stop.epochs={rules.epochs})"
+
+    def _applies(self, name: str, value: Any) -> bool:
+        return bool(self._lifted.get(name) != value)
+
+    def _update(self) -> None:
+        """Look at the whole record, if the rules are new."""
+        if self._rules is self._ledger.spec.search.stop:
+            return
+        self._rules, self.winner = self._ledger.spec.search.stop, None
+        facts = self._ledger.record.facts
+        self._lifted: dict[str, Any] = dict(facts.get(LIFTED, {}))
+        for trial in self._ledger.trials.values():
+            for metrics in trial.epochs:
+                self._look_at(trial.number, metrics)
+        best = self._ledger.best
+        self._best = None if best is None else best.cost(self._ledger.record.objective)
+        noted = facts.get(IMPROVED, {})
+        self._tried = int(noted.get("tried", 0))
+        if best is not None and self._best is not None and noted.get("cost") != self._best:
+            self._improved(best.number, self._best)
+
+    def _look_at(self, number: int, metrics: EpochMetrics) -> None:
+        target = self._rules.target
+        if not target or self.winner is not None or not self._applies("target", dict(target)):
+            return
+        if reaches(target, metrics):
+            values = ", ".join(f"{name} {METRICS[name].text(metrics.values[name])}" for name in target)
+            self.winner, self._text = number, f"the target is reached: {values} in epoch {metrics.epoch}"
+
+    def _improved(self, number: int, cost: float) -> None:
+        """Count from here; the trial itself is not one of those that follow."""
+        self._best, self._tried = cost, self._ledger.tried + (not self._ledger.trials[number].tried)
+        if self._rules.plateau:
+            self._ledger.record.note(IMPROVED, {"cost": cost, "tried": self._tried})
 
 
 def hopeless(latest: Status, trials: Iterable[TrialRecord], settings: FailureSpec) -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 import data
 import models
 from search_spaces import Config
-from tune.spec.checks import check_experiment
+from tune.spec.checks.experiment import check_experiment
 from tune.spec.search import SearchSpec
 
 

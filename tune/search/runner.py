@@ -18,6 +18,7 @@ from tune.record.search_yaml import made_with, with_study_if_used
 from tune.record.storage.url import study_url
 from tune.record.study import quiet_optuna
 from tune.runs.versions import versions
+from tune.search.control.settings import in_force
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
 from tune.search.ledger import SETTINGS, Ledger
@@ -28,7 +29,6 @@ from tune.search.request import Request, resolve
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
-from tune.search.settings import in_force
 from tune.search.shutdown import INTERRUPTED, Outcome, finish, stopping_on, stopping_on_signals
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec

@@ -1,6 +1,6 @@
 """Experiments and searches as files: read, overridden, checked whole, written back."""
 
-from tune.spec.checks import data_root
+from tune.spec.checks.images import data_root
 from tune.spec.data_spec import SPLIT_FIELDS, split_problems
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import DataSpec, Experiment, TrainingSpec

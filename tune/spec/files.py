@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,47 @@ def value_text(value: Any) -> str:
     yaml.default_flow_style, yaml.width = True, 1_000_000
     yaml.dump(value, stream)
     return stream.getvalue().strip()
+
+
+# -- a file for people
+
+_WIDTH = 110  # of a line of the file; longer ones have their comment above
+_SECTIONS = ("experiment", "experiment.data", "experiment.training", "space", "search")
+
+
+def commented_yaml(
+    tree: Mapping[str, Any], comments: Mapping[str, str] | None = None, prefix: str = ""
+) -> Iterator[str]:
+    """The lines of a search: sections as blocks, everything else on one line.
+
+    Args:
+        tree: The sections of a search, as plain values.
+        comments: By dotted name.
+        prefix: Of the names in `tree`, with a dot at its end.
+    """
+    comments = comments or {}
+    pad = "  " * (sum(prefix.startswith(f"{section}.") for section in _SECTIONS))
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        line = f"{pad}{key}:" if name in _SECTIONS else f"{pad}{key}: {_on_one_line(value)}"
+        comment = f"  # {comments[name]}" if name in comments else ""
+        if len(line + comment) > _WIDTH:
+            yield f"{pad}{comment.strip()}"
+            comment = ""
+        yield line + comment
+        if name in _SECTIONS:
+            yield from commented_yaml(value, comments, f"{name}.")
+
+
+def _on_one_line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_on_one_line(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_on_one_line, value))}]"
+    return value_text([value])[1:-1]  # within a list, text is quoted where it must be
+
+
+# -- reading files
 
 
 def find(name_or_path: str) -> Path:

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import models
 from search_spaces import Choice, Config, Space, parse_space
-from tune.spec.checks import Look, check_constraints, check_tree
+from tune.spec.checks.experiment import check_tree
+from tune.spec.checks.images import Look
+from tune.spec.checks.search import check_constraints
+from tune.spec.constraints import ConstraintsSpec
 from tune.spec.data_spec import SPLIT_FIELDS
 from tune.spec.dotted import Tree, get_dotted, has_dotted, remove_dotted, with_values, within
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
 from tune.spec.overrides import Loaded
 from tune.spec.schema import complete, every_name, unknown_field
-from tune.spec.search import ConstraintsSpec
 
 _SECTIONS = tuple(name for name in Experiment.model_fields if name != "seed")
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tune.spec.checks import check_search, looker
+from tune.spec.checks.images import looker
+from tune.spec.checks.pydantic_errors import validated
+from tune.spec.checks.search import check_search
+from tune.spec.checks.space import find_example, space_problems
+from tune.spec.constraints import ConstraintsSpec
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
 from tune.spec.free_fields import first_configs, free_fields, reasons_against
 from tune.spec.overrides import Loaded, parse_overrides, read
-from tune.spec.pydantic_errors import validated
-from tune.spec.search import ConstraintsSpec, SearchSettings, SearchSpec
-from tune.spec.space_checks import find_example, space_problems
+from tune.spec.search import SearchSettings, SearchSpec
 
 __all__ = ["load_experiment", "load_search", "parse_overrides"]
 

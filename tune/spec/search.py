@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ValidationInfo, field_validator
 
 from search_spaces import Config, Space, write
 from tune.spec.base import FROM_LIST, Frozen
+from tune.spec.constraints import ConstraintsSpec
 from tune.spec.dotted import with_values
 from tune.spec.errors import one_of, shown
 from tune.spec.experiment import Experiment
@@ -127,49 +128,6 @@ class StopSpec(Frozen):
             if name not in METRICS:
                 raise ValueError(one_of(name, METRICS))
         return target
-
-
-class Bound(Frozen):
-    """The limits of one quantity, inclusive: min, max or both."""
-
-    min: Annotated[float, Ge(0)] | None = None
-    max: Annotated[float, Ge(0)] | None = None
-
-    @field_validator("max")
-    @classmethod
-    def _above_min(cls, most: float | None, info: ValidationInfo) -> float | None:
-        least = info.data.get("min")
-        if most is not None and least is not None and least > most:
-            raise ValueError(f"must be at least min={least:.12g} (got {most:.12g})")
-        return most
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Bound:
-        if self.min is None and self.max is None:
-            raise ValueError("must have min, max or both")
-        return self
-
-    @property
-    def text(self) -> str:
-        """`at least 2 and at most 3`."""
-        limits = (("at least", self.min), ("at most", self.max))
-        return " and ".join(f"{words} {limit:.12g}" for words, limit in limits if limit is not None)
-
-    def holds(self, value: float) -> bool:
-        """Whether the value is within the limits."""
-        return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
-
-
-class ConstraintsSpec(Frozen):
-    """What the model of every trial must have; checked without training it. Each is a field of `models.Cost`.
-
-    Attributes:
-        parameters: The number of its parameters.
-        mult_adds: Multiply-add operations per image.
-    """
-
-    parameters: Bound | None = None
-    mult_adds: Bound | None = None
 
 
 class SearchSettings(Frozen):

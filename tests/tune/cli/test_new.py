@@ -12,8 +12,8 @@ from PIL import Image
 from search_spaces import shipped
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder
-from tune.search import own_images
-from tune.search.budget import expected_epochs
+from tune.search.own_images import starter as starting
+from tune.search.own_images.budget import expected_epochs
 from tune.spec import load_search
 from tune.spec.files import read_tree
 
@@ -43,7 +43,7 @@ FOLDERS: dict[str, tuple[Callable[[Path], object], int, int]] = {  # what makes 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine on which every epoch takes a second."""
-    monkeypatch.setattr(own_images, "seconds_per_epoch", lambda *arguments: 1.0)
+    monkeypatch.setattr(starting, "seconds_per_epoch", lambda *arguments: 1.0)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
 
 
@@ -125,7 +125,7 @@ def test_the_budget_follows_from_the_speed(
     imagetune: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, epochs: int, trials: int
 ) -> None:
     image_folder(tmp_path / "images")
-    monkeypatch.setattr(own_images, "seconds_per_epoch", lambda *arguments: seconds)
+    monkeypatch.setattr(starting, "seconds_per_epoch", lambda *arguments: seconds)
     document = imagetune("new", "mine.yaml", "--images", "images", "--json").document
     assert (document["epochs"], document["trials"]) == (epochs, trials)
     assert (document["file"], document["classes"], document["train_size"], document["test_size"]) == (

@@ -10,12 +10,12 @@ from tests.tune.record.places import Place
 from tests.tune.search.simulation import Simulation
 from tests.tune.search.test_control import ASKED, MINE, RESULTS, asking, requests_of, small
 from tune.record.status import Status
-from tune.search import control
+from tune.search.control import taking
 
 
 @pytest.fixture(autouse=True)
 def looking_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "EVERY", 0.0)
+    monkeypatch.setattr(taking, "EVERY", 0.0)
 
 
 def test_requests_are_done_and_recorded(place: Place, tmp_path: Path) -> None:

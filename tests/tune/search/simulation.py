@@ -22,12 +22,12 @@ from tune.record.search_yaml import write_spec
 from tune.record.storage.journal import repair
 from tune.record.study import Record
 from tune.search.attempt import Report
+from tune.search.control.settings import in_force
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import SETTINGS, Ledger
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import SCHEDULERS
-from tune.search.settings import in_force
 from tune.spec import SearchSpec, load_search
 from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, save

@@ -16,9 +16,9 @@ from tune.record.control_requests import Action, ControlRequest, all_requests, p
 from tune.record.folder import SearchFolder
 from tune.record.opening import open_record
 from tune.record.status import Status
-from tune.search import control
 from tune.search.attempt import Report
-from tune.search.control import STOPPED
+from tune.search.control import taking
+from tune.search.control.taking import STOPPED
 from tune.search.driver import NoTrial
 from tune.spec import SearchSpec
 
@@ -32,7 +32,7 @@ RESULTS = {"1": "trial 2", "2": "stopped", "3": "set"}
 
 @pytest.fixture(autouse=True)
 def looking_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "EVERY", 0.0)
+    monkeypatch.setattr(taking, "EVERY", 0.0)
 
 
 def ask(folder: SearchFolder, *requests: ControlRequest) -> None:

@@ -13,7 +13,7 @@ from tests.tune.cli.conftest import Command, imagetune
 from tests.tune.record.searching import MODULE
 from tests.tune.search.processes import Started
 from tests.tune.search.simulation import SPACE
-from tune.search import asking
+from tune.search.control import asking
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 __all__ = ["imagetune"]  # the fixture

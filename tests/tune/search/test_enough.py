@@ -16,7 +16,7 @@ from tune.record.control_requests import Action, ControlRequest
 from tune.record.status import Status
 from tune.search.attempt import Report
 from tune.search.driver import NoTrial
-from tune.search.enough import reaches
+from tune.search.ends import reaches
 from tune.spec import SearchSpec
 
 WHOLE = ("search.scheduler.name=none", "training.epochs=3")

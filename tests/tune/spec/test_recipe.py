@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from tests.tune.spec.conftest import EXPERIMENT, LR, Desk, search
 from tune.spec import Experiment
-from tune.spec.checks import check_experiment, inspect_data
+from tune.spec.checks.experiment import check_experiment
+from tune.spec.checks.images import inspect_data
 from tune.spec.recipe import AveragingSpec, OneOfSeveral, OptimizerSpec, ScheduleSpec
 
 SECTIONS: list[tuple[str, type[OneOfSeveral]]] = [

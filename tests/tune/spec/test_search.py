@@ -8,8 +8,8 @@ import models
 from search_spaces import config_key
 from tests.tune.spec.conftest import Desk
 from tune.spec import SearchSettings
+from tune.spec.constraints import Bound, ConstraintsSpec
 from tune.spec.metric import METRICS, OWN_FIELDS, metrics_of
-from tune.spec.search import Bound, ConstraintsSpec
 
 SEARCH = """
 experiment:

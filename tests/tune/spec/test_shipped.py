@@ -12,7 +12,9 @@ import pytest
 import models
 from search_spaces import Choice, Float, Int, config_key, shipped
 from tune.spec import load_experiment, load_search
-from tune.spec.checks import check_constraints, check_experiment, inspect_data
+from tune.spec.checks.experiment import check_experiment
+from tune.spec.checks.images import inspect_data
+from tune.spec.checks.search import check_constraints
 from tune.spec.experiment import ModelSpec
 from tune.spec.files import read_tree
 

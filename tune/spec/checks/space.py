@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import Choice, Config, Space
-from tune.spec.checks import Look, check_tree
+from tune.spec.checks.experiment import check_tree
+from tune.spec.checks.images import Look
+from tune.spec.checks.pydantic_errors import validated
 from tune.spec.dotted import with_values, within
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
 from tune.spec.free_fields import FreeFields
-from tune.spec.pydantic_errors import validated
 
 EXAMPLE_ATTEMPTS = 1000  # configurations tried before none is assumed to be possible
 COMMON_ATTEMPTS = 30  # of these, before a problem of all of them is assumed to be one of all configurations

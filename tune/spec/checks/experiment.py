@@ -1,56 +1,25 @@
-"""Rules about several sections of a specification, about the images, and about the model on these images."""
+"""Rules about several sections of an experiment, about the images, and about the model on these images."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 import data
 import models
-from search_spaces import Space
+from tune.spec.checks.images import Look
+from tune.spec.checks.pydantic_errors import validated
 from tune.spec.errors import Problem
 from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
-from tune.spec.metric import METRICS, OWN_FIELDS, metrics_of
-from tune.spec.pydantic_errors import validated
+from tune.spec.metric import OWN_FIELDS
 from tune.spec.recipe import misfits
-from tune.spec.search import ConstraintsSpec, SchedulerSpec, SearchSettings
-
-Look = Callable[[DataSpec], data.DatasetInfo]
-"""Finds the shape, the classes and the number of images of a data set; raises `data.DataError`."""
 
 _SECTIONS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(Experiment.model_fields[name].rebuild_annotation()) for name in ("data", "model", "training")
 }
-
-
-def data_root(root: Path | None = None) -> Path:
-    """The data directory (torchvision's `root`): as given, or $IMAGETUNE_DATA, or in the user's cache folder."""
-    if root is not None:
-        return root
-    if given := os.environ.get("IMAGETUNE_DATA"):
-        return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagetune" / "data"
-
-
-def inspect_data(spec: DataSpec, root: Path | None = None) -> data.DatasetInfo:
-    """The shape, the classes and the number of training images, without decoding any.
-
-    Raises:
-        data.DataError: the folder is missing, or does not have one folder per class.
-    """
-    return data.inspect(spec.source, data_root(root))
-
-
-def looker(root: Path | None) -> Look:
-    """`inspect_data` that looks at each data set once, however it is normalized and augmented."""
-    inspect = lru_cache(maxsize=64)(lambda source: data.inspect(source, data_root(root)))
-    return lambda spec: inspect(spec.source)
 
 
 def check_tree(tree: Mapping[str, Any], look: Look | None) -> tuple[Experiment | None, list[Problem]]:
@@ -170,78 +139,3 @@ def _training_problems(spec: DataSpec, training: TrainingSpec, info: data.Datase
 def check_recipe(training: TrainingSpec, steps: int | None = None) -> list[Problem]:
     """Schedules and averages that do not fit the epochs or the learning rate; see `misfits`."""
     return [Problem(f"training.{field}", message) for field, message in misfits(training, steps)]
-
-
-def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
-    """Which constraints an experiment does not meet."""
-    bounds = {
-        name: bound for name in type(constraints).model_fields if (bound := getattr(constraints, name)) is not None
-    }
-    if not bounds:
-        return
-    cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
-    for name, bound in bounds.items():
-        value = getattr(cost, name)
-        if not bound.holds(value):
-            yield f"must have {bound.text} {name.replace('_', '-')} by constraints.{name} (got {value})"
-
-
-def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
-    """What is wrong with the settings of a search; `sample` has the values of all fields that are not searched."""
-    problems = [*_metric_problems(settings, space, sample), *_target_problems(settings, space, sample)]
-    if settings.objective.metric.part == "val" and sample.data.validation_fraction == 0:
-        message = (
-            f"{settings.metric} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
-        )
-        problems.append(Problem("search.metric", message))
-    if settings.scheduler.name == "asha":
-        domain = space.domains.get("training.epochs")
-        searched = [end for end in domain.ends if isinstance(end, int)] if domain else []
-        epochs = max(searched, default=sample.training.epochs)
-        problems += _rung_problems(settings.scheduler, min(epochs, settings.scheduler.max_t or epochs))
-    return problems
-
-
-def _tasks(space: Space, sample: Experiment) -> Iterable[str]:
-    """The tasks of the searched models."""
-    domain = space.domains.get("model.name")
-    return dict.fromkeys(models.get(name).task for name in (domain.ends if domain else [sample.model.name]))
-
-
-def _target_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
-    """A target that no trial can reach."""
-    for name in settings.stop.target or {}:
-        for task in _tasks(space, sample):
-            if METRICS[name] not in (metrics := metrics_of(task)):
-                names = ", ".join(metric.name for metric in metrics)
-                yield Problem(f"search.stop.target.{name}", f"must be a metric of {task}: one of {names}")
-        if METRICS[name].part == "val" and sample.data.validation_fraction == 0:
-            message = "needs validation images; set data.validation_fraction above 0, or use a train_ metric"
-            yield Problem(f"search.stop.target.{name}", message)
-
-
-def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
-    """A metric that one of the searched models does not have."""
-    for task in _tasks(space, sample):
-        if settings.objective.metric not in (metrics := metrics_of(task)):
-            names = ", ".join(metric.name for metric in metrics)
-            yield Problem("search.metric", f"must be a metric of {task}: one of {names} (got {settings.metric!r})")
-
-
-def _rung_problems(spec: SchedulerSpec, epochs: int) -> Iterator[Problem]:
-    """What is wrong with ASHA's settings if the longest trial has this many epochs."""
-    if spec.grace_period > epochs:
-        message = f"must be at most the {epochs} epochs of a trial (got {spec.grace_period})"
-        yield Problem("search.scheduler.grace_period", message)
-        return
-    # At grace_period x reduction_factor ** n epochs.
-    rungs = int(math.log(epochs / spec.grace_period) / math.log(spec.reduction_factor)) + 1
-    if rungs > epochs:
-        message = f"must be larger: it makes {rungs} rungs in {epochs} epochs (got {spec.reduction_factor}); try 2 to 4"
-        yield Problem("search.scheduler.reduction_factor", message)
-    elif spec.brackets > rungs:
-        message = (
-            f"must be at most the {rungs} rungs of {epochs} epochs with grace_period={spec.grace_period} and "
-            f"reduction_factor={spec.reduction_factor:g} (got {spec.brackets})"
-        )
-        yield Problem("search.scheduler.brackets", message)

@@ -17,9 +17,11 @@ from tune.record.folder import SearchFolder
 from tune.record.opening import Search, open_record, read_search
 from tune.record.search_status import status_of
 from tune.record.study import quiet_optuna
+from tune.search.control.settings import changed, in_force
 from tune.search.ledger import SETTINGS
-from tune.search.settings import changed, in_force
-from tune.spec.checks import check_constraints, check_tree, inspect_data, looker
+from tune.spec.checks.experiment import check_tree
+from tune.spec.checks.images import inspect_data, looker
+from tune.spec.checks.search import check_constraints
 from tune.spec.dotted import with_values
 from tune.spec.errors import OVERRIDE, Problem, SpecError
 from tune.spec.overrides import parse_overrides

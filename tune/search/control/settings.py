@@ -6,10 +6,10 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tune.spec.checks import check_search
+from tune.spec.checks.pydantic_errors import validated
+from tune.spec.checks.search import check_search
 from tune.spec.dotted import set_dotted, within
 from tune.spec.errors import OVERRIDE, Problem, SpecError, similar
-from tune.spec.pydantic_errors import validated
 from tune.spec.search import SearchSettings, SearchSpec
 
 SETTABLE = ("trials", "concurrent", "time_budget", "stop")

@@ -19,14 +19,14 @@ from data.files import cores
 from data.folder.survey import Survey, survey
 from models.classifier_plan import possible_cnn_layers
 from tune.errors import UserError
-from tune.search.budget import EPOCHS, duration, fill_in_budget, resources
 from tune.search.feasible import Feasibility
+from tune.search.own_images.budget import EPOCHS, duration, fill_in_budget, resources
+from tune.search.own_images.speed import seconds_per_epoch
 from tune.spec import Experiment, SearchSpec, SpecError, load_search
-from tune.spec.checks import data_root
-from tune.spec.commented import commented_yaml
+from tune.spec.checks.images import data_root
 from tune.spec.errors import Problem
+from tune.spec.files import commented_yaml
 from tune.spec.overrides import read
-from tune.training.speed import seconds_per_epoch
 
 SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128)
 LARGEST = {"cpu": 64, "cuda": 128}  # larger images make a search take days

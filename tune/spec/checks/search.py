@@ -1,0 +1,90 @@
+"""Rules about the settings of a search and its constraints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+
+import data
+import models
+from search_spaces import Space
+from tune.spec.constraints import ConstraintsSpec
+from tune.spec.errors import Problem
+from tune.spec.experiment import Experiment
+from tune.spec.metric import METRICS, metrics_of
+from tune.spec.search import SchedulerSpec, SearchSettings
+
+
+def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
+    """Which constraints an experiment does not meet."""
+    bounds = {
+        name: bound for name in type(constraints).model_fields if (bound := getattr(constraints, name)) is not None
+    }
+    if not bounds:
+        return
+    cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
+    for name, bound in bounds.items():
+        value = getattr(cost, name)
+        if not bound.holds(value):
+            yield f"must have {bound.text} {name.replace('_', '-')} by constraints.{name} (got {value})"
+
+
+def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
+    """What is wrong with the settings of a search; `sample` has the values of all fields that are not searched."""
+    problems = [*_metric_problems(settings, space, sample), *_target_problems(settings, space, sample)]
+    if settings.objective.metric.part == "val" and sample.data.validation_fraction == 0:
+        message = (
+            f"{settings.metric} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
+        )
+        problems.append(Problem("search.metric", message))
+    if settings.scheduler.name == "asha":
+        domain = space.domains.get("training.epochs")
+        searched = [end for end in domain.ends if isinstance(end, int)] if domain else []
+        epochs = max(searched, default=sample.training.epochs)
+        problems += _rung_problems(settings.scheduler, min(epochs, settings.scheduler.max_t or epochs))
+    return problems
+
+
+def _tasks(space: Space, sample: Experiment) -> Iterable[str]:
+    """The tasks of the searched models."""
+    domain = space.domains.get("model.name")
+    return dict.fromkeys(models.get(name).task for name in (domain.ends if domain else [sample.model.name]))
+
+
+def _target_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
+    """A target that no trial can reach."""
+    for name in settings.stop.target or {}:
+        for task in _tasks(space, sample):
+            if METRICS[name] not in (metrics := metrics_of(task)):
+                names = ", ".join(metric.name for metric in metrics)
+                yield Problem(f"search.stop.target.{name}", f"must be a metric of {task}: one of {names}")
+        if METRICS[name].part == "val" and sample.data.validation_fraction == 0:
+            message = "needs validation images; set data.validation_fraction above 0, or use a train_ metric"
+            yield Problem(f"search.stop.target.{name}", message)
+
+
+def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
+    """A metric that one of the searched models does not have."""
+    for task in _tasks(space, sample):
+        if settings.objective.metric not in (metrics := metrics_of(task)):
+            names = ", ".join(metric.name for metric in metrics)
+            yield Problem("search.metric", f"must be a metric of {task}: one of {names} (got {settings.metric!r})")
+
+
+def _rung_problems(spec: SchedulerSpec, epochs: int) -> Iterator[Problem]:
+    """What is wrong with ASHA's settings if the longest trial has this many epochs."""
+    if spec.grace_period > epochs:
+        message = f"must be at most the {epochs} epochs of a trial (got {spec.grace_period})"
+        yield Problem("search.scheduler.grace_period", message)
+        return
+    # At grace_period x reduction_factor ** n epochs.
+    rungs = int(math.log(epochs / spec.grace_period) / math.log(spec.reduction_factor)) + 1
+    if rungs > epochs:
+        message = f"must be larger: it makes {rungs} rungs in {epochs} epochs (got {spec.reduction_factor}); try 2 to 4"
+        yield Problem("search.scheduler.reduction_factor", message)
+    elif spec.brackets > rungs:
+        message = (
+            f"must be at most the {rungs} rungs of {epochs} epochs with grace_period={spec.grace_period} and "
+            f"reduction_factor={spec.reduction_factor:g} (got {spec.brackets})"
+        )
+        yield Problem("search.scheduler.brackets", message)
