@@ -18,7 +18,7 @@ from search_spaces import Config
 from tests.tune.search.simulation import Simulation, spec_of
 from tune.evaluation.evaluate import _EVALUATORS
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.reproduce.published import ROWS, PublishedRow, rows_named
 from tune.search.samplers import SAMPLERS, Task
 from tune.search.schedulers import SCHEDULERS, Action, Scheduler, Verdict

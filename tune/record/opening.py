@@ -21,8 +21,9 @@ from tune.record.same_data import FILE as DATA  # alone, it is left of a start t
 from tune.record.search_yaml import FREE, read_spec, refuse_changes, study_of, write_spec
 from tune.record.storage.journal import DamagedRecordError, repair
 from tune.record.storage.url import shown
-from tune.record.study import Record, TrialRecord, direction, quiet_optuna
+from tune.record.study import Record, direction, quiet_optuna
 from tune.record.tables import ranked, trials_table
+from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 from tune.spec.search import SearchSpec
 

@@ -10,8 +10,8 @@ from tune.record.control_requests import ControlRequest, all_requests
 from tune.record.folder import SearchFolder
 from tune.record.opening import Search, read_search
 from tune.record.status import Status
-from tune.record.study import best_trial
 from tune.record.tables import trial_row
+from tune.record.trial import best_trial
 
 
 @dataclass(frozen=True)

@@ -6,86 +6,28 @@ epoch adds its metrics; the end adds the outcome, then Optuna's final state. Eve
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
 from search_spaces import Config, Space
 from tune.record.distributions import CONSTRAINT_PREFIX, params
 from tune.record.status import Status
 from tune.record.storage.journal import DamagedRecordError, Journal
 from tune.record.storage.read_only import ReadOnlyStorage
+from tune.record.trial import EPOCH, PAUSED, PROMOTED, TrialRecord, read_trial
 from tune.spec.metric import Objective
 from tune.training import EpochMetrics
 
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
-_EPOCH = "epoch:"
-PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
-BY_HAND = "request"  # a fact: the request by which the trial was added
 _NO_TRIALS = "it was lost, or nothing was recorded yet; restore it from a backup, or start the search with --resume"
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """What the record says about one trial."""
-
-    number: int
-    config: Config
-    status: Status
-    reason: str = ""
-    epochs: tuple[EpochMetrics, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """What is known beside metrics: parameters, mult_adds, attempts."""
-    started: datetime | None = None
-    """When it began to run, the last time if it was resumed; local time."""
-    ended_at: datetime | None = None
-    """When it ended; None while it has not."""
-
-    def best(self, objective: Objective) -> EpochMetrics | None:
-        """The best epoch: the earlier of two equals, None where none has a finite value."""
-        return objective.best(self.epochs)
-
-    def cost(self, objective: Objective) -> float | None:
-        """What to rank the trial by, small is good: the cost of its best epoch; None without one."""
-        best = self.best(objective)
-        return None if best is None else objective.cost(best.values)
-
-    @property
-    def promoted(self) -> int:
-        """The last epoch at which it was paused and from which it was chosen to continue; 0 if there is none."""
-        return int(self.facts.get(PROMOTED, 0))
-
-    @property
-    def added_by_hand(self) -> bool:
-        """Whether it is one more than the number of trials that the search was to run."""
-        return BY_HAND in self.facts and self.status is not Status.INFEASIBLE
-
-    @property
-    def tried(self) -> bool:
-        """Whether it has shown what it is worth: it has ended, or was paused. Infeasible ones are no trials."""
-        return self.status is not Status.INFEASIBLE and (self.status.ended or PAUSED in self.facts)
-
-    @property
-    def at_rest(self) -> TrialRecord:
-        """The trial as it is when no process runs the search: what a process that died left running waits."""
-        if self.status is not Status.RUNNING:
-            return self
-        return dataclasses.replace(self, status=_resting(self.facts))
-
-    @property
-    def seconds(self) -> float:
-        """Seconds spent in its epochs."""
-        return sum(epoch.seconds for epoch in self.epochs)
 
 
 class Record:
@@ -161,11 +103,11 @@ class Record:
 
     def trials(self) -> list[TrialRecord]:
         """Every trial by number."""
-        return [_read(trial) for trial in self._storage.get_all_trials(self._study, deepcopy=False)]
+        return [read_trial(trial) for trial in self._storage.get_all_trials(self._study, deepcopy=False)]
 
     def trial(self, number: int) -> TrialRecord:
         """One trial."""
-        return _read(self._storage.get_trial(self._id(number)))
+        return read_trial(self._storage.get_trial(self._id(number)))
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -231,7 +173,7 @@ class Record:
         with self._together():
             # The value first: a kill between the two leaves no epoch, and both are written again.
             self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
-            self._writable.set_trial_user_attr(identity, f"{_EPOCH}{metrics.epoch}", metrics.to_dict())
+            self._writable.set_trial_user_attr(identity, f"{EPOCH}{metrics.epoch}", metrics.to_dict())
 
     def end(self, number: int, status: Status, reason: str = "") -> None:
         """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED; once.
@@ -273,51 +215,9 @@ class Record:
         return self._ids[number]
 
 
-def best_trial(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
-    """The best trial: the first of two equals, None where none has a finite value."""
-    known = [(cost, trial.number, trial) for trial in trials if (cost := trial.cost(objective)) is not None]
-    return min(known, key=lambda entry: entry[:2])[2] if known else None
-
-
 def direction(objective: Objective) -> StudyDirection:
     """The objective as Optuna knows it."""
     return StudyDirection.MINIMIZE if objective.metric.goal == "min" else StudyDirection.MAXIMIZE
-
-
-def _read(trial: FrozenTrial) -> TrialRecord:
-    attrs = trial.user_attrs
-    outcome = attrs.get("outcome") if trial.state.is_finished() else None
-    if outcome:
-        status, reason = Status(outcome["status"]), outcome["reason"]
-    elif trial.state is TrialState.RUNNING:
-        status, reason = Status.RUNNING, ""
-    else:
-        status, reason = _resting(attrs), ""
-    epochs = sorted(
-        (EpochMetrics.from_dict(value) for key, value in attrs.items() if key.startswith(_EPOCH)), key=_by_epoch
-    )
-    known = {
-        key: value for key, value in attrs.items() if not key.startswith(_EPOCH) and key not in ("config", "outcome")
-    }
-    return TrialRecord(
-        trial.number,
-        attrs.get("config", {}),
-        status,
-        reason,
-        tuple(epochs),
-        known,
-        trial.datetime_start,
-        trial.datetime_complete,
-    )
-
-
-def _resting(facts: Mapping[str, Any]) -> Status:
-    """The status of a trial that has not ended and does not run."""
-    return Status.PAUSED if facts.get(PAUSED, 0) > facts.get(PROMOTED, 0) else Status.WAITING
-
-
-def _by_epoch(metrics: EpochMetrics) -> int:
-    return metrics.epoch
 
 
 @contextmanager

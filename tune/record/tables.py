@@ -14,7 +14,8 @@ from tune.errors import UserError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import Record, TrialRecord
+from tune.record.study import Record
+from tune.record.trial import TrialRecord
 from tune.spec.errors import nearest
 from tune.spec.metric import METRICS, Objective
 

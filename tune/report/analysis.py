@@ -19,7 +19,8 @@ from optuna.trial import create_trial
 from search_spaces import Space
 from tune.environment import no_garbage_collection
 from tune.record.distributions import params
-from tune.record.study import TrialRecord, quiet_optuna
+from tune.record.study import quiet_optuna
+from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 
 LEAST_TRIALS = 3

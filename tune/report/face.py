@@ -13,8 +13,8 @@ from tune.errors import UserError
 from tune.record.folder import RunFolder, locate_search
 from tune.record.opening import Search, read_search
 from tune.record.search_yaml import made_with
-from tune.record.study import TrialRecord
 from tune.record.tables import epochs_table
+from tune.record.trial import TrialRecord
 from tune.report.analysis import budget_correlation, importances
 from tune.report.run_results import RunResults, load_run
 from tune.runs.weights import build_trained

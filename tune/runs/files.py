@@ -21,8 +21,8 @@ from tune.record import same_data
 from tune.record.disk import FULL, retry_while_disk_full
 from tune.record.folder import RunFolder
 from tune.record.status import Status
-from tune.record.study import TrialRecord
 from tune.record.tables import epochs_table, to_parquet
+from tune.record.trial import TrialRecord
 from tune.training import PARTIAL, CheckpointError, EpochMetrics, Training, load_weights, save, save_weights
 
 

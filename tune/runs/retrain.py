@@ -20,7 +20,7 @@ from tune.record.observer import Observer
 from tune.record.opening import Search
 from tune.record.same_data import check_same_data, recorded_data
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.runs.curves import write_curves
 from tune.runs.info import with_path
 from tune.runs.plan import RunPlan

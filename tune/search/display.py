@@ -19,7 +19,7 @@ from rich.text import Text
 from search_spaces import Config
 from tune.record.observer import Observer
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.runs.console import clock
 from tune.search.ledger import Ledger
 from tune.spec.dotted import short_names

@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.spec.metric import METRICS
 from tune.spec.search import FailureSpec, StopSpec
 from tune.training import EpochMetrics

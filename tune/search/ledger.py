@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import PAUSED, PROMOTED, Record, TrialRecord, best_trial
+from tune.record.study import Record
+from tune.record.trial import PAUSED, PROMOTED, TrialRecord, best_trial
 from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.schedulers import Scheduler
 from tune.search.warm_start import WARM, records

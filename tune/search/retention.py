@@ -17,7 +17,7 @@ from torch import Tensor
 from tune.record.disk import retry_while_disk_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.attempt import LAST, whole_state
 from tune.spec.metric import Objective
 from tune.spec.search import RetentionSpec

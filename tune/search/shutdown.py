@@ -14,8 +14,8 @@ from tune.interruption import interruptible
 from tune.record.disk import UnwritableError, is_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import TrialRecord
 from tune.record.tables import write_all_tables
+from tune.record.trial import TrialRecord
 from tune.search.driver import Driver
 from tune.spec.search import SearchSpec
 

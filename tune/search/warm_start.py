@@ -17,7 +17,8 @@ from search_spaces import Config, config_key
 from tune.record.opening import Search
 from tune.record.search_yaml import made_with
 from tune.record.status import Status
-from tune.record.study import Record, TrialRecord
+from tune.record.study import Record
+from tune.record.trial import TrialRecord
 from tune.spec.dotted import flatten, get_dotted, with_values, within
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment

@@ -16,7 +16,7 @@ from tune.record.folder import RunFolder, SearchFolder
 from tune.record.opening import Search, open_record
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.spec import load_search
 
 SPACE = """

@@ -13,7 +13,7 @@ import pytest
 from search_spaces import parse_space
 from tests.tune.runs.folders import curve
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.report import analysis
 from tune.spec.metric import METRICS, Objective
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.report.charts.costs import Span, idle_share, lanes, timeline
 
 START = datetime(2026, 1, 31, 12)

@@ -13,7 +13,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from tests.tune.search.simulation import metrics
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.schedulers.asha import Asha, PromotingAsha, StoppingAsha
 from tune.search.schedulers.verdict import CONTINUE, Action
 from tune.spec.metric import METRICS, Objective

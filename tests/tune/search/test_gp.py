@@ -18,7 +18,7 @@ from search_spaces import parse_space
 from tests.tune.search.simulation import LOSS, metrics
 from tests.tune.search.test_proposer import FREE
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.samplers import Task
 from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.gaussian_process import JITTER, GaussianProcess, _cost

@@ -13,7 +13,7 @@ from tests.tune.search.simulation import LOSS, Simulation, falling, metrics, spe
 from tests.tune.search.test_attempt import attempt
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.attempt import Report
 from tune.search.driver import NoTrial
 from tune.search.ray.patch import WorkerDiedError, known_to_tune

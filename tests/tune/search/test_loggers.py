@@ -18,7 +18,7 @@ from tune.record.folder import SearchFolder
 from tune.record.observer import Observers
 from tune.record.opening import Search, read_search
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.attempt import Report
 from tune.search.ledger import Ledger
 from tune.search.loggers import LOGGERS, Logger, epoch_times, find_logger

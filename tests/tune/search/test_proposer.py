@@ -12,7 +12,7 @@ import data
 from search_spaces import Config, config_key, parse_space
 from tests.tune.search.simulation import LOSS, SPACE, metrics, spec_of
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.feasible import Feasibility
 from tune.search.samplers import SAMPLERS, Task
 from tune.search.samplers.proposer import Proposal, Proposer

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 import plotly.graph_objects as go
 
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.report.analysis import front
 from tune.report.charts.style import INK, STATUS_COLORS, STATUS_SYMBOLS, WORDS, empty_figure, label, log_axis, scaled
 from tune.spec.metric import Objective

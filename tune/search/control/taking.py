@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from search_spaces import config_key
 from tune.record.control_requests import Action, ControlRequest, mark_taken, pending
-from tune.record.study import BY_HAND
+from tune.record.trial import BY_HAND
 from tune.search.control.settings import changed, differing
 from tune.search.samplers.proposer import Proposal
 from tune.spec.errors import SpecError

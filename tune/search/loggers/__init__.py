@@ -12,7 +12,7 @@ from typing import Protocol
 from tune.errors import UserError
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 
 

@@ -17,7 +17,7 @@ from mlflow.tracking import get_tracking_uri
 from tune.errors import UserError
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.loggers import epoch_times
 from tune.spec.files import value_text
 from tune.spec.metric import Objective

@@ -10,7 +10,7 @@ from search_spaces import Config
 from tune.record.folder import SearchFolder
 from tune.record.observer import Observer, Observers
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.ledger import Ledger
 from tune.search.loggers import Logger, find_logger, worth_writing
 from tune.spec.metric import Objective

@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from tune.record.folder import SearchFolder
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.loggers import epoch_times
 from tune.spec.files import value_text
 from tune.spec.metric import Objective

@@ -12,7 +12,7 @@ from scipy.stats import qmc, rankdata
 
 from search_spaces import Config, config_key
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.samplers.encoding import Encoding, Points
 from tune.search.samplers.gaussian_process import GaussianProcess
 from tune.search.samplers.sampler import Task

@@ -15,7 +15,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config
 from tune.record.distributions import CONSTRAINT_PREFIX, distribution, params, sole_value, value_of
-from tune.record.study import STATES, TrialRecord, direction
+from tune.record.study import STATES, direction
+from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import Task
 from tune.search.seeds import derived_seed
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces import Config, Space, config_key
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import Sampler
 from tune.search.seeds import derived_seed
 

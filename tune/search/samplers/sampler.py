@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from search_spaces import Config, Space
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 from tune.spec.search import SamplerSpec
 

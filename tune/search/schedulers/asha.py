@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tune.record.status import Status
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 from tune.search.schedulers.verdict import CONTINUE, PAUSE, Action, Scheduler, Verdict
 from tune.search.seeds import derived_seed
 from tune.spec.metric import Objective

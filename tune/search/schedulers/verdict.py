@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from tune.record.study import TrialRecord
+from tune.record.trial import TrialRecord
 
 
 class Action(Enum):

@@ -1,0 +1,116 @@
+"""What the record says about one trial, read from the attributes in which `Record` keeps it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from search_spaces import Config
+from tune.record.status import Status
+from tune.spec.metric import Objective
+from tune.training import EpochMetrics
+
+EPOCH = "epoch:"  # what the keys of the attributes with metrics begin with
+PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
+BY_HAND = "request"  # a fact: the request by which the trial was added
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """What the record says about one trial."""
+
+    number: int
+    config: Config
+    status: Status
+    reason: str = ""
+    epochs: tuple[EpochMetrics, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is known beside metrics: parameters, mult_adds, attempts."""
+    started: datetime | None = None
+    """When it began to run, the last time if it was resumed; local time."""
+    ended_at: datetime | None = None
+    """When it ended; None while it has not."""
+
+    def best(self, objective: Objective) -> EpochMetrics | None:
+        """The best epoch: the earlier of two equals, None where none has a finite value."""
+        return objective.best(self.epochs)
+
+    def cost(self, objective: Objective) -> float | None:
+        """What to rank the trial by, small is good: the cost of its best epoch; None without one."""
+        best = self.best(objective)
+        return None if best is None else objective.cost(best.values)
+
+    @property
+    def promoted(self) -> int:
+        """The last epoch at which it was paused and from which it was chosen to continue; 0 if there is none."""
+        return int(self.facts.get(PROMOTED, 0))
+
+    @property
+    def added_by_hand(self) -> bool:
+        """Whether it is one more than the number of trials that the search was to run."""
+        return BY_HAND in self.facts and self.status is not Status.INFEASIBLE
+
+    @property
+    def tried(self) -> bool:
+        """Whether it has shown what it is worth: it has ended, or was paused. Infeasible ones are no trials."""
+        return self.status is not Status.INFEASIBLE and (self.status.ended or PAUSED in self.facts)
+
+    @property
+    def at_rest(self) -> TrialRecord:
+        """The trial as it is when no process runs the search: what a process that died left running waits."""
+        if self.status is not Status.RUNNING:
+            return self
+        return dataclasses.replace(self, status=_resting(self.facts))
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent in its epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+
+def best_trial(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
+    """The best trial: the first of two equals, None where none has a finite value."""
+    known = [(cost, trial.number, trial) for trial in trials if (cost := trial.cost(objective)) is not None]
+    return min(known, key=lambda entry: entry[:2])[2] if known else None
+
+
+def read_trial(trial: FrozenTrial) -> TrialRecord:
+    """A trial of Optuna's, as `Record` writes it."""
+    attrs = trial.user_attrs
+    outcome = attrs.get("outcome") if trial.state.is_finished() else None
+    if outcome:
+        status, reason = Status(outcome["status"]), outcome["reason"]
+    elif trial.state is TrialState.RUNNING:
+        status, reason = Status.RUNNING, ""
+    else:
+        status, reason = _resting(attrs), ""
+    epochs = sorted(
+        (EpochMetrics.from_dict(value) for key, value in attrs.items() if key.startswith(EPOCH)), key=_by_epoch
+    )
+    known = {
+        key: value for key, value in attrs.items() if not key.startswith(EPOCH) and key not in ("config", "outcome")
+    }
+    return TrialRecord(
+        trial.number,
+        attrs.get("config", {}),
+        status,
+        reason,
+        tuple(epochs),
+        known,
+        trial.datetime_start,
+        trial.datetime_complete,
+    )
+
+
+def _resting(facts: Mapping[str, Any]) -> Status:
+    """The status of a trial that has not ended and does not run."""
+    return Status.PAUSED if facts.get(PAUSED, 0) > facts.get(PROMOTED, 0) else Status.WAITING
+
+
+def _by_epoch(metrics: EpochMetrics) -> int:
+    return metrics.epoch
