@@ -3,13 +3,12 @@
 from tune.files import PARTIAL
 from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.failures import last_lines, out_of_memory, process_broken
-from tune.training.loop import End, Training, train
-from tune.training.metrics import EpochMetrics, best_of
+from tune.training.loop import Training, train
+from tune.training.metrics import End, EpochMetrics, best_of
 from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
-from tune.training.process import cpu_threads, keep_freed_memory
+from tune.training.process import cpu_threads, keep_freed_memory, seeded, stream_seed
 from tune.training.schedules import learning_rates
-from tune.training.seeding import seeded, stream_seed
 from tune.training.splits import Splits, open_splits, steps_per_epoch
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of

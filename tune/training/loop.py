@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -19,13 +18,12 @@ from tune.training.averaging import Averaging
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory
 from tune.training.graph import Graphed
-from tune.training.metrics import EpochMetrics, Sums, best_of, out_of_patience
+from tune.training.metrics import End, EpochMetrics, Sums, best_of, end_of
 from tune.training.model import check_first_step, initial_model, memory_format
 from tune.training.optimizer import OptimizerStep
 from tune.training.precision import autocast, float32_on_gpu
-from tune.training.process import cpu_threads
+from tune.training.process import cpu_threads, seeded, stream_seed
 from tune.training.schedules import Schedule
-from tune.training.seeding import seeded, stream_seed
 from tune.training.splits import Splits, augment_of, steps_per_epoch
 from tune.training.state import check_identity, copied, identity
 from tune.training.tasks import task_of
@@ -42,17 +40,6 @@ VALIDATION_NUMBERS = {"cpu": 2**18, "cuda": 2**22}
 
 OnStep = Callable[[int, int, float], object]
 """Told of every step of an epoch: its number from 1, the steps of the epoch, and the learning rate."""
-
-
-class End(StrEnum):
-    """Why a training has ended."""
-
-    EPOCHS = "epochs"
-    """All its epochs are done."""
-    EARLY_STOPPING = "early_stopping"
-    """The validation loss stopped improving."""
-    DIVERGED = "diverged"
-    """A loss is not finite."""
 
 
 class Training:
@@ -128,15 +115,7 @@ class Training:
     @property
     def end(self) -> End | None:
         """Why the training has ended; None while it has not."""
-        if self.history and not self.history[-1].finite:
-            return End.DIVERGED
-        if len(self.history) >= self._epochs:
-            return End.EPOCHS
-        stopping = self.experiment.training.early_stopping
-        losses = [metrics.values["val_loss"] for metrics in self.history if "val_loss" in metrics.values]
-        if stopping is not None and out_of_patience(losses, stopping.patience, stopping.min_delta):
-            return End.EARLY_STOPPING
-        return None
+        return end_of(self.history, self._epochs, self.experiment.training.early_stopping)
 
     def run_epoch(self, on_step: OnStep | None = None) -> EpochMetrics:
         """Train one epoch, validate, and append the metrics to the history.

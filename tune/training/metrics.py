@@ -1,15 +1,17 @@
-"""The metrics of an epoch, and the sums they are computed from."""
+"""The metrics of an epoch, the sums they are computed from, and when they end a training."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from tune.spec.experiment import EarlyStoppingSpec
 from tune.spec.metric import METRICS, Objective
 
 _COLUMNS = ("epoch", "lr", "seconds")
@@ -61,6 +63,29 @@ def best_of(history: Sequence[EpochMetrics], objective: Objective) -> EpochMetri
     if any(objective.metric.name in metrics.values for metrics in history):
         return objective.best(history)
     return next((metrics for metrics in reversed(history) if metrics.finite), None)
+
+
+class End(StrEnum):
+    """Why a training has ended."""
+
+    EPOCHS = "epochs"
+    """All its epochs are done."""
+    EARLY_STOPPING = "early_stopping"
+    """The validation loss stopped improving."""
+    DIVERGED = "diverged"
+    """A loss is not finite."""
+
+
+def end_of(history: Sequence[EpochMetrics], epochs: int, stopping: EarlyStoppingSpec | None) -> End | None:
+    """Why a training of so many epochs has ended; None while it has not."""
+    if history and not history[-1].finite:
+        return End.DIVERGED
+    if len(history) >= epochs:
+        return End.EPOCHS
+    losses = [metrics.values["val_loss"] for metrics in history if "val_loss" in metrics.values]
+    if stopping is not None and out_of_patience(losses, stopping.patience, stopping.min_delta):
+        return End.EARLY_STOPPING
+    return None
 
 
 def out_of_patience(losses: Iterable[float], patience: int, min_delta: float) -> bool:

@@ -14,8 +14,7 @@ from tune.spec.experiment import Experiment
 from tune.training.failures import process_broken
 from tune.training.optimizer import OptimizerStep
 from tune.training.precision import autocast
-from tune.training.process import cpu_threads
-from tune.training.seeding import seeded, stream_seed
+from tune.training.process import cpu_threads, seeded, stream_seed
 from tune.training.splits import Splits, augment_of
 from tune.training.tasks import Task
 
@@ -41,8 +40,8 @@ def memory_format(model: nn.Module, device: torch.device) -> torch.memory_format
     Measured in milliseconds per step on one core, in float32 and bfloat16 (tests/benchmarks/NOTES.md): with channels
     last, simple_cnn goes from 102 and 67 to 70 and 35, the classifier with maximum pooling from 359 and 313 to 233 and
     205. With fractional pooling, whose gradient is channels first, the classifier goes from 341 and 274 up to 808 and
-    767, because Mish's backward pass is slow for mixed formats. A GPU keeps the
-    default: on an H100, channels last gave nothing.
+    767, because Mish's backward pass is slow for mixed formats. A GPU keeps the default: on an H100, channels last gave
+    nothing.
     """
     kinds = {type(module) for module in model.modules()}
     helps = device.type == "cpu" and nn.Conv2d in kinds and FractionalPool not in kinds
