@@ -19,8 +19,8 @@ from tune.cli.guard import guarded
 from tune.cli.next_step import ends_with_next_step
 
 COMMANDS = (
-    "datasets", "models", "spaces", "new", "prepare", "describe", "train", "search", "status", "stop", "add", "set",
-    "results", "report", "retrain", "evaluate", "compare", "export", "latency", "predict", "dashboard", "log",
+    "datasets", "models", "spaces", "new", "prepare", "describe", "train", "preview", "search", "status", "stop", "add",
+    "set", "results", "report", "retrain", "evaluate", "compare", "export", "latency", "predict", "dashboard", "log",
     "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""

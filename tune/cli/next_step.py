@@ -196,6 +196,7 @@ STEPS: dict[str, Callable[[Given], list[Words]]] = {
     "prepare": _after_prepare,
     "describe": lambda given: _shipped_with("model", given["model"]),
     "train": _after_train,
+    "preview": lambda given: [("search", given["space"], *(given["overrides"] or []))],
     "search": _after_search,
     "status": _after_status,
     "stop": _after_asking,

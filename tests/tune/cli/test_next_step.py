@@ -21,6 +21,7 @@ AFTER = {
     "prepare": ("folder 'data.path=my images'", ["new my_images.yaml --images 'my images'"]),
     "describe": ("tiny_vgg", ["search cifar10_tiny_vgg"]),
     "train": ("some.yaml --name run --out out", ["evaluate run --out out"]),
+    "preview": ("digits search.trials=9 --data-dir d", ["search digits search.trials=9 --data-dir d"]),
     "search": (
         "digits --name s --out out --data-dir d",
         ["report s --out out", "retrain s --out out --data-dir d"],
@@ -60,7 +61,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_has_one() -> None:
-    assert len(AFTER) == 23
+    assert len(AFTER) == 24
     assert set(AFTER) == set(next_step.STEPS) >= set(COMMANDS)
 
 

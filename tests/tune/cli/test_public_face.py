@@ -27,6 +27,7 @@ ARGUMENTS = {
     "prepare": ["DATASET", "FIELD=VALUE"],
     "describe": ["MODEL", "FIELD=VALUE"],
     "train": ["EXPERIMENT", "FIELD=VALUE"],
+    "preview": ["SPACE", "FIELD=VALUE"],
     "search": ["SPACE", "FIELD=VALUE"],
     "status": ["SEARCH"],
     "stop": ["SEARCH"],
@@ -52,6 +53,7 @@ OPTIONS = {
     "prepare": {"--json", "--data-dir"},
     "describe": {"--json", "--input", "--classes", "--batch"},
     "train": {*COMMON, "--name", "--resume", "--weights"},
+    "preview": {"--json", "--data-dir"},
     "search": {*COMMON, "--study", "--name", "--trials", "--resume", "--extend", *SEARCH},
     "status": {"--json", "--out", "--study"},
     "stop": {"--json", "--out", "--study", "--trial"},
@@ -76,7 +78,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 23
+    assert len(COMMANDS) == len(set(COMMANDS)) == 24
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 

@@ -14,12 +14,14 @@ from tune.training.splits import Splits
 _BATCHES = 3
 
 
-def seconds_per_epoch(experiment: Experiment, side: int, classes: int, images: int, device: torch.device) -> float:
+def seconds_per_epoch(
+    experiment: Experiment, input_shape: tuple[int, int, int], classes: int, images: int, device: torch.device
+) -> float:
     """Train a few batches, and return the time for an epoch with validation, without the start of a process.
 
     Args:
         experiment: What is to be trained, for at least two epochs.
-        side: Height and width of the images, which have three channels.
+        input_shape: (C, H, W) of the images, in pixels.
         classes: The number of classes.
         images: The number of images in the train part, those for validation included.
         device: Where to train.
@@ -30,15 +32,16 @@ def seconds_per_epoch(experiment: Experiment, side: int, classes: int, images: i
     """
     share = experiment.data.validation_fraction
     wanted = max(1, round(images * (1 - share)))
+    wanted = min(wanted, experiment.data.train_limit or wanted)
     used = min(wanted, _BATCHES * experiment.training.batch_size)
-    train = _random_images(used, side, classes)
-    validation = _random_images(max(1, round(used * share / (1 - share))), side, classes)
+    train = _random_images(used, input_shape, classes)
+    validation = _random_images(max(1, round(used * share / (1 - share))), input_shape, classes) if share else None
     names = tuple(map(str, range(classes)))
     splits = Splits(
         train.to(device),
-        validation.to(device),
+        None if validation is None else validation.to(device),
         names,
-        (3, side, side),
+        input_shape,
         split_hash="",
         normalization=train.normalization,
         identity=data.DataIdentity("folder", names),
@@ -48,8 +51,8 @@ def seconds_per_epoch(experiment: Experiment, side: int, classes: int, images: i
     return training.run_epoch().seconds * math.ceil(wanted / used * 10) / 10
 
 
-def _random_images(count: int, side: int, classes: int) -> data.Resident:
+def _random_images(count: int, input_shape: tuple[int, int, int], classes: int) -> data.Resident:
     generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (count, 3, side, side), dtype=torch.uint8, generator=generator)
+    images = torch.randint(256, (count, *input_shape), dtype=torch.uint8, generator=generator)
     labels = torch.randint(classes, (count,), generator=generator)
     return data.Resident(images, labels, normalization=data.normalization("half", images), classes=classes)

@@ -81,7 +81,7 @@ def starter(images: Path, like: str | None, name: str) -> Starter:
     tree["search"] = {"metric": "val_loss", **tree["search"], **resources(device)}
     spec = _checked(tree, like or name)
     experiment = _middle(spec)
-    epoch = seconds_per_epoch(experiment, side, len(found.classes), found.train_size, device)
+    epoch = seconds_per_epoch(experiment, (3, side, side), len(found.classes), found.train_size, device)
     epochs, trials, seconds = fill_in_budget(tree, found, experiment, epoch, device)
     _checked(tree, like or name)
     summary = tuple(_summary(found, epoch, seconds, device))

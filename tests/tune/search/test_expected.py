@@ -1,0 +1,54 @@
+"""The epochs that a search is expected to take, against formulas and against searches by the real driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from search_spaces import Config
+from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
+from tune.search.attempt import Report
+from tune.search.expected import expected
+
+
+def keeping_ranks(trial: int, config: Config, epoch: int) -> Report:
+    """Trials whose ranks never change."""
+    return Report((metrics(epoch, noise(trial)),), "epochs" if epoch == 9 else None)
+
+
+def test_without_a_scheduler_every_trial_runs_to_its_end(tmp_path: Path) -> None:
+    found = expected(spec_of(tmp_path, SPACE, "search.scheduler.name=none"), 12, 2)
+    assert (found.epochs, found.most, found.rungs) == (12 * 9, 12 * 9, {})
+
+
+def test_trials_of_different_lengths_count_as_they_are(tmp_path: Path) -> None:
+    found = expected(spec_of(tmp_path, SPACE, "search.scheduler.name=none"), 200, 2, [1, 9])
+    assert found.most == 200 * 5
+    assert found.epochs == pytest.approx(1000, rel=0.1)
+
+
+@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+@pytest.mark.parametrize(("trials", "workers"), [(27, 1), (81, 4), (2000, 4)])
+def test_a_third_continues_at_each_rung(tmp_path: Path, kind: str, trials: int, workers: int) -> None:
+    """As many as by successive halving, and those that were promoted before better ones came."""
+    found = expected(spec_of(tmp_path, SPACE, f"search.scheduler.type={kind}"), trials, workers)
+    assert list(found.rungs) == [1, 3] or list(found.rungs) == [1, 3, 9]
+    assert found.rungs[1] == pytest.approx(trials)
+    assert trials / 3 - 1 <= found.rungs[3] <= trials / 3 + 0.25 * trials
+    assert found.most == 9 * trials
+    halving = trials + 2 * trials / 3 + 6 * trials / 9
+    assert 0.9 * halving < found.epochs < 2 * halving
+
+
+@pytest.mark.parametrize("kind", ["stopping", "promotion"])
+def test_the_real_driver_takes_about_as_many(tmp_path: Path, kind: str) -> None:
+    spec = spec_of(tmp_path, SPACE, f"search.scheduler.type={kind}", "search.trials=40", "search.sampler.name=random")
+    simulation = Simulation(spec, tmp_path / "s", keeping_ranks)
+    simulation.run(2)
+    assert simulation.ledger.epochs_spent == pytest.approx(expected(spec, 40, 2).epochs, rel=0.3)
+
+
+@pytest.mark.parametrize("trials", [0, 1])
+def test_few_trials(tmp_path: Path, trials: int) -> None:
+    assert expected(spec_of(tmp_path), trials, 4).epochs == 9 * trials
