@@ -15,7 +15,7 @@ from tune.cli.options import DataDir, Json, Overrides, complete_file
 from tune.cli.output import print_json
 
 if TYPE_CHECKING:
-    from tune.search.preview import Preview, Spread
+    from tune.search.preview.space import Preview, Spread
     from tune.spec import SearchSpec
 
 EXAMPLES = ("imagetune preview digits", "imagetune preview digits search.trials=100 --json")
@@ -40,7 +40,7 @@ def preview(
 
     Looks at 1,000 configurations of the space, and trains a few batches of three models. Nothing is written.
     """
-    from tune.search.preview import preview as look
+    from tune.search.preview.space import preview as look
     from tune.search.request import pinned
     from tune.spec import data_root, load_search
 
@@ -84,7 +84,7 @@ def _document(found: Preview) -> dict[str, Any]:
 
 
 def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
-    from tune.search.budget import duration
+    from tune.search.own_images.budget import duration
 
     settings, fields = spec.search, len(spec.space.domains)
     scheduler = settings.scheduler.name + (f" ({settings.scheduler.type})" if settings.scheduler.name == "asha" else "")

@@ -9,7 +9,7 @@ import pytest
 import models
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import SPACE, written
-from tune.search import preview
+from tune.search.preview import space as preview
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
 from tune.search.attempt import Report
-from tune.search.expected import expected
+from tune.search.preview.expected import expected
 
 
 def keeping_ranks(trial: int, config: Config, epoch: int) -> Report:

@@ -20,14 +20,16 @@ import data
 import models
 from data.files import cores
 from search_spaces import Config
-from tune.search.expected import Expected, expected
-from tune.spec.checks import check_constraints, check_tree, looker
+from tune.search.own_images.speed import seconds_per_epoch
+from tune.search.preview.expected import Expected, expected
+from tune.spec.checks.experiment import check_tree
+from tune.spec.checks.images import looker
+from tune.spec.checks.search import check_constraints
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem
 from tune.spec.experiment import Experiment
 from tune.spec.search import SearchSpec
 from tune.training import InfeasibleError
-from tune.training.speed import seconds_per_epoch
 
 SAMPLES = 1000
 SAMPLING = 20.0  # seconds after which no more configurations are looked at
@@ -166,8 +168,8 @@ def _look_at(spec: SearchSpec, config: Config, look: Any, cost: Callable[..., mo
     if experiment is None or problems:
         return _text(problems)
     info = look(experiment.data)
-    for reason in check_constraints(spec.constraints, experiment, info):
-        return reason
+    if broken := next(check_constraints(spec.constraints, experiment, info), None):
+        return broken
     return _Sample(config, experiment, cost(experiment.model, info.input_shape, len(info.classes)))
 
 
