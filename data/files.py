@@ -14,6 +14,9 @@ from typing import IO
 
 from data.values import Say
 
+PARTIAL = "*.partial"
+"""Glob pattern of temporary files that an interrupted write may leave: safe to delete while nothing is written."""
+
 
 def md5_of(path: Path) -> str:
     """Hex md5 of a file's content, as dataset publishers state it."""
@@ -32,7 +35,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def appearing(target: Path) -> Iterator[Path]:
-    """A path to write to, which becomes ``target`` when the block ends and vanishes when it fails.
+    """A path to write to, which replaces ``target``, synced to disk, when the block ends and vanishes when it fails.
 
     Args:
         target: The file to be; its folder exists.
@@ -40,7 +43,7 @@ def appearing(target: Path) -> Iterator[Path]:
     Yields:
         A temporary path in the same folder. A process that is killed leaves it behind, hidden; see ``sweep``.
     """
-    partial = target.parent / f".{target.name}.{secrets.token_hex(4)}.part"
+    partial = target.with_name(f".{secrets.token_hex(6)}{PARTIAL[1:]}")  # short: names may be as long as they can be
     try:
         yield partial
         with partial.open("rb") as file:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from data.files import sync_folder
+from data.files import PARTIAL, appearing, sweep
 
-PARTIAL = "*.partial"
-"""Glob pattern of temporary files that an interrupted write may leave: safe to delete while nothing is written."""
+__all__ = ["PARTIAL", "atomic_file", "sweep", "write_whole"]
 
 
 @contextmanager
@@ -24,17 +21,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         OSError: The file cannot be written.
     """
-    partial = path.with_name(f".{uuid.uuid4().hex[:12]}{PARTIAL[1:]}")  # short: `path` may be as long as names can be
-    try:
-        with partial.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    with appearing(path) as partial, partial.open("xb") as file:
+        yield file
 
 
 def write_whole(path: Path, content: bytes) -> None:

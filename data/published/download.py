@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.files import appearing, sweep
+from data.files import PARTIAL, appearing, sweep
 from data.values import Say
 
 SILENCE_SECONDS = 30.0
@@ -42,7 +42,7 @@ def download(urls: Sequence[str], target: Path, md5: str, say: Say) -> None:
         OSError: The folder cannot be created.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in sweep(target.parent, f".{target.name}.*.part"):
+    for left in sweep(target.parent, f".{PARTIAL}"):
         left.unlink(missing_ok=True)
     causes = []
     for url in urls:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Study, complete_space
 from tune.cli.output import print_json, say
 from tune.cli.streams import stdout_for_results
+
+if TYPE_CHECKING:
+    from tune.search.shutdown import Outcome
 
 EXAMPLES = (
     "imagetune search digits",
@@ -81,8 +84,13 @@ def search(
         from tune.cli.results import show
 
         show(outcome.folder, top=5)
+    _say_end(outcome)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _say_end(outcome: Outcome) -> None:
+    """How the search ended, and how to continue it."""
     said = outcome.reason if outcome.reason.startswith(outcome.state) else f"{outcome.state}: {outcome.reason}"
     say(f"{outcome.folder.name}: {said.removesuffix(': ')}")
     if (outcome.state != "finished" and outcome.counts["waiting"]) or outcome.state == "interrupted":
         say(f"resume it with: imagetune search {outcome.folder.argument} --resume")
-    raise typer.Exit(outcome.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from search_spaces import Config
@@ -40,48 +41,20 @@ class Observer:
         """The search has ended, for now or for good; `search` is its `Ledger`."""
 
 
+EVENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
+
+
 class Observers(Observer):
-    """Several observers, each told of everything."""
+    """Several observers, each told of everything in the order given."""
 
     def __init__(self, *observers: Observer) -> None:
-        self._observers = observers
+        for event in EVENTS:
+            setattr(self, event, _all_of([getattr(observer, event) for observer in observers]))
 
-    def started(self, trial: int | None, config: Config, epochs_done: int) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.started(trial, config, epochs_done)
 
-    def training(self, name: str, training: Training, epochs: int) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.training(name, training, epochs)
+def _all_of(told: Sequence[Callable[..., None]]) -> Callable[..., None]:
+    def event(*arguments: Any, **named: Any) -> None:
+        for tell in told:
+            tell(*arguments, **named)
 
-    def step(self, step: int, steps: int, lr: float) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.step(step, steps, lr)
-
-    def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.epoch(trial, metrics)
-
-    def ended(self, trial: int | None, status: Status, reason: str) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.ended(trial, status, reason)
-
-    def say(self, text: str) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.say(text)
-
-    def tick(self, search: Any) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.tick(search)
-
-    def over(self, search: Any) -> None:
-        """Pass it on."""
-        for observer in self._observers:
-            observer.over(search)
+    return event

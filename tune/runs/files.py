@@ -16,14 +16,14 @@ from pathlib import Path
 import pandas as pd
 
 from tune.errors import UserError
-from tune.files import write_whole
+from tune.files import PARTIAL, write_whole
 from tune.record import same_data
 from tune.record.disk import FULL, retry_while_disk_full
 from tune.record.folder import RunFolder
 from tune.record.status import Status
 from tune.record.tables import epochs_table, to_parquet
 from tune.record.trial import TrialRecord
-from tune.training import PARTIAL, CheckpointError, EpochMetrics, Training, load_weights, save, save_weights
+from tune.training import CheckpointError, EpochMetrics, Training, load_weights, save, save_weights
 
 
 def refuse_taken(folder: RunFolder) -> None:

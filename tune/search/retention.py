@@ -7,13 +7,12 @@ those of the P best paused trials.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from torch import Tensor
 
+from tune.files import PARTIAL, sweep
 from tune.record.disk import retry_while_disk_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
@@ -21,9 +20,8 @@ from tune.record.trial import TrialRecord
 from tune.search.attempt import LAST, whole_state
 from tune.spec.metric import Objective
 from tune.spec.search import RetentionSpec
-from tune.training import PARTIAL, save_weights
+from tune.training import save_weights
 
-TEMPORARY = ".{}.*.tmp"  # what `write_whole` writes before it renames it to the name in braces
 WRITING = 60.0  # seconds for which a temporary file may still be somebody's who is writing it
 KEPT = (Status.COMPLETED, Status.STOPPED)  # others cannot win
 
@@ -104,19 +102,14 @@ class Retention:
 
 
 def delete_leftovers(folder: SearchFolder) -> None:
-    """Delete what killed drivers and workers left half-written, and nothing that another process may be writing.
+    """Delete what killed processes left half-written, and nothing that another process may be writing.
 
-    Only the driver and its workers write trials' checkpoints and `search.yaml`. Tables are also written by `results`,
-    so theirs must be old. Retrained winners are runs of their own and are left alone.
+    Only the driver and its workers write trials' checkpoints. Tables are also written by `results`, requests by others,
+    so what lies beside those must be old. Retrained winners are runs of their own and are left alone.
     """
-    own = [*folder.path.glob(f"trial_*/{PARTIAL}"), *folder.path.glob(TEMPORARY.format(folder.spec.name))]
-    for path in own:
+    others = (path for place in (folder.path, folder.requests) for path in sweep(place, f".{PARTIAL}", WRITING))
+    for path in [*folder.path.glob(f"trial_*/{PARTIAL}"), *others]:
         path.unlink(missing_ok=True)
-    for table in (folder.trials_table, folder.epochs_table):
-        for path in folder.path.glob(TEMPORARY.format(table.name)):
-            with suppress(FileNotFoundError):
-                if time.time() - path.stat().st_mtime > WRITING:
-                    path.unlink()
 
 
 def _best_weights(paths: Iterable[Path], epoch: int) -> dict[str, Tensor] | None:

@@ -1,6 +1,5 @@
 """Train one experiment: from images to metrics per epoch, weights, and a state to continue from exactly."""
 
-from tune.files import PARTIAL
 from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.failures import last_lines, out_of_memory, process_broken
 from tune.training.loop import Training, train
@@ -14,7 +13,6 @@ from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_terms, negative_bound, task_of
 
 __all__ = [
-    "PARTIAL",
     "CheckpointError",
     "End",
     "EpochMetrics",

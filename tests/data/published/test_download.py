@@ -91,7 +91,7 @@ def test_what_a_killed_download_left_is_not_taken_for_the_file(mnist: Published,
     mnist.serve(web)
     raw = root / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    left = raw / f".{IMAGES}.gz.0123abcd.part"
+    left = raw / ".0123456789ab.partial"
     left.write_bytes(mnist.files[f"{IMAGES}.gz"][:50])
     assert mnist.is_in(load_train(MNIST, root), "train")
     assert left.exists()  # It may belong to a download that is still running;

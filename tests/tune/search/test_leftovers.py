@@ -57,13 +57,15 @@ def test_what_killed_processes_left_half_written_is_swept(tmp_path: Path) -> Non
     folder = SearchFolder(tmp_path)
     checkpoint(folder.trial(0) / "last-a.pt", 4)
     left = [
-        folder.trial(0) / "last-a.pt.0123.partial",
-        tmp_path / ".search.yaml.x.tmp",
-        tmp_path / ".epochs.parquet.x.tmp",
+        folder.trial(0) / ".0123456789ab.partial",
+        tmp_path / ".123456789abc.partial",
+        folder.requests / ".23456789abcd.partial",
     ]
+    folder.requests.mkdir()
     for path in left:
         path.write_bytes(b"half")
-    os.utime(left[-1], (1, 1))
+    for path in left[1:]:
+        os.utime(path, (1, 1))
     Retention(folder, RetentionSpec(best=3), LOSS).restore([ended(4)])
     assert not any(path.exists() for path in left)
 
@@ -71,7 +73,7 @@ def test_what_killed_processes_left_half_written_is_swept(tmp_path: Path) -> Non
 def test_what_another_process_is_writing_is_left_alone(tmp_path: Path) -> None:
     """A retraining of a winner, and a table that `results` is writing."""
     folder = SearchFolder(tmp_path)
-    writing = [folder.winners / "trial_00000-seed_0" / "last.pt.01.partial", tmp_path / ".trials.parquet.x.tmp"]
+    writing = [folder.winners / "trial_00000-seed_0" / ".0123456789ab.partial", tmp_path / ".123456789abc.partial"]
     writing += [tmp_path / ".notes.tmp", tmp_path / "mine" / "file.partial"]  # the user's own
     for path in writing:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -124,7 +126,7 @@ def test_a_search_killed_before_its_first_file_is_begun_anew(tmp_path: Path) -> 
     folder = tmp_path / "out" / "space"
     folder.mkdir(parents=True)
     (folder / ".driver.lock").touch()
-    (folder / ".search.yaml.x.tmp").touch()
+    (folder / ".0123456789ab.partial").touch()
     assert resolve(Request(str(tmp_path / "space.yaml"), tmp_path / "out", tmp_path))[1].path == folder
 
 

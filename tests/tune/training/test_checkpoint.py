@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tune.errors import WorkError
-from tune.training import PARTIAL, CheckpointError, load, load_weights, save, save_weights
+from tune.files import PARTIAL
+from tune.training import CheckpointError, load, load_weights, save, save_weights
 
 STATE: dict[str, Any] = {
     "format": 1,
