@@ -164,24 +164,24 @@ def _without_influence(found: Findings) -> Iterator[str]:
 
 def judgement(found: Findings) -> str:
     """Whether the scheduler judges trials at the right epoch, in a sentence."""
-    scheduler, table = found.spec.search.scheduler, found.correlation
+    grace, table = found.spec.search.scheduler.grace, found.correlation
     if (many := int(table["trials"].iloc[0])) < ENOUGH:
         return f"Only {count(many, 'trial')} reached the end, too few to tell; {ENOUGH} are enough."
-    if scheduler.name == "none":
+    if grace is None:
         first = predictive_from(table)
         if first is None:
             return "No epoch before the last predicts the ranking at the end."
         return f"From epoch {first} on, the ranking is close to that at the end."
-    grace, better = scheduler.grace_period, better_grace_period(found)
+    better = better_grace_period(found, grace)
     here = table.loc[table["epoch"] == grace, "correlation"]
     value = f" (rank correlation {here.iloc[0]:.2f})" if len(here) else ""
     told = "right" if better is None else "too short" if better > grace else "longer than it has to be"
     return f"The grace period of {count(grace, 'epoch')} is {told}{value}."
 
 
-def better_grace_period(found: Findings) -> int | None:
+def better_grace_period(found: Findings, grace: int) -> int | None:
     """The grace period that the figures suggest instead of the scheduler's; None where it is right."""
-    grace, table = found.spec.search.scheduler.grace_period, found.correlation
+    table = found.correlation
     here = table.loc[table["epoch"] == grace, "correlation"]
     first = predictive_from(table)
     short = len(here) and not here.iloc[0] >= USELESS
@@ -196,12 +196,11 @@ def predictive_from(correlation: pd.DataFrame) -> int | None:
 
 
 def _grace_period(found: Findings) -> Iterator[str]:
-    scheduler, table = found.spec.search.scheduler, found.correlation
-    if scheduler.name == "none" or table.empty or table["trials"].iloc[0] < ENOUGH:
+    grace, table = found.spec.search.scheduler.grace, found.correlation
+    if grace is None or table.empty or table["trials"].iloc[0] < ENOUGH:
         return
-    if (better := better_grace_period(found)) is None:
+    if (better := better_grace_period(found, grace)) is None:
         return
-    grace = scheduler.grace_period
     change, much = ("Raise", "little") if better > grace else ("Lower", "enough")
     yield (
         f"{change} search.scheduler.grace_period from {grace} to {better}: the ranking after "

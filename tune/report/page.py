@@ -110,8 +110,7 @@ def _results(found: Findings) -> list[Section]:
 def _grace_period(found: Findings) -> list[Section]:
     if len(found.correlation) < 2:
         return []
-    scheduler = found.spec.search.scheduler
-    grace = None if scheduler.name == "none" else scheduler.grace_period
+    grace = found.spec.search.scheduler.grace
     chart = drawn(curves.budget(found.correlation, grace))
     title = "How early can a trial be judged?" if grace is None else "Is the grace period right?"
     return [Section(title, [chart], f"{advice.judgement(found)} {_ABOUT_BUDGET}")]

@@ -28,7 +28,7 @@ from tune.search.ray.cluster import TrialResources, connected, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
-from tune.search.schedulers import SCHEDULERS
+from tune.search.schedulers import scheduler_of
 from tune.search.shutdown import INTERRUPTED, Outcome, finish, stopping_on, stopping_on_signals
 from tune.search.warm_start import WARM, check_metric, warm_start
 from tune.spec.search import SearchSpec
@@ -125,16 +125,16 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
 
 
 def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
-    spec, record, settings = search.spec, search.record, search.spec.search
+    spec, record = search.spec, search.record
     given = [text.partition("=")[0].removeprefix("experiment.") for text in request.settings]
     trials = _target(search, request, given)
     spec = in_force(spec, search.started, record.facts.get(SETTINGS, {}), given)
     record.note("trials", trials)
     answered = (record.facts.get("state") or {}).get("request")  # the last request to stop, which must not count twice
     record.note("state", {"state": "running", "reason": "", "request": answered})
-    make = SCHEDULERS[settings.scheduler.name]
-    scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
-    proposer = Proposer(spec.space, sampler_of(spec, scheduler), spec.seed, Feasibility(spec, request.root))
+    scheduler = scheduler_of(spec)
+    sampler = sampler_of(spec, scheduler, observer.say)
+    proposer = Proposer(spec.space, sampler, spec.seed, Feasibility(spec, request.root))
     driver = Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
     if request.extend is not None:
         driver.enough.lift()

@@ -13,6 +13,7 @@ from tune.spec.errors import OVERRIDE, Problem, SpecError, shown, unknown_name
 from tune.spec.experiment import Experiment
 from tune.spec.files import find, parse_yaml, read_tree
 from tune.spec.schema import is_text, similar_field
+from tune.spec.search_options import without_foreign
 
 _EMPTY: dict[str, Any] = {"experiment": {}, "space": {}, "constraints": {}, "first": [], "search": {}}
 _NAMES = (*_EMPTY, "made_with")
@@ -117,7 +118,8 @@ def parse_overrides(overrides: Iterable[str]) -> tuple[Tree, list[Problem]]:
 def _apply(sections: Tree, values: Mapping[str, object]) -> list[Problem]:
     """Put the values into the sections of a file, in place; what is wrong with their names.
 
-    An override of a searched field, or of a section around it, fixes it: it leaves the space.
+    An override of a searched field, or of a section around it, fixes it: it leaves the space. An override of a
+    sampler's or scheduler's name leaves out the options of the file that the other does not have.
     """
     problems = []
     for name, value in values.items():
@@ -129,6 +131,10 @@ def _apply(sections: Tree, values: Mapping[str, object]) -> list[Problem]:
             for searched in [field for field in sections["space"] if within(str(field), [name])]:
                 del sections["space"][searched]
             set_dotted(sections["experiment"], name, value)
+    for kind in ("sampler", "scheduler"):
+        if f"search.{kind}.name" in values and isinstance(options := sections["search"].get(kind), Mapping):
+            given = [name.split(".")[2] for name in values if name.startswith(f"search.{kind}.")]
+            sections["search"][kind] = without_foreign(kind, options, given)
     return problems
 
 

@@ -17,46 +17,7 @@ from tune.spec.dotted import with_values
 from tune.spec.errors import one_of, shown
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, Goal, Objective
-
-Count = Annotated[int, Ge(1)]
-
-
-class SchedulerSpec(Frozen):
-    """Which trials are stopped early.
-
-    asha (Li et al., arXiv 1810.05934) compares trials after `grace_period`, `grace_period * reduction_factor`, ...
-    epochs, and continues only the best; none runs every trial to its end.
-
-    Attributes:
-        name: The scheduler.
-        type: Of asha: stopping ends a trial that is not among the best; promotion pauses every trial, and continues
-            it once it is among the best and a worker is free.
-        max_t: Epochs after which every trial ends; by default those of the experiment.
-        grace_period: Epochs that a trial runs at least.
-        reduction_factor: One in this many trials continues at each rung.
-        brackets: Groups of trials that are compared among themselves, each starting one comparison later.
-    """
-
-    name: Literal["asha", "none"] = "asha"
-    type: Literal["stopping", "promotion"] = "stopping"
-    max_t: Count | None = None
-    grace_period: Count = 1
-    reduction_factor: Annotated[float, Gt(1)] = 3
-    brackets: Count = 1
-
-
-class SamplerSpec(Frozen):
-    """What proposes configurations.
-
-    Attributes:
-        name: gp (a Gaussian process that learns from unfinished trials), tpe (Optuna's Tree-structured Parzen
-            Estimator) or random.
-        startup_trials: Configurations at the start that do not depend on results.
-    """
-
-    name: Literal["gp", "tpe", "random"] = "tpe"
-    startup_trials: Annotated[int, Ge(0)] = 10
-
+from tune.spec.search_options import AnySampler, AnyScheduler, AshaSpec, Count, TpeSpec
 
 MIN_SHARE = 1e-4  # of a CPU or GPU: the finest that Ray counts
 
@@ -155,8 +116,8 @@ class SearchSettings(Frozen):
     trials: Count = 50
     concurrent: Count | None = None
     seed: Annotated[int, Ge(0)] | None = None
-    scheduler: SchedulerSpec = SchedulerSpec()
-    sampler: SamplerSpec = SamplerSpec()
+    scheduler: AnyScheduler = AshaSpec()
+    sampler: AnySampler = TpeSpec()
     resources: ResourcesSpec = ResourcesSpec()
     retention: RetentionSpec = RetentionSpec()
     failures: FailureSpec = FailureSpec()
@@ -229,8 +190,7 @@ class SearchSpec:
     @property
     def epochs(self) -> int | None:
         """Epochs after which the scheduler ends every trial; None if only the experiment decides."""
-        scheduler = self.search.scheduler
-        return None if scheduler.name == "none" else scheduler.max_t
+        return self.search.scheduler.longest
 
     @property
     def longest(self) -> int:

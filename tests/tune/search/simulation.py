@@ -27,7 +27,7 @@ from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import SETTINGS, Ledger
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
-from tune.search.schedulers import SCHEDULERS
+from tune.search.schedulers import scheduler_of
 from tune.spec import SearchSpec, load_search
 from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics, save
@@ -117,10 +117,9 @@ class Simulation:
         if (repaired := repair(self.folder.journal)) is not None:
             self.said.append(repaired)
         self.record = self._opened(spec)
-        make = SCHEDULERS[settings.scheduler.name]
-        scheduler = make(settings.scheduler, spec.longest, settings.objective, spec.seed)
+        scheduler = scheduler_of(spec)
         known = dict(facts or {"parameters": 10, "mult_adds": 10})
-        proposer = Proposer(spec.space, sampler_of(spec, scheduler), spec.seed, lambda config: known)
+        proposer = Proposer(spec.space, sampler_of(spec, scheduler, self.said.append), spec.seed, lambda config: known)
         noted = self.record.facts
         wanted = trials or int(noted.get("trials", settings.trials))
         spec = in_force(spec, spec, noted.get(SETTINGS, {}), ())

@@ -5,21 +5,54 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from search_spaces import Space
+from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.gp import GaussianProcessSampler
-from tune.search.samplers.optuna_samplers import tpe, uniform
+from tune.search.samplers.grid import GridSampler
+from tune.search.samplers.nsga2 import nsga2
+from tune.search.samplers.qmc import QuasiRandomSampler
+from tune.search.samplers.random_search import random_search
 from tune.search.samplers.sampler import Sampler, Task
+from tune.search.samplers.tpe import tpe
 from tune.search.schedulers.verdict import Scheduler
 from tune.spec.search import SearchSpec
+from tune.spec.search_options import GpSpec, TpeSpec
 
 __all__ = ["SAMPLERS", "Sampler", "Task", "sampler_of"]
 
-SAMPLERS: dict[str, Callable[[Task], Sampler]] = {"gp": GaussianProcessSampler, "tpe": tpe, "random": uniform}
-"""By name, as in `SamplerSpec.name`."""
+SAMPLERS: dict[str, Callable[[Task], Sampler]] = {
+    "gp": GaussianProcessSampler,
+    "tpe": tpe,
+    "random": random_search,
+    "grid": GridSampler,
+    "qmc": QuasiRandomSampler,
+    "nsga2": nsga2,
+}
+"""By name, as in `tune.spec.search_options.SAMPLERS`."""
+
+MOST_COORDINATES = 100  # of a space that the Gaussian process is used for
+MOST_CONDITIONAL = 20  # fields with a `when`; where most are not in play, distances mean little
 
 
-def sampler_of(spec: SearchSpec, scheduler: Scheduler | None) -> Sampler:
-    """The sampler of a search."""
+def sampler_of(
+    spec: SearchSpec, scheduler: Scheduler | None, say: Callable[[str], None] = lambda text: None
+) -> Sampler:
+    """The sampler of a search. Says so if another is used because the space does not suit the one asked for."""
     rungs = {epoch for epoch, _ in scheduler.rungs} if scheduler is not None else set()
     rungs = rungs or {math.ceil(spec.longest / 3**power) for power in range(10)}
-    task = Task(spec.space, spec.search.sampler, spec.search.objective, spec.longest, tuple(sorted(rungs)), spec.seed)
-    return SAMPLERS[task.spec.name](task)
+    options = spec.search.sampler
+    if isinstance(options, GpSpec) and (why := too_odd(spec.space)):
+        say(f"the sampler gp does not suit a space with {why}; using tpe instead")
+        options = TpeSpec(startup=options.startup)
+    task = Task(spec.space, options, spec.search.objective, spec.longest, tuple(sorted(rungs)), spec.seed)
+    return SAMPLERS[options.name](task)
+
+
+def too_odd(space: Space) -> str:
+    """Why a Gaussian process does not suit the space; empty where it does."""
+    encoding = Encoding(space)
+    coordinates = encoding.features(encoding.points([space.fill({})])).shape[1]
+    conditional = sum(bool(domain.when) for domain in space.domains.values())
+    if coordinates > MOST_COORDINATES:
+        return f"{coordinates} coordinates (one for a number, one for each value of any other field)"
+    return f"{conditional} conditional fields" if conditional > MOST_CONDITIONAL else ""

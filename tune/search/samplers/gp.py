@@ -8,15 +8,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtri
-from scipy.stats import qmc, rankdata
+from scipy.stats import rankdata
 
 from search_spaces import Config, config_key
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.samplers.encoding import Encoding, Points
 from tune.search.samplers.gaussian_process import GaussianProcess
-from tune.search.samplers.sampler import Task
+from tune.search.samplers.qmc import sobol
+from tune.search.samplers.sampler import Sampler, Task
 from tune.search.seeds import derived_seed
+from tune.spec.search_options import LearningSpec
 
 Array = NDArray[np.float64]
 
@@ -27,7 +29,7 @@ NEIGHBOURS = 300  # variations of the best candidates, in each of three rounds
 KEPT = 50  # candidates that survive a round
 
 
-class GaussianProcessSampler:
+class GaussianProcessSampler(Sampler):
     """Expected improvement at the last epoch, predicted from every epoch at which trials were judged.
 
     A Gaussian process over (configuration, logarithm of the epoch) is fitted to the best value of each trial up to each
@@ -40,7 +42,8 @@ class GaussianProcessSampler:
     """
 
     def __init__(self, task: Task) -> None:
-        self._task, self._encoding = task, Encoding(task.space)
+        assert isinstance(task.spec, LearningSpec)
+        self._task, self._encoding, self._startup = task, Encoding(task.space), task.spec.startup
 
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
         """As `Sampler.proposals`."""
@@ -48,17 +51,10 @@ class GaussianProcessSampler:
         known = [trial for trial in trials if trial.status is not Status.INFEASIBLE and trial.config]
         rows = self._rows(known)
         ended = len({row[0] for row in rows})
-        if ended < max(self._task.spec.startup_trials, 2):
-            yield from self._first(number, generator)
+        if ended < max(self._startup, 2):
+            yield from sobol(self._encoding, self._task.seed, number)
             return
         yield from self._improving(known, rows, generator)
-
-    def _first(self, number: int, generator: np.random.Generator) -> Iterator[Config]:
-        """Points of a Sobol sequence, then random ones."""
-        width = len(self._encoding.axes)
-        sequence = qmc.Sobol(width, rng=np.random.default_rng(self._task.seed)).random_base2(number.bit_length())
-        points = np.vstack([sequence[number], generator.random((KEPT, width))])
-        yield from map(self._encoding.config, self._encoding.snap(points))
 
     def _rows(self, trials: Sequence[TrialRecord]) -> list[tuple[int, int, float]]:
         """Observations as (index of the trial, epoch, cost): infinite cost for a configuration that cannot be used."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from search_spaces import Config, Space
 from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
-from tune.spec.search import SamplerSpec
+from tune.spec.search_options import SamplerSpec
 
 
 @dataclass(frozen=True)
@@ -33,17 +33,25 @@ class Task:
     seed: int
 
 
-class Sampler(Protocol):
+class Sampler(ABC):
     """Proposes configurations from what is recorded.
 
     What it remembers between calls only saves time: the same trials, number and seed give the same proposals.
+
+    Attributes:
+        kind: What its proposals are called in tables, if they do not depend on results; else empty.
+        exhaustive: Whether its proposals are all that the search is to try; else any other configuration may follow.
     """
 
+    kind: str = ""
+    exhaustive: bool = False
+
+    @abstractmethod
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
         """Configurations for a new trial, the best first: the next is asked for if the one before cannot be used.
 
         Args:
-            trials: All trials so far, whatever their status; those of another search that this one learns from have
-                negative numbers.
+            trials: All trials so far, whatever their status; those of another search that this one learns from, and
+                configurations that did not meet the constraints, have negative numbers.
             number: The new trial's.
         """

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from tune.search.schedulers.asha import PromotingAsha, StoppingAsha
+from tune.search.schedulers.asha import asha
+from tune.search.schedulers.hyperband import hyperband
+from tune.search.schedulers.median import MedianStopping
 from tune.search.schedulers.verdict import Action, Scheduler, Verdict
 from tune.spec.metric import Objective
-from tune.spec.search import SchedulerSpec
+from tune.spec.search import SearchSpec
 
-__all__ = ["SCHEDULERS", "Action", "Scheduler", "Verdict"]
+__all__ = ["SCHEDULERS", "Action", "Scheduler", "Verdict", "scheduler_of"]
 
-
-def asha(spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> Scheduler:
-    """Asynchronous successive halving of the type that the specification names."""
-    return (PromotingAsha if spec.type == "promotion" else StoppingAsha)(spec, epochs, objective, seed)
-
-
-SCHEDULERS: dict[str, Callable[[SchedulerSpec, int, Objective, int], Scheduler | None]] = {
+SCHEDULERS: dict[str, Callable[[Any, int, Objective, int], Scheduler | None]] = {
     "asha": asha,
+    "hyperband": hyperband,
+    "median": MedianStopping,
     "none": lambda spec, epochs, objective, seed: None,
 }
-"""By name, as in `SchedulerSpec.name`: (specification, epochs of the longest trial, objective, seed) -> a scheduler."""
+"""By name, as in `tune.spec.search_options.SCHEDULERS`.
+
+(its specification there, epochs of the longest trial, objective, seed) -> a scheduler.
+"""
+
+
+def scheduler_of(spec: SearchSpec) -> Scheduler | None:
+    """The scheduler of a search; None if every trial runs to its end."""
+    options = spec.search.scheduler
+    return SCHEDULERS[options.name](options, spec.longest, spec.search.objective, spec.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,7 +14,7 @@ from tune.record.trial import TrialRecord
 from tune.search.schedulers.verdict import CONTINUE, PAUSE, Action, Scheduler, Verdict
 from tune.search.seeds import derived_seed
 from tune.spec.metric import Objective
-from tune.spec.search import SchedulerSpec
+from tune.spec.search_options import HalvingSpec
 
 
 @dataclass
@@ -51,11 +51,20 @@ class Asha(Scheduler):
     search's seed and the trial's number, not on NumPy's global state.
     """
 
-    def __init__(self, spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> None:
+    def __init__(
+        self,
+        spec: HalvingSpec,
+        epochs: int,
+        objective: Objective,
+        seed: int,
+        weight: Callable[[int], float] = math.exp,
+    ) -> None:
+        """`weight` is that of a bracket with so many rungs; by default as in Ray Tune."""
         self._sign = 1.0 if objective.metric.goal == "max" else -1.0
         self._seed, self._factor, self._epochs = seed, spec.reduction_factor, epochs
-        self._brackets = [_rungs(spec, epochs, bracket) for bracket in range(spec.brackets)]
-        self._weights = [math.exp(len(rungs)) for rungs in self._brackets]
+        brackets = (_rungs(spec, epochs, bracket) for bracket in range(spec.brackets or epochs))
+        self._brackets = [rungs for rungs in brackets if rungs]
+        self._weights = [weight(len(rungs)) for rungs in self._brackets]
 
     @property
     def rungs(self) -> list[tuple[int, int]]:
@@ -66,7 +75,7 @@ class Asha(Scheduler):
         return sorted(counts.items())
 
     def bracket_of(self, number: int) -> int:
-        """The bracket of a trial, drawn with weights that favor brackets with more rungs, as in Ray Tune."""
+        """The bracket of a trial, drawn with weights that favor brackets with more rungs."""
         source = random.Random(derived_seed(self._seed, number))
         return source.choices(range(len(self._brackets)), self._weights)[0]
 
@@ -162,8 +171,13 @@ class PromotingAsha(Asha):
                 rung.promoted.add(trial.number)
 
 
-def _rungs(spec: SchedulerSpec, epochs: int, bracket: int) -> list[Rung]:
+def _rungs(spec: HalvingSpec, epochs: int, bracket: int) -> list[Rung]:
     """The rungs of one bracket, from the highest down: `grace_period * reduction_factor ** k`, up to `epochs`."""
     grace, factor = min(spec.grace_period, epochs), spec.reduction_factor
     count = int(np.log(epochs / grace) / np.log(factor) - bracket + 1)
     return [Rung(grace * factor ** (k + bracket)) for k in reversed(range(count))]
+
+
+def asha(spec: HalvingSpec, epochs: int, objective: Objective, seed: int) -> Asha:
+    """Asynchronous successive halving of the type that the specification names."""
+    return (PromotingAsha if spec.type == "promotion" else StoppingAsha)(spec, epochs, objective, seed)

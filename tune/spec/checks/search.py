@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import data
 import models
-from search_spaces import Space
+from search_spaces import Choice, Space
 from tune.spec.constraints import ConstraintsSpec
-from tune.spec.errors import Problem
+from tune.spec.errors import Problem, nearest
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, metrics_of
-from tune.spec.search import SchedulerSpec, SearchSettings
+from tune.spec.search import SearchSettings
+from tune.spec.search_options import GridSpec, HalvingSpec, JudgingSpec
 
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
@@ -37,12 +38,28 @@ def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> 
             f"{settings.metric} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
         )
         problems.append(Problem("search.metric", message))
-    if settings.scheduler.name == "asha":
+    if isinstance(settings.sampler, GridSpec):
+        problems += _grid_problems(settings.sampler, space)
+    if isinstance(settings.scheduler, JudgingSpec):
         domain = space.domains.get("training.epochs")
         searched = [end for end in domain.ends if isinstance(end, int)] if domain else []
         epochs = max(searched, default=sample.training.epochs)
         problems += _rung_problems(settings.scheduler, min(epochs, settings.scheduler.max_t or epochs))
     return problems
+
+
+def _grid_problems(spec: GridSpec, space: Space) -> Iterator[Problem]:
+    """Ranges of which it is not known how many values to try, and numbers for fields that are no ranges."""
+    ranges = [name for name, domain in space.domains.items() if not isinstance(domain, Choice)]
+    for field in spec.points if isinstance(spec.points, Mapping) else ():
+        if field not in ranges:
+            what = nearest(field, ranges, "searched ranges") if ranges else "no range is searched; remove it"
+            yield Problem(f"search.sampler.points.{field}", f"is not a searched range; {what}")
+    for field, domain in space.domains.items():
+        if domain.size is None and spec.points_of(field, continuous=True) is None:
+            message = f"is required, since {field} has no steps: how many values to try, such as 5, or {{{field}: 5}}"
+            yield Problem("search.sampler.points", message)
+            return
 
 
 def _tasks(space: Space, sample: Experiment) -> Iterable[str]:
@@ -71,18 +88,20 @@ def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment)
             yield Problem("search.metric", f"must be a metric of {task}: one of {names} (got {settings.metric!r})")
 
 
-def _rung_problems(spec: SchedulerSpec, epochs: int) -> Iterator[Problem]:
-    """What is wrong with ASHA's settings if the longest trial has this many epochs."""
+def _rung_problems(spec: JudgingSpec, epochs: int) -> Iterator[Problem]:
+    """What is wrong with a scheduler's settings if the longest trial has this many epochs."""
     if spec.grace_period > epochs:
         message = f"must be at most the {epochs} epochs of a trial (got {spec.grace_period})"
         yield Problem("search.scheduler.grace_period", message)
+        return
+    if not isinstance(spec, HalvingSpec):
         return
     # At grace_period x reduction_factor ** n epochs.
     rungs = int(math.log(epochs / spec.grace_period) / math.log(spec.reduction_factor)) + 1
     if rungs > epochs:
         message = f"must be larger: it makes {rungs} rungs in {epochs} epochs (got {spec.reduction_factor}); try 2 to 4"
         yield Problem("search.scheduler.reduction_factor", message)
-    elif spec.brackets > rungs:
+    elif spec.brackets is not None and spec.brackets > rungs:
         message = (
             f"must be at most the {rungs} rungs of {epochs} epochs with grace_period={spec.grace_period} and "
             f"reduction_factor={spec.reduction_factor:g} (got {spec.brackets})"
