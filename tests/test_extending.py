@@ -5,29 +5,29 @@ Specifications take their names from the tables when they are imported, so every
 
 from __future__ import annotations
 
-import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import get_args
+from typing import Literal
 
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.simulation import Simulation, spec_of
+from tests.tune.search.simulation import SPACE, Simulation, spec_of
 from tune.evaluation.evaluate import _EVALUATORS
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.reproduce.published import ROWS, PublishedRow, rows_named
-from tune.search.samplers import SAMPLERS, Task
+from tune.search.samplers import SAMPLERS, Sampler, Task
 from tune.search.schedulers import SCHEDULERS, Action, Scheduler, Verdict
-from tune.spec import load_experiment
+from tune.spec import SpecError, load_experiment, search_options
+from tune.spec.base import Fraction
 from tune.spec.checks.images import inspect_data
 from tune.spec.checks.search import check_constraints
 from tune.spec.constraints import Bound, ConstraintsSpec
 from tune.spec.metric import _KINDS, Objective
-from tune.spec.search import SamplerSpec, SchedulerSpec
+from tune.spec.search_options import SamplerSpec, SchedulerSpec
 from tune.training.tasks import _TASKS
 
 NEWCOMERS = '''
@@ -190,7 +190,14 @@ def test_their_fields_are_checked_as_those_of_others(tmp_path: Path) -> None:
     assert "did you mean stripes?" in lines[3]
 
 
-class LargestValues:
+class LargestSpec(SamplerSpec):
+    """The share of the range."""
+
+    name: Literal["largest"] = "largest"
+    share: Fraction = 0.0
+
+
+class LargestValues(Sampler):
     """Proposes the end of every domain."""
 
     def __init__(self, task: Task) -> None:
@@ -202,18 +209,28 @@ class LargestValues:
 
 def test_a_sampler_from_outside_proposes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SAMPLERS, "largest", LargestValues)
-    spec = spec_of(tmp_path)
-    sampler = SamplerSpec.model_construct(name="largest")  # type: ignore[arg-type]
-    spec = dataclasses.replace(spec, search=spec.search.model_copy(update={"sampler": sampler}))
-    search = Simulation(spec, tmp_path / "search", trials=1)
+    monkeypatch.setitem(search_options.SAMPLERS, "largest", LargestSpec)
+    search = Simulation(
+        spec_of(tmp_path, SPACE, "search.sampler={name: largest, share: 0.5}"), tmp_path / "s", trials=1
+    )
     search.run()
     assert search.ledger.trials[0].config == {"training.optimizer.lr": 0.1, "training.batch_size": 64}
+    with pytest.raises(SpecError, match=r"search.sampler.share: must be below 1"):
+        spec_of(tmp_path, SPACE, "search.sampler={name: largest, share: 1.5}")
+    with pytest.raises(SpecError, match=r"search.sampler.startup: unknown field; .*name, share"):
+        spec_of(tmp_path, SPACE, "search.sampler={name: largest, startup: 5}")
+
+
+class OddSpec(SchedulerSpec):
+    """No options."""
+
+    name: Literal["odd"] = "odd"
 
 
 class OddTrials(Scheduler):
     """Stops every second trial after its first epoch."""
 
-    def __init__(self, spec: SchedulerSpec, epochs: int, objective: Objective, seed: int) -> None:
+    def __init__(self, spec: OddSpec, epochs: int, objective: Objective, seed: int) -> None:
         pass
 
     def judge(self, number: int, epoch: int, value: float) -> Verdict:
@@ -225,10 +242,8 @@ class OddTrials(Scheduler):
 
 def test_a_scheduler_from_outside_stops_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCHEDULERS, "odd", OddTrials)
-    spec = spec_of(tmp_path)
-    scheduler = spec.search.scheduler.model_copy(update={"name": "odd"})
-    spec = dataclasses.replace(spec, search=spec.search.model_copy(update={"scheduler": scheduler}))
-    search = Simulation(spec, tmp_path / "search", trials=4)
+    monkeypatch.setitem(search_options.SCHEDULERS, "odd", OddSpec)
+    search = Simulation(spec_of(tmp_path, SPACE, "search.scheduler={name: odd}"), tmp_path / "search", trials=4)
     search.run()
     ends = [(trial.status, trial.reason, len(trial.epochs)) for trial in search.ledger.trials.values()]
     assert ends == [(Status.COMPLETED, "all epochs", 9), (Status.STOPPED, "odd", 1)] * 2
@@ -255,6 +270,6 @@ def test_a_published_row_from_outside_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_has_a_line_in_two_tables_is_in_both() -> None:
     """The specification may not import what builds these, so their names stand there too."""
-    assert set(get_args(SamplerSpec.model_fields["name"].annotation)) == set(SAMPLERS)
-    assert set(get_args(SchedulerSpec.model_fields["name"].annotation)) == set(SCHEDULERS)
+    assert set(search_options.SAMPLERS) == set(SAMPLERS)
+    assert set(search_options.SCHEDULERS) == set(SCHEDULERS)
     assert set(_KINDS) == set(_TASKS) == set(_EVALUATORS)

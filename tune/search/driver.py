@@ -109,7 +109,8 @@ class Driver:
         if proposal is None:
             self.exhausted = True
             tried = len(self.ledger.trials)
-            self.observer.say(f"the space is exhausted: every feasible configuration has been tried ({tried} trials)")
+            every = self.ledger.proposer.all_there_is
+            self.observer.say(f"the space is exhausted: every {every} has been tried ({tried} trials)")
             return None
         return self.ledger.add(proposal)
 

@@ -76,6 +76,14 @@ class RandomSpec(SamplerSpec):
     name: Literal["random"] = "random"
 
 
+def _check_points(value: Any) -> Any:
+    numbers = list(value.values()) if isinstance(value, Mapping) else [] if value is None else [value]
+    if any(isinstance(number, bool) or not isinstance(number, int) or number < 1 for number in numbers):
+        what = "a whole number of at least 1, or a mapping of fields to such numbers"
+        raise ValueError(f"must be {what} (got {shown(value)})")
+    return value
+
+
 class GridSpec(SamplerSpec):
     """Every combination of values once, in random order; then the search ends.
 
@@ -84,7 +92,7 @@ class GridSpec(SamplerSpec):
     """
 
     name: Literal["grid"] = "grid"
-    points: Count | Mapping[str, Count] | None = None
+    points: Annotated[int | Mapping[str, int] | None, BeforeValidator(_check_points)] = None
 
     def points_of(self, field: str, *, continuous: bool) -> int | None:
         """How many values of a field to try; None for all of them."""
@@ -205,7 +213,7 @@ class MedianSpec(JudgingSpec):
 
 
 class NoSchedulerSpec(SchedulerSpec):
-    """Every trial runs to its end. Options of asha, which `search.scheduler.name=none` leaves behind, have no effect."""
+    """Every trial runs to its end. Options of asha, which earlier versions wrote beside it, have no effect."""
 
     earlier: ClassVar = dict.fromkeys(("type", "max_t", "grace_period", "reduction_factor", "brackets"))
 
@@ -249,7 +257,7 @@ AnyScheduler = Annotated[SerializeAsAny[SchedulerSpec], _by_name(SCHEDULERS, "as
 
 def without_foreign(section: str, tree: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
     """The options of a file without those that the sampler or scheduler named does not have, unless `given` now."""
-    kinds: Mapping[str, type[Named]] = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}[section]
+    kinds: Mapping[str, type[Named]] = SAMPLERS if section == "sampler" else SCHEDULERS
     name = tree.get("name")
     if not isinstance(name, str) or name not in kinds:
         return dict(tree)

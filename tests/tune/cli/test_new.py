@@ -59,7 +59,7 @@ def test_folders_of_all_kinds(imagetune: Command, tmp_path: Path, name: str) -> 
     assert experiment.data.path == str(tmp_path / name)
     assert (experiment.data.image_size, experiment.training.batch_size) == (side, batch)
     assert ("test_fraction" in Path("mine.yaml").read_text()) == (name != "parts")
-    assert spec.search.scheduler.max_t == experiment.training.epochs == spec.longest
+    assert spec.search.scheduler.longest == experiment.training.epochs == spec.longest
 
 
 @pytest.mark.usefixtures("quick")

@@ -17,13 +17,13 @@ from tune.record.trial import TrialRecord
 from tune.search.schedulers.asha import Asha, PromotingAsha, StoppingAsha
 from tune.search.schedulers.verdict import CONTINUE, Action
 from tune.spec.metric import METRICS, Objective
-from tune.spec.search import SchedulerSpec
+from tune.spec.search_options import AshaSpec
 
 LOSS = st.floats(0.01, 10, allow_nan=False)
 
 
 def asha(max_t: int = 27, grace: int = 1, factor: float = 3, brackets: int = 1, direction: Any = "min") -> Asha:
-    spec = SchedulerSpec(max_t=max_t, grace_period=grace, reduction_factor=factor, brackets=brackets)
+    spec = AshaSpec(max_t=max_t, grace_period=grace, reduction_factor=factor, brackets=brackets)
     metric = {"min": "val_loss", "max": "val_accuracy"}[direction]
     return StoppingAsha(spec, max_t, Objective(METRICS[metric]), seed=5)
 
@@ -104,7 +104,7 @@ def test_brackets_follow_from_the_seed_and_favour_those_of_more_rungs() -> None:
 
 
 def promoting(max_t: int = 9) -> PromotingAsha:
-    return PromotingAsha(SchedulerSpec(type="promotion", max_t=max_t), max_t, Objective(METRICS["val_loss"]), seed=5)
+    return PromotingAsha(AshaSpec(type="promotion", max_t=max_t), max_t, Objective(METRICS["val_loss"]), seed=5)
 
 
 def test_the_best_third_of_a_rung_is_promoted_the_highest_rung_first() -> None:

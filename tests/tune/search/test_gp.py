@@ -24,13 +24,13 @@ from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.gaussian_process import JITTER, GaussianProcess, _cost
 from tune.search.samplers.gp import MOST_ROWS, GaussianProcessSampler, log_expected_improvement, scaled, thinned
 from tune.spec.metric import METRICS, Objective
-from tune.spec.search import SamplerSpec
+from tune.spec.search_options import GpSpec
 
 SPACE, _ = parse_space(FREE, {})
 
 
 def task(objective: Objective = LOSS, seed: int = 1) -> Task:
-    return Task(SPACE, SamplerSpec(name="gp", startup_trials=4), objective, 9, (1, 3, 9), seed)
+    return Task(SPACE, GpSpec(startup=4), objective, 9, (1, 3, 9), seed)
 
 
 def observations(count: int = 40, width: int = 3) -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from tune.search.feasible import Feasibility
 from tune.search.samplers import SAMPLERS, Task
 from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.seeds import derived_seed
-from tune.spec.search import SamplerSpec
+from tune.spec.search_options import SAMPLERS as OPTIONS
 
 FREE: Mapping[str, Any] = {
     "lr": {"float": [1e-5, 1e-1], "log": True},
@@ -41,10 +41,16 @@ class Search:
         return self.made.propose(self.trials, len(self.trials))
 
 
-def proposer(check: Any = anything, name: Any = "tpe", raw: Mapping[str, Any] = FREE, seed: int = 3) -> Search:
+def proposer(
+    check: Any = anything,
+    name: Any = "tpe",
+    raw: Mapping[str, Any] = FREE,
+    seed: int = 3,
+    options: Mapping[str, Any] | None = None,
+) -> Search:
     space, problems = parse_space(raw, {})
     assert not problems
-    task = Task(space, SamplerSpec(name=name), LOSS, 9, (1, 3, 9), seed)
+    task = Task(space, OPTIONS[name].of({"name": name, **(options or {})}), LOSS, 9, (1, 3, 9), seed)
     return Search(Proposer(space, SAMPLERS[name](task), seed, check))
 
 
@@ -66,9 +72,9 @@ def run(made: Search, count: int) -> list[Config]:
     return configs
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", ["gp", "tpe"])
 def test_a_rebuilt_sampler_proposes_the_same(name: str) -> None:
-    """Killed after any number of trials, the sampler goes on as if it had lived."""
+    """Killed after any number of trials, the sampler goes on as if it had lived; others in test_conformance.py."""
     whole = run(proposer(name=name), 40)
     assert len({config_key(config) for config in whole}) == 40
     for killed in (1, 10, 11, 25, 39):

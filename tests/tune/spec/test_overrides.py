@@ -251,7 +251,7 @@ def test_the_fixed_value_holds_in_every_trial(desk: Desk) -> None:
 
 def test_settings_and_constraints(desk: Desk) -> None:
     made = desk.search(SEARCH, "search.trials=9", "search.scheduler.max_t=5", "constraints.parameters.max=1e4")
-    assert (made.search.trials, made.search.scheduler.max_t, made.epochs) == (9, 5, 5)
+    assert (made.search.trials, made.search.scheduler.longest, made.epochs) == (9, 5, 5)
     assert made.constraints.parameters is not None
     assert made.constraints.parameters.max == 1e4
 

@@ -10,6 +10,7 @@ from tests.tune.spec.conftest import Desk
 from tune.spec import SearchSettings
 from tune.spec.constraints import Bound, ConstraintsSpec
 from tune.spec.metric import METRICS, OWN_FIELDS, metrics_of
+from tune.spec.search_options import SAMPLERS, SCHEDULERS, AshaSpec, GpSpec, MedianSpec, NoSchedulerSpec, RandomSpec
 
 SEARCH = """
 experiment:
@@ -42,7 +43,15 @@ FAULTS = {
     "resources.cpu=0": "resources.cpu",
     "resources.cpu=two": "resources.cpu",
     "scheduler=asha": "scheduler",
-    "scheduler={name: hyperband}": "scheduler.name",
+    "scheduler={name: halving}": "scheduler.name",
+    "scheduler={name: median, brackets: 2}": "scheduler.brackets",
+    "scheduler={name: hyperband, brackets: 5}": "scheduler.brackets",
+    "scheduler={name: median, grace_period: 28}": "scheduler.grace_period",
+    "sampler={name: random, startup: 3}": "sampler.startup",
+    "sampler.startup=-1": "sampler.startup",
+    "sampler={name: grid, points: 0}": "sampler.points",
+    "sampler={name: grid, points: {training.optimizer.lr: 2, training.epochs: 3}}": "sampler.points.training.epochs",
+    "sampler={name: nsga2, population: 1}": "sampler.population",
     "scheduler={grace_period: 28}": "scheduler.grace_period",
     "scheduler={grace_period: 10, max_t: 9}": "scheduler.grace_period",
     "scheduler={grace_period: 0}": "scheduler.grace_period",
@@ -107,7 +116,9 @@ def test_brackets_are_refused_exactly_where_ray_would_leave_one_empty(
 
     most = max(s + 1 for s in range(10) if _Bracket(grace, epochs, factor, s)._rungs)
     fields = (f"training.epochs={epochs}", f"search.scheduler={{grace_period: {grace}, reduction_factor: {factor}}}")
-    assert desk.search(SEARCH, *fields, f"search.scheduler.brackets={most}").search.scheduler.brackets == most
+    assert desk.search(SEARCH, *fields, f"search.scheduler.brackets={most}").search.scheduler == AshaSpec(
+        grace_period=grace, reduction_factor=factor, brackets=most
+    )
     (line,) = desk.refusal(desk.search, SEARCH, *fields, f"search.scheduler.brackets={most + 1}")
     assert f"must be at most the {most} rungs" in line
 
@@ -158,3 +169,39 @@ def test_an_experiment_of_every_configuration_of_a_search(desk: Desk) -> None:
     experiments = {config_key(config): spec.experiment(config) for config in spec.space.enumerate()}
     assert [made.training.batch_size for made in experiments.values()] == [32, 33, 34]
     assert len(set(experiments.values())) == 3
+
+
+def test_options_of_earlier_versions_are_still_read(desk: Desk) -> None:
+    """Records of them name every option, also those that a scheduler does not use."""
+    old = "{name: none, type: stopping, max_t: 9, grace_period: 99, reduction_factor: 3.0, brackets: 1}"
+    search = desk.search(SEARCH, f"search.scheduler={old}", "search.sampler={name: gp, startup_trials: 7}").search
+    assert search.scheduler == NoSchedulerSpec()
+    assert search.sampler == GpSpec(startup=7)
+    assert desk.search(SEARCH, "search.sampler={name: random, startup_trials: 7}").search.sampler == RandomSpec()
+
+
+def test_another_name_leaves_the_options_of_the_file_that_it_does_not_have(desk: Desk) -> None:
+    text = SEARCH + "search:\n  scheduler: {name: asha, max_t: 9, grace_period: 2, reduction_factor: 4}\n"
+    assert desk.search(text, "search.scheduler.name=median").search.scheduler == MedianSpec(max_t=9, grace_period=2)
+    (fault,) = desk.refusal(desk.search, text, "search.scheduler.name=median", "search.scheduler.brackets=2")
+    assert fault == (
+        "override: search.scheduler.brackets: unknown field; valid fields here: grace_period, max_t, min_trials, name"
+    )
+
+
+def test_a_grid_needs_to_know_how_many_values_to_try(desk: Desk) -> None:
+    (fault,) = desk.refusal(desk.search, SEARCH, "search.sampler.name=grid")
+    assert fault == (
+        "FILE: search.sampler.points: is required, since training.optimizer.lr has no steps: "
+        "how many values to try, such as 5, or {training.optimizer.lr: 5}"
+    )
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, *SCHEDULERS])
+def test_every_option_is_written_and_read_again(desk: Desk, name: str) -> None:
+    field = "sampler" if name in SAMPLERS else "scheduler"
+    points = ", points: 3" if name == "grid" else ""
+    spec = desk.search(SEARCH, f"search.{field}={{name: {name}{points}}}").search
+    again = SearchSettings.model_validate(spec.model_dump(mode="json"))
+    assert again == spec
+    assert getattr(again, field).name == name

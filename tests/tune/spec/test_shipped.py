@@ -17,6 +17,7 @@ from tune.spec.checks.images import inspect_data
 from tune.spec.checks.search import check_constraints
 from tune.spec.experiment import ModelSpec
 from tune.spec.files import read_tree
+from tune.spec.search_options import AshaSpec
 
 SPACES = [name for name, path in shipped().items() if read_tree(path).get("space")]
 FIXED = [name for name in shipped() if name not in SPACES]
@@ -72,8 +73,7 @@ def test_the_published_space() -> None:
     }
     assert spec.space.size_limit == 4 * 2 * 2 * 9 * 65 * 9
     assert (spec.search.trials, spec.search.concurrent, spec.search.metric) == (150, 2, "val_loss")
-    scheduler = spec.search.scheduler
-    assert (scheduler.max_t, scheduler.grace_period, scheduler.reduction_factor) == (40, 5, 3)
+    assert spec.search.scheduler == AshaSpec(max_t=40, grace_period=5, reduction_factor=3)
     sample = spec.sample
     assert (sample.training.epochs, sample.training.optimizer.name, sample.data.normalize) == (50, "adam", "half")
     assert sample.data.augment == ()
@@ -129,8 +129,7 @@ def test_the_later_augmented_recipe() -> None:
     assert training.schedule.factor == pytest.approx(1 / 3, abs=1e-6)
     assert [name for name, _ in data.augment] == ["flip", "rotation", "jitter", "crop"]
     assert '"padding":8' in dict(data.augment)["crop"]
-    asha = spec.search.scheduler
-    assert (asha.max_t, asha.grace_period, asha.reduction_factor, asha.brackets) == (90, 12, 2, 2)
+    assert spec.search.scheduler == AshaSpec(max_t=90, grace_period=12, reduction_factor=2, brackets=2)
 
 
 def test_no_network_of_mnist_small_reaches_5000_parameters() -> None:

@@ -53,6 +53,7 @@ def too_odd(space: Space) -> str:
     encoding = Encoding(space)
     coordinates = encoding.features(encoding.points([space.fill({})])).shape[1]
     conditional = sum(bool(domain.when) for domain in space.domains.values())
-    if coordinates > MOST_COORDINATES:
-        return f"{coordinates} coordinates (one for a number, one for each value of any other field)"
-    return f"{conditional} conditional fields" if conditional > MOST_CONDITIONAL else ""
+    if conditional > MOST_CONDITIONAL:
+        return f"{conditional} conditional fields"
+    many = f"{coordinates} coordinates (one for a number, one for each value of any other field)"
+    return many if coordinates > MOST_COORDINATES else ""

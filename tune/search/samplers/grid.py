@@ -61,7 +61,9 @@ class Grid:
             for index in range(len(self._fields) + 1)
         ]
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """How many configurations there are."""
         return self._size(0, {})
 
     def _size(self, index: int, config: Config) -> int:
@@ -109,7 +111,7 @@ class GridSampler(Sampler):
         spec = task.spec
         assert isinstance(spec, GridSpec)
         self._grid = Grid(task.space, lambda field, domain: spec.points_of(field, continuous=domain.size is None))
-        self._size, self._seed = self._grid._size(0, {}), task.seed
+        self._size, self._seed = self._grid.size, task.seed
         self._next = 0  # the points before this one are trials, or impossible
 
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:

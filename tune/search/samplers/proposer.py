@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from search_spaces import Config, Space, config_key
@@ -18,6 +19,7 @@ from tune.search.seeds import derived_seed
 
 RANDOM_ATTEMPTS = 1000  # random draws before a large space counts as exhausted
 ENUMERABLE = 20_000  # spaces with at most this many configurations are enumerated instead
+MOST_REFUSED = 20_000  # configurations that cannot be used in a row before the space counts as exhausted
 
 Check = Callable[[Config], Mapping[str, Any] | None]
 """Facts about a configuration (parameters, mult_adds), or None if it is impossible or violates a constraint."""
@@ -50,13 +52,22 @@ class Proposer:
             if trial.number not in self._known:
                 self._known[trial.number] = config_key(trial.config)
         known = set(self._known.values())
+        refused = 0
         for config in self._candidates(trials, number, first):
             config = self._space.canonical(config)
             if (key := config_key(config)) not in known:
                 known.add(key)
                 if (facts := self._check(config)) is not None:
                     return Proposal(config, facts)
+                refused += 1
+                if refused == MOST_REFUSED:
+                    break
         return None
+
+    @property
+    def all_there_is(self) -> str:
+        """What has been tried when there is no configuration left, to continue `every`."""
+        return "point of the grid" if self._sampler.exhaustive else "feasible configuration"
 
     def facts(self, config: Config) -> Mapping[str, Any] | None:
         """What is known about a configuration without training it; None if it cannot be a trial of this search."""
@@ -64,7 +75,11 @@ class Proposer:
 
     def _candidates(self, trials: Sequence[TrialRecord], number: int, first: Sequence[Config]) -> Iterator[Config]:
         yield from first
-        yield from self._sampler.proposals(trials, number)
+        proposals = self._sampler.proposals(trials, number)
+        if self._sampler.exhaustive:
+            yield from proposals
+            return
+        yield from islice(proposals, ENUMERABLE)
         source = random.Random(derived_seed(self._seed, number, -1))
         limit = self._space.size_limit
         if limit is not None and limit <= ENUMERABLE:
