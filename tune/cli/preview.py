@@ -87,7 +87,8 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     from tune.search.own_images.budget import duration
 
     settings, fields = spec.search, len(spec.space.domains)
-    scheduler = settings.scheduler.name + (f" ({settings.scheduler.type})" if settings.scheduler.name == "asha" else "")
+    kind = getattr(settings.scheduler, "type", "")  # of asha and hyperband
+    scheduler = settings.scheduler.name + (f" ({kind})" if kind else "")
     yield f"{spec.name}: {found.trials:,} trials, {found.workers} at a time on this machine"
     yield from _line("space", f"{fields} {'field' if fields == 1 else 'fields'}{_size(found)}")
     yield from _line("search", f"sampler {settings.sampler.name}, scheduler {scheduler}")

@@ -141,6 +141,11 @@ class SchedulerSpec(Named):
         """Epochs that a trial runs at least; None if none is stopped early."""
         return None
 
+    @property
+    def pauses(self) -> bool:
+        """Whether trials are paused, and continue only if they are promoted."""
+        return False
+
 
 class JudgingSpec(SchedulerSpec):
     """Schedulers that compare trials.
@@ -178,6 +183,11 @@ class HalvingSpec(JudgingSpec):
     type: Literal["stopping", "promotion"]
     reduction_factor: Annotated[float, Gt(1)] = 3
     brackets: Count | None
+
+    @property
+    def pauses(self) -> bool:
+        """As `SchedulerSpec.pauses`."""
+        return self.type == "promotion"
 
 
 class AshaSpec(HalvingSpec):

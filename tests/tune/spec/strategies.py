@@ -15,6 +15,7 @@ from tune.spec.experiment import TrainingSpec, model_spec_class
 from tune.spec.metric import METRICS
 from tune.spec.schema import kind_in
 from tune.spec.search import MIN_SHARE
+from tune.spec.search_options import SAMPLERS, SCHEDULERS
 
 Trees = st.SearchStrategy[dict[str, Any]]
 
@@ -28,6 +29,9 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "augment": steps | steps.flatmap(lambda names: st.fixed_dictionaries({name: augmentation(name) for name in names})),
     "gpu": st.just("auto") | st.floats(MIN_SHARE, 1) | st.integers(0, 8),
     "metric": st.sampled_from(list(METRICS)),
+    "sampler": st.deferred(lambda: st.one_of(*map(trees, SAMPLERS.values()))),
+    "scheduler": st.deferred(lambda: st.one_of(*map(trees, SCHEDULERS.values()))),
+    "points": st.none() | st.integers(1, 9) | st.dictionaries(texts, st.integers(1, 9)),
     "target": st.none() | st.dictionaries(st.sampled_from(list(METRICS)), st.floats(-1e6, 1e6), min_size=1),
 }
 """Fields whose values must also go together."""

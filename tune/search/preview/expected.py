@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tune.search.schedulers import SCHEDULERS
+from tune.search.schedulers import scheduler_of
 from tune.search.schedulers.verdict import Action
 from tune.spec.search import SearchSpec
 
@@ -57,8 +57,7 @@ def _simulated(
 ) -> tuple[Counter[int], list[int]]:
     """How many trials reach each epoch in one search, and at which epochs they are judged."""
     source = random.Random(index)
-    settings = spec.search
-    scheduler = SCHEDULERS[settings.scheduler.name](settings.scheduler, spec.longest, settings.objective, spec.seed)
+    scheduler = scheduler_of(spec)
     ranks = source.sample(range(trials), trials)
     ends = [min(source.choice(lengths), spec.longest) for _ in range(trials)]
     done, reached = [0] * trials, Counter[int]()

@@ -208,7 +208,7 @@ def _workers(spec: SearchSpec) -> int:
 def _disk(spec: SearchSpec, params_bytes: float, trials: int, workers: int) -> float:
     """Checkpoints at the same time, all as large as the largest: live ones are written beside their last ones."""
     settings = spec.search
-    paused = min(settings.retention.paused, trials) if settings.scheduler.type == "promotion" else 0
+    paused = min(settings.retention.paused, trials) if settings.scheduler.pauses else 0
     kept = min(settings.retention.best, trials)
     return params_bytes * (STATES * (2 * workers + paused) + kept)
 
