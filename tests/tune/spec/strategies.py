@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
@@ -29,8 +30,8 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "augment": steps | steps.flatmap(lambda names: st.fixed_dictionaries({name: augmentation(name) for name in names})),
     "gpu": st.just("auto") | st.floats(MIN_SHARE, 1) | st.integers(0, 8),
     "metric": st.sampled_from(list(METRICS)),
-    "sampler": st.deferred(lambda: st.one_of(*map(trees, SAMPLERS.values()))),
-    "scheduler": st.deferred(lambda: st.one_of(*map(trees, SCHEDULERS.values()))),
+    "sampler": st.deferred(lambda: any_of(SAMPLERS)),
+    "scheduler": st.deferred(lambda: any_of(SCHEDULERS)),
     "points": st.none() | st.integers(1, 9) | st.dictionaries(texts, st.integers(1, 9)),
     "target": st.none() | st.dictionaries(st.sampled_from(list(METRICS)), st.floats(-1e6, 1e6), min_size=1),
 }
@@ -42,6 +43,11 @@ def augmentation(name: str) -> st.SearchStrategy[Any]:
     kind = kind_in(Augmentations.model_fields[name].annotation)
     assert kind is not None
     return st.none() | trees(kind)
+
+
+def any_of(kinds: Mapping[str, type[BaseModel]]) -> Trees:
+    """Any valid tree of one of several specifications."""
+    return st.one_of(*(trees(kind) for kind in kinds.values()))
 
 
 def finite(value: Any) -> bool:
