@@ -63,7 +63,7 @@ def requests_of(simulation: Simulation) -> dict[str, ControlRequest]:
     return {request.id: request for request in all_requests(simulation.folder, simulation.record.facts)}
 
 
-@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("how", [how if how == "after" else pytest.param(how, marks=pytest.mark.slow) for how in HOWS])
 def test_a_kill_at_every_write_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
     """The tables and the answers are those of a search that was asked the same and left alone."""
     spec = small(tmp_path, "training.epochs=3", "search.scheduler.max_t=3")
