@@ -82,8 +82,11 @@ def search(
             print_json(search_status(outcome.folder).to_dict())
     if not json:
         from tune.cli.results import show
+        from tune.cli.status import spent
 
         show(outcome.folder, top=5)
+        if line := spent(search_status(outcome.folder)):
+            print(f"\n{line}")
     _say_end(outcome)
     raise typer.Exit(outcome.exit_code)
 
@@ -92,5 +95,6 @@ def _say_end(outcome: Outcome) -> None:
     """How the search ended, and how to continue it."""
     said = outcome.reason if outcome.reason.startswith(outcome.state) else f"{outcome.state}: {outcome.reason}"
     say(f"{outcome.folder.name}: {said.removesuffix(': ')}")
-    if (outcome.state != "finished" and outcome.counts["waiting"]) or outcome.state == "interrupted":
+    left = outcome.counts["waiting"] and outcome.state != "finished" and not outcome.enough
+    if left or outcome.state == "interrupted":
         say(f"resume it with: imagetune search {outcome.folder.argument} --resume")

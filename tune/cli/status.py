@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import measured, print_json
+
+if TYPE_CHECKING:
+    from tune.record.search_status import SearchStatus
 
 SHOWN = 10  # of what was asked, the latest
 EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
@@ -31,7 +35,21 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         config = {key.removeprefix("config."): value for key, value in best.items() if key.startswith("config.")}
         # Fields whose condition does not hold in this trial are left out.
         print("\n".join(f"  {name} = {value_text(value)}" for name, value in config.items() if value is not None))
+    if line := spent(found):
+        print(line)
     for request in found.requests[-SHOWN:]:
         asked = datetime.fromisoformat(request.asked).astimezone()
         result = request.result or ("not answered yet" if found.status == "running" else "at the next --resume")
         print(f"asked {asked:%Y-%m-%d %H:%M:%S} on {request.host}: {request}: {result}")
+
+
+def spent(found: SearchStatus) -> str:
+    """What a search took, beside what it was expected to take; empty before its first epoch."""
+    epochs, seconds = found.took["epochs"], found.took["seconds"]
+    if not epochs:
+        return ""
+    line = f"trained: {epochs:,} epochs in {seconds:,.0f} s, all trials together"
+    if (estimate := found.estimate) is None:
+        return line
+    told = f"{estimate['epochs']:,} (at most {estimate['most']:,}) in {estimate['seconds']:,.0f} s"
+    return f"{line}\nestimated for {estimate['trials']:,} trials: {told}"

@@ -13,6 +13,8 @@ from tune.record.status import Status
 from tune.record.tables import trial_row
 from tune.record.trial import best_trial
 
+ESTIMATE = "estimate"  # the note of what the search was expected to take, made after its first epochs
+
 
 @dataclass(frozen=True)
 class SearchStatus:
@@ -26,6 +28,8 @@ class SearchStatus:
         counts: Trials by status.
         best: The row of the best trial in the table of trials; None before there is one.
         requests: What was asked of it from outside, in order.
+        took: `epochs` of all trials, and the `seconds` spent in them.
+        estimate: The same as expected after the first epochs, and `most` epochs; None before.
     """
 
     search: str
@@ -34,13 +38,16 @@ class SearchStatus:
     target: int
     counts: dict[str, int]
     best: dict[str, Any] | None
-    requests: tuple[ControlRequest, ...] = ()
+    requests: tuple[ControlRequest, ...]
+    took: dict[str, float]
+    estimate: dict[str, Any] | None
 
     def to_dict(self) -> dict[str, Any]:
         """As `status --json` prints it."""
         names = {"search": self.search, "status": self.status, "reason": self.reason, "trials": self.target}
         requests = [{**request.to_dict(), "text": str(request)} for request in self.requests]
-        return {**names, "counts": self.counts, "best": self.best, "requests": requests}
+        spent = {"took": self.took, "estimate": self.estimate}
+        return {**names, "counts": self.counts, "best": self.best, "requests": requests, **spent}
 
 
 def search_status(folder: SearchFolder) -> SearchStatus:
@@ -72,4 +79,9 @@ def status_of(search: Search) -> SearchStatus:
     target += sum(trial.added_by_hand for trial in search.trials)
     by_status = {str(status): counts[status] for status in Status}
     requests = tuple(all_requests(search.folder, search.facts))
-    return SearchStatus(search.folder.name, state, reason, target, by_status, row, requests)
+    took = {
+        "epochs": sum(len(trial.epochs) for trial in search.trials),
+        "seconds": sum(trial.seconds for trial in search.trials),
+    }
+    estimate = search.facts.get(ESTIMATE)
+    return SearchStatus(search.folder.name, state, reason, target, by_status, row, requests, took, estimate)

@@ -55,7 +55,9 @@ def _unbroken(text: str) -> str:
 def _subtitle(search: Search) -> str:
     status, now = status_of(search), datetime.now(UTC)
     ended = sum(trial.status.ended for trial in search.trials)
-    state = f"{status.status}: {ended:,} of {status.target:,} trials" if status.status == "running" else status.status
+    state = f"{status.status} ({status.reason})" if status.reason else status.status
+    if status.status == "running":
+        state = f"running: {ended:,} of {status.target:,} trials"
     metric = search.objective
     return (
         f"{state}; trials are ranked by {metric.metric.name} ({better(metric)}); "

@@ -20,6 +20,7 @@ from tune.search.attempt import Assignment, Report
 from tune.search.control.taking import Control
 from tune.search.ends import Enough, hopeless
 from tune.search.ledger import Ledger
+from tune.search.preview.estimate import FIRST, note_estimate
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
 from tune.spec.search import SearchSettings
@@ -53,6 +54,7 @@ class Driver:
         self.halt = ""
         self.exhausted = False
         self._control, self.enough = Control(self), Enough(ledger)
+        self._estimated = False
         self._to_kill: list[int] = []  # trials that were stopped by hand while they ran
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
         self._full_since: float | None = None  # when a worker first found the disk full
@@ -149,12 +151,19 @@ class Driver:
                 self.enough.epoch(number, metrics)
             if metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
+        self._estimate()
         if report.paused or self._has_enough():
             return False
         if report.end is not None:
             self._end_as_reported(number, report)
             return True
         return not self._behind(number, report) and self._judge(number)
+
+    def _estimate(self) -> None:
+        """Record what the search is expected to take, once it is known how long an epoch is."""
+        if not self._estimated and self.ledger.epochs_spent >= FIRST:
+            self._estimated = True
+            note_estimate(self.ledger)
 
     def _has_enough(self) -> bool:
         """Stop the search once it has done enough; whether it has now.

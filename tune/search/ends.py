@@ -72,15 +72,10 @@ class Enough:
         rules, spent, since = self._rules, self._ledger.epochs_spent, self._ledger.tried - self._tried
         if self.winner is not None:
             yield "target", dict(rules.target or {}), self._text
-        if rules.plateau and self._applies("plateau", rules.plateau):
-            since = self._ledger.tried - self._tried
-            if since >= rules.plateau:
-                yield (
-                    "plateau",
-                    rules.plateau,
-                    f"no better trial in the last {since} (search.stop.plateau={rules.plateau})",
-                )
-        if rules.epochs and self._applies("epochs", rules.epochs) and spent >= rules.epochs:
+        if rules.plateau and since >= rules.plateau and self._applies("plateau", rules.plateau):
+            told = f"no better trial in the last {since} (search.stop.plateau={rules.plateau})"
+            yield "plateau", rules.plateau, told
+        if rules.epochs and spent >= rules.epochs and self._applies("epochs", rules.epochs):
             yield "epochs", rules.epochs, f"{spent} epochs are trained (search.stop.epochs={rules.epochs})"
 
     def _applies(self, name: str, value: Any) -> bool:

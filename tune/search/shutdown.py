@@ -27,7 +27,7 @@ SAVING = 1.5  # seconds for the last writes then
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a search ended. `state`: finished, stopped, interrupted or failed."""
+    """How a search ended. `state`: finished, stopped, interrupted or failed; `enough`: it would stop again at once."""
 
     folder: SearchFolder
     spec: SearchSpec
@@ -35,6 +35,7 @@ class Outcome:
     reason: str
     counts: Mapping[str, int]
     best: TrialRecord | None
+    enough: bool = False
 
     @property
     def exit_code(self) -> int:
@@ -73,7 +74,7 @@ def _outcome(driver: Driver) -> Outcome:
     else:
         state, reason = "finished", "the space is exhausted" if driver.exhausted else ""
     counts = {str(status): driver.ledger.counts.get(status, 0) for status in Status}
-    return Outcome(driver.ledger.folder, driver.ledger.spec, state, reason, counts, best)
+    return Outcome(driver.ledger.folder, driver.ledger.spec, state, reason, counts, best, bool(driver.enough.reached))
 
 
 def _errors(driver: Driver, shown: int = 5) -> str:

@@ -91,3 +91,13 @@ def test_a_search_that_has_ended_cannot_be_stopped(imagetune: Command, search: S
     outcome = imagetune("stop", "hidden")
     assert outcome.code == 2
     assert "hidden is not running: stopped (stopped by hand); there is nothing to stop" in outcome.err
+
+
+def test_what_it_took_stands_beside_the_estimate(imagetune: Command, search: SearchFolder) -> None:
+    """Nine epochs of half a second."""
+    assert imagetune("status", "hidden", "--json").document["took"] == {"epochs": 9, "seconds": 4.5}
+    with closing(open_record(search, Objective(METRICS["val_loss"]))) as record:
+        record.note("estimate", {"trials": 4, "epochs": 8, "most": 12, "seconds": 4.0})
+    out = imagetune("status", "hidden").out
+    assert "trained: 9 epochs in 4 s, all trials together" in out
+    assert "estimated for 4 trials: 8 (at most 12) in 4 s" in out

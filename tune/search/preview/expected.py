@@ -31,7 +31,9 @@ class Expected:
     rungs: dict[int, float]
 
 
-def expected(spec: SearchSpec, trials: int, workers: int, lengths: Sequence[int] = ()) -> Expected:
+def expected(
+    spec: SearchSpec, trials: int, workers: int, lengths: Sequence[int] = (), *, rounds: int = ROUNDS
+) -> Expected:
     """What a search is expected to take.
 
     Args:
@@ -39,16 +41,17 @@ def expected(spec: SearchSpec, trials: int, workers: int, lengths: Sequence[int]
         trials: Its number of trials.
         workers: Trials at the same time.
         lengths: Epochs of some configurations drawn at random; empty if all have the same.
+        rounds: How often to simulate the search.
     """
     lengths = list(lengths) or [spec.longest]
     some = min(trials, MOST)
-    rounds = [_simulated(spec, some, max(min(workers, some), 1), lengths, index) for index in range(ROUNDS)]
+    searches = [_simulated(spec, some, max(min(workers, some), 1), lengths, index) for index in range(rounds)]
     scale = trials / some if some else 0.0
-    rungs = sorted({epoch for reached, judged in rounds for epoch in judged})
+    rungs = sorted({epoch for reached, judged in searches for epoch in judged})
     return Expected(
-        scale * statistics.fmean(reached.total() for reached, _ in rounds),
+        scale * statistics.fmean(reached.total() for reached, _ in searches),
         round(trials * statistics.fmean(lengths)) if len(set(lengths)) > 1 else trials * lengths[0],
-        {epoch: scale * statistics.fmean(reached[epoch] for reached, _ in rounds) for epoch in rungs},
+        {epoch: scale * statistics.fmean(reached[epoch] for reached, _ in searches) for epoch in rungs},
     )
 
 
