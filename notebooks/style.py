@@ -87,11 +87,11 @@ def table(frame: pd.DataFrame) -> Styler:
     """A dataframe with shares in percent, four digits elsewhere, short names, and nothing where a value is missing."""
     frame = frame.set_axis(_short([str(name) for name in frame]), axis="columns")
     formats: dict[Any, Any] = {}
-    left: list[Any] = []
+    left: list[Any] = [{"selector": "td", "props": "white-space: nowrap"}]
     for place, name in enumerate(map(str, frame)):
         if any(word in name for word in SHARES):
             formats[name] = "{:.2%}"
-        elif pd.api.types.is_numeric_dtype(frame[name]):
+        elif pd.api.types.is_numeric_dtype(frame[name]) and not pd.api.types.is_bool_dtype(frame[name]):
             formats[name] = "{:,}" if pd.api.types.is_integer_dtype(frame[name]) else "{:.4g}"
         else:
             left.append({"selector": f".col{place}", "props": "text-align: left"})

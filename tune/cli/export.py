@@ -80,10 +80,9 @@ def export(
 def _show(found: Export) -> None:
     if (check := found.check) is not None:
         print(
-            f"compared with the run on {check.images:,} {check.split} images: "
-            f"largest difference of a logit {check.largest_difference:.2g},\n"
-            f"same class for {check.same_class:,}, accuracy {percent(check.accuracy)} (run: "
-            f"{percent(check.run_accuracy)})"
+            f"compared with the run on {check.images:,} {check.split} images:\n"
+            f"  largest difference of a logit {check.largest_difference:.2g}, same class for {check.same_class:,}\n"
+            f"  accuracy {percent(check.accuracy)} (run: {percent(check.run_accuracy)})"
         )
     for path in found.files:
         print(f"wrote {path}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,18 +27,21 @@ def latency(
 ) -> None:
     """Time models on the CPU: batches of 1 and 64 images, one thread and all, in torch and ONNX Runtime."""
     from tune.export.latency import latencies
+    from tune.report.comparison.runs import names
 
     rows = latencies(runs, out, say)
     if json:
         print_json({"runs": [dataclasses.asdict(row) for row in rows]})
         return
+    paths = list(dict.fromkeys(map(Path, runs)))
+    short = dict(zip(paths, names(paths), strict=True))
     kinds = {"run": "left", "runtime": "name"}
-    numbers = ("batch", "threads", "median ms", "95 % within ms", "images/s")
+    numbers = ("batch", "threads", "median ms", "p95 ms", "images/s")
     print_table(
         kinds | dict.fromkeys(numbers, "right"),
         (
             (
-                row.run,
+                short[Path(row.run)],
                 row.runtime,
                 str(row.batch),
                 str(row.threads),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -172,20 +172,27 @@ def _below_out(path: Path, out: Path) -> str:
 
 
 def _after_evaluate(given: Given) -> list[Words]:
-    return _take_away(given["run"])
+    return _take_away(given["run"], given["out"])
 
 
-def _take_away(run: str) -> list[Words]:
-    if _exists("export"):
-        return [("export", run, "--format", "onnx")]
-    return [("evaluate", run, "--predictions", "4x8")]
+def _take_away(run: str, out: Path) -> list[Words]:
+    """Export a classifier; look at samples of an autoencoder."""
+    import models
+    from tune.record.folder import locate_run
+    from tune.runs.info import read_run
+
+    folder = locate_run(run, out)
+    if models.get(read_run(folder)[0].model.name).task != "classification":
+        return [] if (folder.figures / "samples.png").is_file() else [("predict", run, "--sample", "4x8")]
+    return [] if (folder.path / "export").is_dir() else [("export", run, "--format", "onnx")]
 
 
-def _evaluate_or_take_away(run: str, out: Path) -> list[Words]:
-    """What a run still lacks; nothing for an exported file, which is no run."""
+def _evaluate_or_take_away(runs: Sequence[str], out: Path) -> list[Words]:
+    """What the first of some runs still lacks; nothing for exported files, which are no runs."""
     from tune.record.folder import locate_run
 
-    return _take_away(run) if locate_run(run, out).evaluation.is_file() else [("evaluate", run)]
+    missing = [run for run in runs if not locate_run(run, out).evaluation.is_file()]
+    return [("evaluate", missing[0])] if missing else _take_away(runs[0], out)
 
 
 STEPS: dict[str, Callable[[Given], list[Words]]] = {
@@ -206,11 +213,11 @@ STEPS: dict[str, Callable[[Given], list[Words]]] = {
     "report": lambda given: [("retrain", given["search"])],
     "retrain": _after_retrain,
     "evaluate": _after_evaluate,
-    "predict": lambda given: _evaluate_or_take_away(given["run"], given["out"]),
+    "predict": lambda given: _evaluate_or_take_away([given["run"]], given["out"]),
     "reproduce": lambda given: [("reproduce", "--list")],
-    "compare": lambda given: _evaluate_or_take_away(given["runs"][0], given["out"]),
+    "compare": lambda given: _evaluate_or_take_away(given["runs"], given["out"]),
     "export": lambda given: [("latency", given["run"])],
-    "latency": lambda given: _evaluate_or_take_away(given["runs"][0], given["out"]),
+    "latency": lambda given: _evaluate_or_take_away(given["runs"], given["out"]),
     "dashboard": lambda given: [("results", given["search"])],
     "log": lambda given: [("report", given["search"])],
 }

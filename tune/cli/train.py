@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,8 +122,8 @@ def _existing(argument: str, name: str | None, out: Path) -> tuple[RunFolder, st
 
 
 def _resume_command(plan: RunPlan, out: Path, data_dir: Path | None) -> str:
-    below_out = plan.folder.path == out / plan.folder.path.name
-    words = ["imagetune", "train", plan.folder.path.name if below_out else str(plan.folder.path), "--resume"]
+    below_out = plan.folder.path == out / plan.folder.name
+    words = ["imagetune", "train", plan.folder.name if below_out else str(plan.folder.path), "--resume"]
     words += ["--out", str(out)] if below_out and out != DEFAULT_OUT else []
     words += [] if data_dir is None else ["--data-dir", str(data_dir)]
     return shlex.join(words)
@@ -151,7 +152,7 @@ def run_row(result: RunResult) -> dict[str, Any]:
     """A run as a row of JSON: its folder, why it ended, and the metrics of its best epoch."""
     best = result.best
     return {
-        "name": result.folder.path.name,
+        "name": result.folder.name,
         "folder": str(result.folder.path),
         "end": str(result.end),
         "epochs": len(result.history),
@@ -165,6 +166,10 @@ def run_row(result: RunResult) -> dict[str, Any]:
 def _show(result: RunResult) -> None:
     if not result.trained:
         print(f"{result.folder.path}: already finished, nothing to do")
+    from tune.training import End
+
     if (best := result.best) is not None:
         parts = [f"{key} {measured(key, value)}" for key, value in best.values.items()]
-        print(f"best epoch {best.epoch} of {len(result.history)} ({result.end}): {', '.join(parts)}")
+        early = ", stopped early" if result.end is End.EARLY_STOPPING else ""
+        text = f"best epoch {best.epoch} of {len(result.history)}{early}: {', '.join(parts)}"
+        print(textwrap.fill(text, 80, subsequent_indent="  ", break_long_words=False))

@@ -76,19 +76,23 @@ def evaluate(
         CheckpointError: The weights are damaged.
         data.DataError: The images cannot be read.
     """
+    from tune.drawing import cover  # imports matplotlib
+
     run = open_run(folder, best_device(), path)
     name = run.experiment.model.name
     task = models.get(name).task
     _check_task(run, name, task, extras)
     found = _open(run, split, root, _once(say))
     _check_room(extras, len(found.images), split)
-    title = f"{run.folder.path.name} on {run.experiment.data.name} ({split})"
+    title = f"{run.folder.name} on {run.experiment.data.label} ({split})"
     result = _EVALUATORS[task](run, found.images, found.validation, title, extras)
     scores = {"split": split, "epoch": run.epoch, **result.scores}
     if split != "test":  # reading the test part has told
         _tell_missing_classes(split, scores.get("per_class", ()), say)
     if extras.mistakes is not None and "mistakes" not in result.figures:
         say("there are no mistakes to draw")
+    if missing := cover("".join([title, *run.info.classes])):
+        say(f"no installed font has {missing[:20]}: figures show boxes instead; install one, such as Noto Sans CJK")
     output = Output(folder, split, say)
     files = {} if found.files is None else {"file": [found.files[index] for index in result.table["index"]]}
     output.table(result.table.assign(**files))

@@ -143,5 +143,5 @@ def corruptions(rows: Sequence[Mapping[str, Any]], clean: float, title: str) -> 
     axes.set_title(title, fontsize=11, parse_math=False)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     quiet(axes)
-    axes.legend(frameon=False, ncols=2)
+    figure.legend(loc="outside lower center", frameon=False, ncols=len(kinds))
     return png(figure)

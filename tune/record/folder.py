@@ -117,6 +117,11 @@ class RunFolder:
     """Pictures."""
 
     @property
+    def name(self) -> str:
+        """The run's name: its folder's, also where the path is `.` or `..`."""
+        return Path(os.path.abspath(self.path)).name
+
+    @property
     def exists(self) -> bool:
         """Whether a run was started here."""
         return self.experiment.is_file()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -71,6 +73,19 @@ class TrialRecord:
     def seconds(self) -> float:
         """Seconds spent in its epochs."""
         return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def epoch_ends(self) -> list[float]:
+        """When each epoch ended, in seconds since 1970, as far as is known.
+
+        The record has the last start and the end of a trial, and how long its epochs took. Those before a promotion
+        are taken to have ended at that start; other pauses between epochs are left out.
+        """
+        last = time.time() if self.ended_at is None else self.ended_at.timestamp()
+        before = sum(epoch.seconds for epoch in self.epochs[: self.promoted])
+        first = last if self.started is None else self.started.timestamp() - before
+        first = min(first, last - self.seconds)
+        return [first + done for done in accumulate(epoch.seconds for epoch in self.epochs)]
 
 
 def best_trial(trials: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:

@@ -46,15 +46,24 @@ def running_best(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def best_by_epochs_spent(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:
-    """The best value of the whole search by epochs of training spent; trials are taken by number.
+def best_by_epochs_spent(epochs: pd.DataFrame, ends: Sequence[float], objective: Objective) -> pd.DataFrame:
+    """The best value of the whole search by epochs of training spent, in the order in which these ended.
+
+    Args:
+        epochs: As `epochs.parquet`.
+        ends: When each of them ended, as `TrialRecord.epoch_ends`.
+        objective: What trials are judged by.
 
     Returns:
-        Columns `spent` (epochs, from 1), `best`, `trial` (whose epoch it is).
+        Columns `spent` (epochs, from 1), `best`, `trial` (whose epoch it is). Epochs without a finite value are spent
+        too, but have no row.
     """
-    table = running_best(epochs, objective)
-    best = table["value"].cummin() if objective.metric.goal == "min" else table["value"].cummax()
-    return pd.DataFrame({"spent": np.arange(1, len(table) + 1), "best": best.to_numpy(), "trial": table["trial"]})
+    table = epochs.iloc[np.argsort(np.asarray(ends, float), kind="stable")]
+    values = pd.to_numeric(table[objective.metric.name], errors="coerce").astype("float64")
+    known = np.isfinite(values.to_numpy())
+    best = values[known].cummin() if objective.metric.goal == "min" else values[known].cummax()
+    spent = np.flatnonzero(known) + 1
+    return pd.DataFrame({"spent": spent, "best": best.to_numpy(), "trial": table["trial"].to_numpy()[known]})
 
 
 def budget_correlation(epochs: pd.DataFrame, objective: Objective) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from tune.record.opening import Search
 from tune.record.tables import epochs_table
-from tune.report.analysis import budget_correlation, importances, running_best
+from tune.report.analysis import best_by_epochs_spent, budget_correlation, importances, running_best
 from tune.spec.metric import Objective
 from tune.spec.search import SearchSpec
 
@@ -49,6 +49,12 @@ class Findings:
     def best_by_epoch(self) -> pd.DataFrame:
         """As `analysis.running_best`."""
         return running_best(self.epochs, self.objective)
+
+    @cached_property
+    def best_so_far(self) -> pd.DataFrame:
+        """As `analysis.best_by_epochs_spent`."""
+        ends = [end for trial in self.search.trials for end in trial.epoch_ends]
+        return best_by_epochs_spent(self.epochs, ends, self.objective)
 
     @cached_property
     def shares(self) -> Mapping[str, float]:

@@ -94,7 +94,11 @@ def _results(found: Findings) -> list[Section]:
     space, trials, objective = found.spec.space, found.trials, found.objective
     names = short_names(list(space.domains))
     sections = [
-        Section("Progress", [drawn(curves.progress(found.epochs, objective))], "Trials are taken by number."),
+        Section(
+            "Progress",
+            [drawn(curves.progress(found.best_so_far, objective))],
+            _ABOUT_PROGRESS,
+        ),
         Section("Learning curves", [drawn(curves.learning_curves(trials, found.epochs, objective))]),
     ]
     if found.shares:
@@ -127,6 +131,7 @@ def _costs(trials: pd.DataFrame, objective: Objective) -> Section:
     return Section("Result against cost", [drawn(sizes), drawn(times)])
 
 
+_ABOUT_PROGRESS = "Epochs are taken in the order in which they ended."
 _ABOUT_IMPORTANCE = "Share of each field in the importance, by PED-ANOVA over all trials that reached this epoch."
 _ABOUT_PARALLEL = "A line is a trial; the darker, the better. Fields that only some trials have are left out."
 _ABOUT_BUDGET = (
@@ -162,8 +167,15 @@ def _setup(search: Search) -> Section:
     )
 
 
-_SETUP = {"data": "digest of the images", "split": "hash of the split", "study": "record"}
+_SETUP = {
+    "data": "digest of the images",
+    "split": "hash of the split",
+    "study": "record",
+    "input_shape": "channels, height, width",
+}
 
 
 def _setup_text(value: Any) -> str:
-    return ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, Mapping) else str(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -46,7 +46,7 @@ class RunResults:
         self.experiment, self._info = read_run(folder)
 
     def __repr__(self) -> str:
-        return f"<run {self.name}: {self.experiment.model.name} on {self.experiment.data.name}>"
+        return f"<run {self.name}: {self.experiment.model.name} on {self.experiment.data.label}>"
 
     @property
     def folder(self) -> Path:

@@ -48,7 +48,7 @@ def paragraph(found: Findings) -> list[str]:
 def _searched(found: Findings) -> str:
     spec = found.spec
     fields = list(short_names(list(spec.space.domains)).values())
-    model, data = spec.sample.model.name, spec.sample.data.name
+    model, data = spec.sample.model.name, spec.sample.data.label
     models = "several models" if "model.name" in spec.space.domains else f"the model {model}"
     return f"{count(len(fields), 'field')} ({listed(fields)}) for {models} on {data}"
 

@@ -55,7 +55,7 @@ class Winner:
     @property
     def name(self) -> str:
         """The folder's name: `00012-seed0`."""
-        return self.folder.path.name
+        return self.folder.name
 
 
 def read_winners(folder: SearchFolder, trials: pd.DataFrame) -> list[Winner]:

@@ -82,7 +82,7 @@ def _found(row: DtypeRow, plan: RunPlan, observer: Observer) -> Measured | None:
     except ValueError:
         same = False
     if same:
-        observer.say(f"{plan.folder.path.name}: {path.stem} already exists; reusing it")
+        observer.say(f"{plan.folder.name}: {path.stem} already exists; reusing it")
     return found if same else None
 
 

@@ -119,7 +119,7 @@ def _found(plan: RunPlan, observer: Observer) -> Measured | None:
     except ValueError:
         observer.say(f"{path} is damaged; evaluating again")
         return None
-    observer.say(f"{plan.folder.path.name}: already finished; reusing it")
+    observer.say(f"{plan.folder.name}: already finished; reusing it")
     return found
 
 

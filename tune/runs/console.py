@@ -30,7 +30,7 @@ def opening(name: str, training: Training) -> str:
     threads = f"{training.threads} thread{'s' * (training.threads != 1)}"
     verb = f"resuming after epoch {len(training.history)}" if training.history else "training"
     text = (
-        f"{name}: {verb}: {spec.model.name} ({parameters:,} parameters) on {spec.data.name} "
+        f"{name}: {verb}: {spec.model.name} ({parameters:,} parameters) on {spec.data.label} "
         f"({len(splits.train):,} training and {validation:,} validation images), {splits.train.device}, {threads}"
     )
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

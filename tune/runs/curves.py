@@ -71,7 +71,7 @@ def _curves(folder: RunFolder, experiment: Experiment, info: RunInfo, table: pd.
             axes.axvline(best.epoch, color=INK, linewidth=1, linestyle=":", label=f"best epoch: {best.epoch}")
         axes.legend(frameon=False, fontsize=9)
     epochs = f"epoch {len(history)} of {min(info.epochs or math.inf, experiment.training.epochs)}"
-    title = f"{folder.path.name}: {experiment.model.name} on {experiment.data.name}, {epochs}"
+    title = f"{folder.name}: {experiment.model.name} on {experiment.data.label}, {epochs}"
     figure.suptitle(title, fontsize=11, parse_math=False)
     return png(figure)
 
@@ -120,7 +120,7 @@ def _learning_rate(folder: RunFolder, experiment: Experiment, info: RunInfo, tab
     axes.set(ylabel="learning rate")
     axes.set_ylim(bottom=0)
     spec = experiment.training
-    title = f"{folder.path.name}: learning rate ({spec.optimizer.name}, {spec.schedule.name} schedule)"
+    title = f"{folder.name}: learning rate ({spec.optimizer.name}, {spec.schedule.name} schedule)"
     axes.set_title(title, fontsize=11, parse_math=False)
     quiet(axes)
     return png(figure)

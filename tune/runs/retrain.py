@@ -191,7 +191,7 @@ def run_or_resume(plan: RunPlan, root: Path, observer: Observer) -> RunResult:
     """
     result = run(plan, root, observer, resume=plan.folder.exists)
     if not result.trained:
-        observer.say(f"{plan.folder.path.name}: already finished; reusing it")
+        observer.say(f"{plan.folder.name}: already finished; reusing it")
     if result.end is End.DIVERGED:
-        observer.say(f"{plan.folder.path.name} diverged; left out of the statistics")
+        observer.say(f"{plan.folder.name} diverged; left out of the statistics")
     return result

@@ -153,7 +153,7 @@ def _train(plan: RunPlan, training: Training, observer: Observer) -> End:
 
         status, reason = Status.FAILED, "an error"
         try:
-            told.training(folder.path.name, training, plan.last_epoch)
+            told.training(folder.name, training, plan.last_epoch)
             told.started(None, {}, saved)
             end = train(training, report, told.step)
             status, reason = (Status.DIVERGED if end is End.DIVERGED else Status.COMPLETED), str(end)

@@ -13,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from search_spaces import Config
@@ -190,13 +190,11 @@ def _best(best: TrialRecord, search: Ledger) -> Group:
 
 
 def _running(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(*(Column(no_wrap=True) for _ in range(4)), padding=(0, 2))
     for number in sorted(search.live):
         metrics = epochs.get(number)
         told = (f"epoch {metrics.epoch}", metrics_text(metrics)) if metrics else ("begins", "")
-        table.add_row(
-            f"trial {number}", *told, Text(config_text(search.trials[number].config), style="dim", no_wrap=True)
-        )
+        table.add_row(f"trial {number}", *told, Text(config_text(search.trials[number].config), style="dim"))
     return table
 
 

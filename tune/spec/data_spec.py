@@ -174,6 +174,11 @@ class DataSpec(Frozen):
     augment: Augment = ()
 
     @property
+    def label(self) -> str:
+        """What people call the data set: its name, or that of the folder of their own images."""
+        return self.name if self.path is None else Path(self.path).name or self.path
+
+    @property
     def mixing(self) -> tuple[str, ...]:
         """The augmentations that mix labels as well as images."""
         return tuple(name for name, _ in self.augment if augmentations.get(name).kind is augmentations.Kind.MIX)

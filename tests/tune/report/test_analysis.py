@@ -39,10 +39,11 @@ def test_the_best_so_far_of_each_trial() -> None:
 
 
 def test_the_best_of_the_search_by_epochs_spent() -> None:
-    table = analysis.best_by_epochs_spent(epochs_of([0.5, 0.4], [0.6], [0.3]), LOSS)
-    assert table["spent"].tolist() == [1, 2, 3, 4]
-    assert table["best"].tolist() == [0.5, 0.4, 0.4, 0.3]
-    assert analysis.best_by_epochs_spent(epochs_of(), LOSS).empty
+    table = analysis.best_by_epochs_spent(epochs_of([0.5, 0.4], [0.6], [math.nan], [0.3]), [2, 5, 1, 3, 4], LOSS)
+    assert table["spent"].tolist() == [1, 2, 4, 5], "the third epoch to end has no value"
+    assert table["best"].tolist() == [0.6, 0.5, 0.3, 0.3]
+    assert table["trial"].tolist() == [1, 0, 3, 0]
+    assert analysis.best_by_epochs_spent(epochs_of(), [], LOSS).empty
 
 
 def test_budget_correlation_is_spearmans_between_an_epoch_and_the_end() -> None:

@@ -21,7 +21,7 @@ from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.attempt import Report
 from tune.search.ledger import Ledger
-from tune.search.loggers import LOGGERS, Logger, epoch_times, find_logger
+from tune.search.loggers import LOGGERS, Logger, find_logger
 from tune.search.loggers.observer import Logs, Writer
 from tune.spec.metric import METRICS, Objective
 from tune.training import EpochMetrics
@@ -126,10 +126,10 @@ def test_mlflow_reports_its_use_to_nobody() -> None:
 def test_epochs_end_when_the_record_says() -> None:
     ended = datetime(2024, 5, 1, 12, 0, 10)
     trial = TrialRecord(0, {}, Status.COMPLETED, epochs=tuple(curve([1, 1, 1])), ended_at=ended)
-    assert [ended.timestamp() - when for when in epoch_times(trial)] == [1.0, 0.5, 0.0]
+    assert [ended.timestamp() - when for when in trial.epoch_ends] == [1.0, 0.5, 0.0]
     trial = TrialRecord(0, {}, Status.WAITING, epochs=tuple(curve([1, 1])), started=ended)
-    assert [when - ended.timestamp() for when in epoch_times(trial)] == [0.5, 1.0]
-    assert epoch_times(TrialRecord(0, {}, Status.WAITING)) == []
+    assert [when - ended.timestamp() for when in trial.epoch_ends] == [0.5, 1.0]
+    assert TrialRecord(0, {}, Status.WAITING).epoch_ends == []
 
 
 # -- in a running search

@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from tune.report.analysis import best_by_epochs_spent, running_best
+from tune.report.analysis import running_best
 from tune.report.charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, empty_figure, label, scaled
 from tune.spec.metric import Objective
 
@@ -17,10 +17,15 @@ MOST_CURVES = 300
 """Trials in the chart of learning curves; of more, a browser is slow, and a reader sees none."""
 
 
-def progress(epochs: pd.DataFrame, objective: Objective) -> go.Figure:
-    """The best value so far against the epochs of training spent."""
-    table = best_by_epochs_spent(epochs, objective)
-    table = table[(table["best"].diff() != 0) | (table["spent"] == len(table))]  # the steps, and where it ends
+def progress(best_so_far: pd.DataFrame, objective: Objective) -> go.Figure:
+    """The best value so far against the epochs of training spent.
+
+    Args:
+        best_so_far: As `analysis.best_by_epochs_spent` gives it.
+        objective: What trials are judged by.
+    """
+    last = best_so_far["spent"] == best_so_far["spent"].max()
+    table = best_so_far[(best_so_far["best"].diff() != 0) | last]  # the steps, and where it ends
     figure = empty_figure("Best trial so far", "epochs of training spent, over all trials", label(objective))
     figure.add_scatter(
         x=table["spent"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -79,18 +78,3 @@ def find_logger(name: str, option: str) -> LoggerEntry:
 def worth_writing(trial: TrialRecord) -> bool:
     """Whether there is anything to write: not for a trial that waits for its first start."""
     return bool(trial.epochs) or trial.status is not Status.WAITING
-
-
-def epoch_times(trial: TrialRecord) -> list[float]:
-    """When each epoch of a trial ended, in seconds since 1970.
-
-    The record has the start and the end of a trial, and how long its epochs took; pauses between them are left out.
-    """
-    seconds = [metrics.seconds for metrics in trial.epochs]
-    if trial.ended_at is not None:
-        end = trial.ended_at.timestamp()
-    elif trial.started is not None and trial.status is not Status.RUNNING:
-        end = trial.started.timestamp() + sum(seconds)
-    else:
-        end = time.time()
-    return [end - sum(seconds[epoch:]) for epoch in range(1, len(seconds) + 1)]

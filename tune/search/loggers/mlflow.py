@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,11 +19,10 @@ from tune.errors import UserError
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.search.loggers import epoch_times
 from tune.spec.files import value_text
 from tune.spec.metric import Objective
 
-MOST_METRICS, MOST_PARAMS = 1000, 100  # of one call
+MOST_METRICS, MOST_PARAMS = 800, 100  # of one call, which takes 1,000 items
 _TRIAL, _FOLDER = "imagetune.trial", "imagetune.folder"
 _LAST = "seconds"
 """The metric that is written last of each epoch: where it is there, the others are."""
@@ -47,7 +47,9 @@ class MLflow:
         self.place = f"sqlite:///{root / 'mlflow.db'}" if local else get_tracking_uri()
         self._client = MlflowClient(self.place)
         self._experiment = self._find(folder, (root / "mlflow-artifacts").as_uri() if local else None)
-        self._runs = {int(run.data.tags[_TRIAL]): run for run in self._all_runs() if _TRIAL in run.data.tags}
+        runs = {int(run.data.tags[_TRIAL]): run.info for run in self._all_runs() if _TRIAL in run.data.tags}
+        self._runs = {number: str(info.run_id) for number, info in runs.items()}  # identities, by trial
+        self._ended = {number for number, info in runs.items() if info.status in ("FINISHED", "KILLED", "FAILED")}
         self._done: dict[int, int] = {}  # epochs written, by trial
 
     def _find(self, folder: SearchFolder, artifacts: str | None) -> str:
@@ -77,57 +79,55 @@ class MLflow:
 
     def complete(self, number: int) -> bool:
         """Whether the trial's run has ended."""
-        return number in self._runs and self._runs[number].info.status in ("FINISHED", "KILLED", "FAILED")
+        return number in self._ended
 
     def write(self, trial: TrialRecord) -> None:
         """Add the epochs that its run does not have yet, and its status."""
         if self.complete(trial.number):
             return
-        run = self._run(trial)
-        done = self._written(trial.number, run)
-        times = [round(1000 * when) for when in epoch_times(trial)]
+        # The process that made a run may have died before it wrote the fields.
+        fields = {} if trial.number in self._done else trial.config
+        run, done = self._run(trial)
+        params = [Param(field, value_text(value)) for field, value in fields.items()]
+        tags = [RunTag("status", str(trial.status)), RunTag("reason", trial.reason)]
+        parts = zip_longest(
+            _parts(self._metrics(trial, done), MOST_METRICS), _parts(params, MOST_PARAMS), fillvalue=()
+        )  # in as few calls as there can be, since each is a transaction
+        for part, some in list(parts) or [((), ())]:
+            self._client.log_batch(run, metrics=part, params=some, tags=tags)
+        self._done[trial.number] = len(trial.epochs)
+        if trial.status.ended:
+            end = None if trial.ended_at is None else round(1000 * trial.ended_at.timestamp())
+            self._client.set_terminated(run, _STATES.get(trial.status, "FAILED"), end)
+            self._ended.add(trial.number)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _run(self, trial: TrialRecord) -> tuple[str, int]:
+        """The identity of a trial's run, and how many epochs it has; made if there is none."""
+        number = trial.number
+        if number not in self._runs:
+            start = None if trial.started is None else round(1000 * trial.started.timestamp())
+            run = self._client.create_run(self._experiment, start, {_TRIAL: str(number)}, f"trial {number}")
+            self._runs[number], self._done[number] = str(run.info.run_id), 0
+        run_id = self._runs[number]
+        if number not in self._done:
+            self._done[number] = len({metric.step for metric in self._client.get_metric_history(run_id, _LAST)})
+        return run_id, self._done[number]
+
+    def _metrics(self, trial: TrialRecord, done: int) -> list[Metric]:
+        """Those of the epochs that are not written, and of a trial that has ended its best."""
+        times = [round(1000 * when) for when in trial.epoch_ends]
         metrics = [
             Metric(name, value, when, epoch.epoch)
             for epoch, when in list(zip(trial.epochs, times, strict=True))[done:]
             for name, value in {**epoch.values, "lr": epoch.lr, _LAST: epoch.seconds}.items()
         ]
-        for part in _parts(metrics, MOST_METRICS):
-            self._client.log_batch(run, metrics=part)
-        self._done[trial.number] = len(trial.epochs)
-        self._client.log_batch(run, tags=[RunTag("status", str(trial.status)), RunTag("reason", trial.reason)])
-        if trial.status.ended:
-            self._end(trial, run, times)
-
-    def close(self) -> None:
-        """Nothing is open."""
-
-    def _run(self, trial: TrialRecord) -> str:
-        """The identity of a trial's run; made if there is none."""
-        if trial.number not in self._runs:
-            start = None if trial.started is None else round(1000 * trial.started.timestamp())
-            tags = {_TRIAL: str(trial.number)}
-            run = self._client.create_run(self._experiment, start, tags, f"trial {trial.number}")
-            self._runs[trial.number] = run
-        identity = str(self._runs[trial.number].info.run_id)
-        if trial.number not in self._done:  # the process that made the run may have died before this
-            params = [Param(field, value_text(value)) for field, value in trial.config.items()]
-            for part in _parts(params, MOST_PARAMS):
-                self._client.log_batch(identity, params=part)
-        return identity
-
-    def _written(self, number: int, run: str) -> int:
-        if number not in self._done:
-            self._done[number] = len({metric.step for metric in self._client.get_metric_history(run, _LAST)})
-        return self._done[number]
-
-    def _end(self, trial: TrialRecord, run: str, times: Sequence[int]) -> None:
-        best, metric = trial.best(self._objective), self._objective.metric.name
-        if best is not None:
-            value = Metric(f"best_{metric}", best.values[metric], times[best.epoch - 1], best.epoch)
-            self._client.log_batch(run, metrics=[value])
-        end = None if trial.ended_at is None else round(1000 * trial.ended_at.timestamp())
-        self._client.set_terminated(run, _STATES.get(trial.status, "FAILED"), end)
-        self._runs[trial.number] = self._client.get_run(run)
+        best, name = trial.best(self._objective), self._objective.metric.name
+        if trial.status.ended and best is not None:
+            metrics.append(Metric(f"best_{name}", best.values[name], times[best.epoch - 1], best.epoch))
+        return metrics
 
 
 def _parts(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:

@@ -10,7 +10,6 @@ from torch.utils.tensorboard.summary import hparams
 
 from tune.record.folder import SearchFolder
 from tune.record.trial import TrialRecord
-from tune.search.loggers import epoch_times
 from tune.spec.files import value_text
 from tune.spec.metric import Objective
 
@@ -33,7 +32,7 @@ class TensorBoard:
     def write(self, trial: TrialRecord) -> None:
         """Append what is new; what other processes have written of the trial is replaced."""
         writer, done = self._open.get(trial.number) or (self._start(trial.number), 0)
-        for metrics, when in list(zip(trial.epochs, epoch_times(trial), strict=True))[done:]:
+        for metrics, when in list(zip(trial.epochs, trial.epoch_ends, strict=True))[done:]:
             for name, value in {**metrics.values, "lr": metrics.lr, "seconds": metrics.seconds}.items():
                 writer.add_scalar(name, value, metrics.epoch, walltime=when)
         writer.flush()

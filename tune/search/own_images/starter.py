@@ -199,7 +199,7 @@ def _summary(found: Survey, epoch: float, seconds: float, device: torch.device) 
     machine = f"{cores()} CPU {'core' if cores() == 1 else 'cores'}"
     machine += f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ", no GPU"
     yield f"{len(found.classes):,} classes with {each} training images each; the shorter sides have {size} pixels."
-    yield f"On this machine ({machine}), an epoch of a model of middle size takes {duration(epoch)},"
+    yield f"On this machine ({machine}), an epoch of a medium-sized model takes {duration(epoch)},"
     yield f"and the whole search about {duration(seconds)}."
 
 
