@@ -45,7 +45,7 @@ def cover(text: str) -> str:
     """
     own = font_manager.findfont(font_manager.FontProperties())
     missing = {letter for letter in text if letter.isprintable()} - _glyphs(own)
-    fonts = [entry for entry in font_manager.fontManager.ttflist if not entry.name.startswith("Last Resort")]  # of boxes
+    fonts = [entry for entry in font_manager.fontManager.ttflist if not entry.name.startswith("Last Resort")]
     for entry in sorted(fonts, key=_plain) if missing else ():
         if missing and (has := missing & _glyphs(entry.fname)):
             rcParams["font.family"] = list(dict.fromkeys([*rcParams["font.family"], entry.name]))

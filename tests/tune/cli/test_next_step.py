@@ -36,7 +36,7 @@ AFTER = {
     "evaluate": ("run --out out", ["export run --format onnx --out out"]),
     "predict": ("run a.png --out out", ["evaluate run --out out"]),
     "reproduce": ("", ["reproduce --list"]),
-    "compare": ("run out/other --out out", ["evaluate run --out out"]),
+    "compare": ("run out/s/winners/00002-seed0 --out out", ["evaluate run --out out"]),
     "export": ("run --out out", ["latency run --out out"]),
     "latency": ("out/run", ["evaluate out/run"]),
     "dashboard": ("s --out out", ["results s --out out"]),
@@ -86,6 +86,18 @@ def test_a_run_without_test_images_is_evaluated_on_others(tmp_path: Path, imaget
     (tmp_path / "one.yaml").write_text(experiment)
     out = imagetune("train", "one.yaml", "training.epochs=1").out
     assert out.splitlines()[-1] == "next: imagetune evaluate one --split validation"
+
+
+def test_what_an_autoencoder_and_an_exported_run_lack(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = load("evaluate").make_context("evaluate", ["run", "--out", "out"]).params
+    (work / "out" / "run" / "export").mkdir()
+    next_step._tell("evaluate", given)
+    assert capsys.readouterr().out == ""
+    (work / "out" / "run" / "experiment.yaml").write_text("data: {name: digits}\nmodel: {name: vae}\n")
+    next_step._tell("evaluate", given)
+    assert capsys.readouterr().out == "next: imagetune predict run --sample 4x8 --out out\n"
 
 
 def test_the_line_is_the_last_and_only_for_people(imagetune: Command, monkeypatch: pytest.MonkeyPatch) -> None:

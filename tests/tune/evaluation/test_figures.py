@@ -7,10 +7,11 @@ import io
 import numpy as np
 import pytest
 import torch
+from matplotlib import font_manager, rc_context, rcParams
 from PIL import Image
 
 from data import Resident
-from tune.drawing import BLUE, ORANGE
+from tune.drawing import BLUE, ORANGE, cover
 from tune.evaluation import tiles
 from tune.evaluation.figures import calibration, confusion, corruptions, most_confused
 from tune.evaluation.scores import Predictions, score
@@ -132,3 +133,19 @@ def test_accuracy_under_corruptions() -> None:
         for strength in range(1, 6)
     ]
     assert size(corruptions(rows, 0.9, "title $x_$")) == (640, 440)
+
+
+def test_characters_are_taken_from_another_font_or_named() -> None:
+    """The script A is in no plain font of matplotlib's, but in another that it brings along."""
+    with rc_context():
+        before = len(rcParams["font.family"])
+        assert cover("é𝒜\n") == ""
+        assert len(rcParams["font.family"]) == before + 1
+        assert cover("é𝒜") == "", "once is enough"
+        assert len(rcParams["font.family"]) == before + 1
+
+
+def test_characters_that_no_font_has_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    with rc_context():
+        assert cover("猫 and 犬 and 猫") == "犬猫"

@@ -31,19 +31,23 @@ PROBE = (
     "<script>window.addEventListener('load', () => setTimeout(() => {"
     "const page = document.documentElement, wide = page.scrollWidth - page.clientWidth;"
     "const charts = document.querySelectorAll('.js-plotly-plot .main-svg').length;"
-    "console.log('SEEN ' + JSON.stringify({wide, charts})); }, 1500));</script>"
+    "const done = (() => {ACTIONS})();"
+    "console.log('SEEN ' + JSON.stringify({wide, charts, done})); }, 1500));</script>"
 )
 
 
-def seen_in_browser(page: str, folder: Path, width: int) -> dict[str, Any]:
-    """By how many pixels a page is too wide (`wide`), its `charts`, and the `errors` of its scripts."""
+def seen_in_browser(page: str, folder: Path, width: int, actions: str = "") -> dict[str, Any]:
+    """By how many pixels a page is too wide (`wide`), its `charts`, and the `errors` of its scripts.
+
+    Then `actions`, the body of a JavaScript function, is run; `done` is what it returns.
+    """
     path = folder / "page.html"
-    path.write_text(page.replace("</head>", f"{PROBE}</head>"), encoding="utf-8")
+    path.write_text(page.replace("</head>", f"{PROBE.replace('ACTIONS', actions)}</head>", 1), encoding="utf-8")
     words = [str(CHROMIUM), *FLAGS, f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"]
     words += [f"--screenshot={folder / 'page.png'}", path.as_uri()]
     log = subprocess.run(words, capture_output=True, text=True, timeout=100, check=False).stderr
     console = [line for line in log.splitlines() if "CONSOLE" in line]
-    found = re.search(r"SEEN (\{.*?\})", "\n".join(console))
+    found = re.search(r'SEEN (\{.*\})", source', "\n".join(console))
     assert found is not None, log
     errors = [line for line in console if "SEEN" not in line and "rror" in line]
     return {**json.loads(found[1]), "errors": errors}

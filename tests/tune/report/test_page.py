@@ -6,6 +6,7 @@ import html.parser
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -155,7 +156,52 @@ def test_a_browser_shows_it_without_an_error_and_nothing_is_cut_off(tmp_path: Pa
         scores([[max(0, 9 - abs(i - j)) for j in range(12)] for i in range(12)], names),
         "confused_pairs",
     )
-    seen = seen_in_browser(render(read_search(folder)), tmp_path, width)
+    seen = seen_in_browser(render(read_search(folder)), tmp_path, width, CLICKS)
     assert seen["errors"] == []
     assert seen["wide"] <= 0
     assert seen["charts"] >= 14
+    _check_clicks(seen["done"])
+
+
+CLICKS = """
+const input = document.querySelector("#trials input"), body = document.querySelector("#trials tbody");
+const trials = () => [...body.rows].filter(row => !row.hidden).map(row => +row.dataset.trial);
+const filtered = text => {
+  input.value = text;
+  input.dispatchEvent(new Event("input"));
+  return trials();
+};
+const done = {};
+for (const text of ["val_loss < 0.6", "val_loss>=60%, status = completed", "STOPPED", "lr > 1e-3 lr <= 0.0012", "nothing > 3"])
+  done[text] = filtered(text);
+done.unknown = input.getAttribute("aria-invalid");
+done.all = filtered("").length;
+const heading = [...document.querySelectorAll("#trials th")].find(each => each.textContent === "lr");
+heading.click();
+done.up = trials();
+heading.click();
+done.down = trials();
+body.rows[1].click();
+const chosen = document.getElementById("chosen");
+done.chosen = [chosen.layout.title.text, chosen.data[0].y];
+const axis = document.querySelector(".parcoords .axis-brush .background"), box = axis.getBoundingClientRect();
+const mouse = (kind, target, y) => target.dispatchEvent(
+  new MouseEvent(kind, {bubbles: true, view: window, clientX: box.x + box.width / 2, clientY: box.y + y, button: 0}));
+for (const [kind, y] of [["mousemove", 30], ["mousedown", 30]]) mouse(kind, axis, y);
+for (const [kind, y] of [["mousemove", 90], ["mousemove", 200], ["mouseup", 200]]) mouse(kind, window, y);
+done.brushed = axis.closest(".js-plotly-plot").data[0].dimensions.filter(each => each.constraintrange).length;
+return done;
+"""
+
+
+def _check_clicks(done: dict[str, Any]) -> None:
+    """Trial n has val_loss .9 - .03 n and lr .001 * 1.2^n; trial 12 was stopped with 9 and has no lr of its own."""
+    assert done["val_loss < 0.6"] == [11]
+    assert done["val_loss>=60%, status = completed"] == list(range(10, -1, -1))
+    assert done["STOPPED"] == [12]
+    assert (done["nothing > 3"], done["unknown"], done["all"]) == ([], "true", 13)
+    assert done["lr > 1e-3 lr <= 0.0012"] == [1]
+    assert done["up"][-2:] == [10, 11]
+    assert done["down"][:2] == [11, 10]
+    assert done["chosen"] == ["Trial 10", [0.7, 0.6]]
+    assert done["brushed"] == 1
