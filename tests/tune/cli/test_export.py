@@ -99,7 +99,7 @@ def test_a_folder_that_is_all_one_needs(export: Command) -> None:
 
 def test_people_are_told_how_close_it_is(export: Command) -> None:
     out = export("export", "run").out
-    assert "compared with the run on 144 validation images: largest difference of a logit " in out
+    assert "compared with the run on 144 validation images:\n  largest difference of a logit " in out
     assert "wrote checkpoints/run/export/README.md" in out
 
 

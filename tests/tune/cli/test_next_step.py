@@ -11,6 +11,9 @@ from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, trained
 from tune.cli import next_step
 from tune.cli.main import COMMANDS, load
+from tune.record.folder import RunFolder
+from tune.runs.info import read_run, write_run
+from tune.spec import Experiment
 
 FIELDS = "model.cnn_layers=2 model.starting_channels=8 model.final_channels=8 training.optimizer.lr=0.01"
 AFTER = {
@@ -95,7 +98,9 @@ def test_what_an_autoencoder_and_an_exported_run_lack(
     (work / "out" / "run" / "export").mkdir()
     next_step._tell("evaluate", given)
     assert capsys.readouterr().out == ""
-    (work / "out" / "run" / "experiment.yaml").write_text("data: {name: digits}\nmodel: {name: vae}\n")
+    folder = RunFolder(work / "out" / "run")
+    experiment, info = read_run(folder)
+    write_run(folder, Experiment.model_validate(experiment.to_tree() | {"model": {"name": "vae"}}), info)
     next_step._tell("evaluate", given)
     assert capsys.readouterr().out == "next: imagetune predict run --sample 4x8 --out out\n"
 
