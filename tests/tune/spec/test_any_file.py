@@ -76,7 +76,7 @@ words = st.tuples(places.map(lambda name: name.removeprefix("experiment.")) | fi
 
 @given(files(), st.lists(words, max_size=2))
 @settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+    max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 def test_loaded_or_refused_in_plain_words(tmp_path: Path, tree: dict[str, Any], overrides: list[str]) -> None:
     path = tmp_path / "made.yaml"
