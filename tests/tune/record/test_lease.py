@@ -41,7 +41,7 @@ def test_a_second_driver_is_refused_while_the_first_lives_and_not_after_it_was_k
         process.communicate()
     start = time.monotonic()
     with lease(place.folder, place.open()):
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 10  # it is not watched for 12 seconds, as one of another machine would be
         assert search_status(place.folder).status == "running"
     assert search_status(place.folder).status == "interrupted"
 
