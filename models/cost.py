@@ -35,6 +35,16 @@ class Cost:
     params_bytes: int
     input_bytes: int
 
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of the outputs of layers with parameters, without their gradients."""
+        return self.forward_backward_bytes // 2
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of the parameters, which is about the size of a checkpoint of the weights."""
+        return self.params_bytes
+
 
 def cost(model: nn.Module, input_shape: Sequence[int], batch: int = 1) -> Cost:
     """Return the cost of a model on any device, for a batch of images (C, H, W); the model is not changed."""

@@ -111,6 +111,9 @@ class Driver:
         if proposal is None:
             self.exhausted = True
             tried = len(self.ledger.trials)
+            if not tried and (why := self.ledger.proposer.why_not()):
+                self.stop(f"failed: no configuration meets the constraints: {why}")
+                return None
             every = self.ledger.proposer.all_there_is
             self.observer.say(f"the space is exhausted: every {every} has been tried ({tried} trials)")
             return None

@@ -23,6 +23,7 @@ class Feasibility:
         self._spec = spec
         self._inspect = lru_cache(maxsize=64)(lambda source: data.inspect(source, root))
         self._cost = lru_cache(maxsize=4096)(_cost)
+        self._nearest: dict[str, float] = {}
 
     def __call__(self, config: Config) -> Mapping[str, Any] | None:
         """Parameters and multiply-adds per image; None if the configuration is impossible or violates a constraint.
@@ -39,8 +40,21 @@ class Feasibility:
             return None
         cost = self._cost(experiment.model, info.input_shape, len(info.classes))
         facts = {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
-        bounds = {name: getattr(self._spec.constraints, name) for name in facts}
-        return facts if all(bound is None or bound.holds(facts[name]) for name, bound in bounds.items()) else None
+        broken = False
+        for name, bound in self._spec.constraints.bounds.items():
+            if not bound.holds(value := getattr(cost, name)):
+                broken = True
+                nearest = self._nearest.setdefault(name, value)
+                self._nearest[name] = min(nearest, value, key=bound.distance)
+        return None if broken else facts
+
+    @property
+    def why_not(self) -> str:
+        """Which constraints were not met, each with the value that came nearest; empty if all were met."""
+        return "; ".join(
+            f"constraints.{name} allows {self._spec.constraints.bounds[name].text}, the nearest value was {value}"
+            for name, value in self._nearest.items()
+        )
 
 
 def _cost(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:

@@ -134,7 +134,8 @@ def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
     record.note("state", {"state": "running", "reason": "", "request": answered})
     scheduler = scheduler_of(spec)
     sampler = sampler_of(spec, scheduler, observer.say)
-    proposer = Proposer(spec.space, sampler, spec.seed, Feasibility(spec, request.root))
+    check = Feasibility(spec, request.root)
+    proposer = Proposer(spec.space, sampler, spec.seed, check, lambda: check.why_not)
     driver = Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
     if request.extend is not None:
         driver.enough.lift()

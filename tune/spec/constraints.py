@@ -40,14 +40,28 @@ class Bound(Frozen):
         """Whether the value is within the limits."""
         return (self.min is None or value >= self.min) and (self.max is None or value <= self.max)
 
+    def distance(self, value: float) -> float:
+        """How far the value is outside the limits; 0 within them."""
+        return max((self.min or 0) - value, 0 if self.max is None else value - self.max, 0)
+
 
 class ConstraintsSpec(Frozen):
-    """What the model of every trial must have; checked without training it. Each is a field of `models.Cost`.
+    """What the model of every trial must have; checked without training it. Each is a quantity of `models.Cost`.
 
     Attributes:
         parameters: The number of its parameters.
         mult_adds: Multiply-add operations per image.
+        activation_bytes: Bytes of the outputs of its layers for one image, in float32.
+        model_bytes: Bytes of its parameters, in float32.
     """
 
     parameters: Bound | None = None
     mult_adds: Bound | None = None
+    activation_bytes: Bound | None = None
+    model_bytes: Bound | None = None
+
+    @property
+    def bounds(self) -> dict[str, Bound]:
+        """Those that are given, by name."""
+        named = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: bound for name, bound in named.items() if bound is not None}

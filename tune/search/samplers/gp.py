@@ -43,7 +43,7 @@ class GaussianProcessSampler(Sampler):
 
     def __init__(self, task: Task) -> None:
         assert isinstance(task.spec, LearningSpec)
-        self._task, self._encoding, self._startup = task, Encoding(task.space), task.spec.startup
+        self._task, self._encoding, self.startup = task, Encoding(task.space), task.spec.startup
 
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
         """As `Sampler.proposals`."""
@@ -51,7 +51,7 @@ class GaussianProcessSampler(Sampler):
         known = [trial for trial in trials if trial.status is not Status.INFEASIBLE and trial.config]
         rows = self._rows(known)
         ended = len({row[0] for row in rows})
-        if ended < max(self._startup, 2):
+        if ended < max(self.startup, 2):
             yield from sobol(self._encoding, self._task.seed, number)
             return
         yield from self._improving(known, rows, generator)

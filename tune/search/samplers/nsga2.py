@@ -48,4 +48,4 @@ def nsga2(task: Task) -> OptunaSampler:
     def make(task: Task, number: int, seed: int) -> BaseSampler:
         return GenerationsByNumber(population, number, seed)
 
-    return OptunaSampler(task, make, pruned=False)
+    return OptunaSampler(task, make, startup=population, pruned=False)

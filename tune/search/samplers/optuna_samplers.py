@@ -28,9 +28,10 @@ MakeSampler = Callable[[Task, int, int], BaseSampler]
 class OptunaSampler(Sampler):
     """Asks one of Optuna's samplers, made anew for every draw with a seed of its own: it can remember nothing."""
 
-    def __init__(self, task: Task, make: MakeSampler, *, kind: str = "", pruned: bool = True) -> None:
+    def __init__(self, task: Task, make: MakeSampler, *, kind: str = "", startup: int = 0, pruned: bool = True) -> None:
         """With `pruned=False`, trials that were stopped or paused count as complete with their best value."""
-        self._task, self._make, self._pruned, self.kind = task, make, pruned, kind
+        self._task, self._make, self._pruned = task, make, pruned
+        self.kind, self.startup = kind, startup
         self._forget()
 
     def _forget(self) -> None:

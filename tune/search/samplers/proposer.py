@@ -13,12 +13,15 @@ from itertools import islice
 from typing import Any
 
 from search_spaces import Config, Space, config_key
+from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import Sampler
 from tune.search.seeds import derived_seed
 
 RANDOM_ATTEMPTS = 1000  # random draws before a large space counts as exhausted
 ENUMERABLE = 20_000  # spaces with at most this many configurations are enumerated instead
+REFUSED = "refused"  # a trial's fact: configurations drawn before it that cannot be trained or break a constraint
+TOLD = 5  # of these that samplers are told, for each trial
 MOST_REFUSED = 20_000  # configurations that cannot be used in a row before the space counts as exhausted
 
 Check = Callable[[Config], Mapping[str, Any] | None]
@@ -36,9 +39,14 @@ class Proposal:
 class Proposer:
     """Proposes configurations, each at most once: the sampler's, then any that is left."""
 
-    def __init__(self, space: Space, sampler: Sampler, seed: int, check: Check) -> None:
+    def __init__(
+        self, space: Space, sampler: Sampler, seed: int, check: Check, why_not: Callable[[], str] = lambda: ""
+    ) -> None:
+        """`why_not` tells why the check refused configurations, if it was for the constraints."""
+        self.why_not = why_not
         self._space, self._sampler, self._seed, self._check = space, sampler, seed, check
         self._known: dict[int, str] = {}  # keys of the configurations that trials have, by number
+        self._refused: dict[int, list[TrialRecord]] = {}  # what could not be used, by the trial that was drawn instead
 
     def propose(self, trials: Sequence[TrialRecord], number: int, first: Sequence[Config] = ()) -> Proposal | None:
         """A configuration for the trial of this number; None if the space is exhausted.
@@ -52,15 +60,15 @@ class Proposer:
             if trial.number not in self._known:
                 self._known[trial.number] = config_key(trial.config)
         known = set(self._known.values())
-        refused = 0
+        refused: list[Config] = []
         for config in self._candidates(trials, number, first):
             config = self._space.canonical(config)
             if (key := config_key(config)) not in known:
                 known.add(key)
                 if (facts := self._check(config)) is not None:
-                    return Proposal(config, facts)
-                refused += 1
-                if refused == MOST_REFUSED:
+                    return Proposal(config, {**facts, REFUSED: refused[:TOLD]} if refused else facts)
+                refused.append(config)
+                if len(refused) == MOST_REFUSED:
                     break
         return None
 
@@ -73,9 +81,20 @@ class Proposer:
         """What is known about a configuration without training it; None if it cannot be a trial of this search."""
         return self._check(config)
 
+    def _infeasible(self, trials: Sequence[TrialRecord]) -> Iterator[TrialRecord]:
+        """What could not be used, as trials from which a sampler learns; recorded with the trials drawn instead."""
+        for trial in trials:
+            if trial.number not in self._refused:
+                self._refused[trial.number] = [
+                    TrialRecord(-1_000_000 - TOLD * trial.number - index, dict(config), Status.INFEASIBLE)
+                    for index, config in enumerate(trial.facts.get(REFUSED, ()))
+                ]
+            yield from self._refused[trial.number]
+
     def _candidates(self, trials: Sequence[TrialRecord], number: int, first: Sequence[Config]) -> Iterator[Config]:
         yield from first
-        proposals = self._sampler.proposals(trials, number)
+        learned = [*trials, *self._infeasible(trials)] if number >= self._sampler.startup else trials
+        proposals = self._sampler.proposals(learned, number)
         if self._sampler.exhaustive:
             yield from proposals
             return

@@ -40,10 +40,12 @@ class Sampler(ABC):
 
     Attributes:
         kind: What its proposals are called in tables, if they do not depend on results; else empty.
+        startup: Trials at the start that do not depend on results, if the others do.
         exhaustive: Whether its proposals are all that the search is to try; else any other configuration may follow.
     """
 
     kind: str = ""
+    startup: int = 0
     exhaustive: bool = False
 
     @abstractmethod

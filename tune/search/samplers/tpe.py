@@ -46,4 +46,4 @@ def tpe(task: Task) -> OptunaSampler:
                 return FixedSpaceTPE(task, **options)
             return TPESampler(**options, group=True)
 
-    return OptunaSampler(task, make)
+    return OptunaSampler(task, make, startup=startup)

@@ -18,9 +18,7 @@ from tune.spec.search_options import GridSpec, HalvingSpec, JudgingSpec
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
     """Which constraints an experiment does not meet."""
-    bounds = {
-        name: bound for name in type(constraints).model_fields if (bound := getattr(constraints, name)) is not None
-    }
+    bounds = constraints.bounds
     if not bounds:
         return
     cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
