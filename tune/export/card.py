@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,9 @@ def _dataset(run: TrainedRun) -> str:
 
 def _scores(run: TrainedRun) -> tuple[dict[str, Any], str]:
     """What `imagetune evaluate` found on the test images; or nothing, and why."""
-    again = f"run `imagetune evaluate {run.folder.path.name}`, then export again"
+    place = run.folder.path.absolute()
+    name = "/".join(place.parts[-3:] if place.parent.name == "winners" else place.parts[-1:])  # below --out
+    again = f"run `imagetune evaluate {shlex.quote(name)}`, then export again"
     try:
         found = json.loads(run.folder.evaluation.read_text(encoding="utf-8"))
         if not {"n", "accuracy", "per_class"} <= set(found):
