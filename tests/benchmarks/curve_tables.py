@@ -92,6 +92,21 @@ def table(rows: list[dict[str, Any]]) -> Any:
     return pd.DataFrame(flat)
 
 
+def write_images(folder: Path, root: Path) -> None:
+    """The first 667 training images of each class of CIFAR-10 as PNG files."""
+    from collections import Counter
+
+    from torchvision.datasets import CIFAR10
+
+    images = CIFAR10(root)
+    seen: Counter[int] = Counter()
+    for image, label in images:
+        if seen[label] < 667:
+            (folder / images.classes[label]).mkdir(parents=True, exist_ok=True)
+            image.save(folder / images.classes[label] / f"{seen[label]:03}.png")
+            seen[label] += 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(path.stem for path in TABLES.glob("*.yaml")))
@@ -104,6 +119,8 @@ def main() -> None:
 
     root, overrides = data_root(args.data_dir), tuple(args.overrides)
     args.parts.mkdir(parents=True, exist_ok=True)
+    if args.name == "cifar10" and not Path("cifar10-images").is_dir():
+        write_images(Path("cifar10-images"), root)
     parts = args.parts / f"{args.name}.jsonl"
     rows = (
         [json.loads(line) for line in parts.read_text().splitlines() if line.endswith("}")] if parts.is_file() else []

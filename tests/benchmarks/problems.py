@@ -1,0 +1,147 @@
+"""Searches that are judged without training: learning curves that are known, and the losses that are to be reached.
+
+Two kinds. A *surrogate* predicts the curves of small networks on one of 34 data sets (the LCBench scenario of YAHPO Gym,
+Apache-2.0; `model.onnx`, which is no part of this project). A *table* holds the curves of networks that were really
+trained (`curve_tables.py`); there, a proposal stands for the nearest configuration that has not been tried.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces import Config, Space, config_key, parse_space
+from tests.benchmarks.rows import RESULTS
+from tune.search.samplers.encoding import Encoding
+from tune.spec import load_search
+
+SURROGATE = Path(__file__).parents[3] / "shared" / "reference" / "lcbench" / "model.onnx"
+SURROGATES = tuple(number for number in range(1, 36) if number != 4)
+DEVELOPMENT = (1, 3, 5, 6, 8, 10, 13, 15, 18, 20, 23, 25, 28, 30, 33)
+"""The surrogates that samplers may be tuned on; the others are for judging."""
+
+TABLES = Path(__file__).with_name("tables")
+QUANTILES = (0.01, 0.002)
+"""The targets: the losses that the best 1 % and the best .2 % of random configurations reach."""
+
+LCBENCH = {
+    "batch_size": {"int": [16, 512], "log": True},
+    "learning_rate": {"float": [1e-4, 1e-1], "log": True},
+    "momentum": {"float": [0.1, 0.99]},
+    "weight_decay": {"float": [1e-5, 1e-1]},
+    "num_layers": {"int": [1, 5]},
+    "max_units": {"int": [64, 1024], "log": True},
+    "max_dropout": {"float": [0.0, 1.0]},
+}
+
+
+@dataclass
+class Problem:
+    """Configurations whose curves of validation losses are known.
+
+    Attributes:
+        name: As given on the command line.
+        space: What is searched.
+        epochs: Of a whole curve.
+        goals: The losses to reach, as in `QUANTILES`.
+        curve: The losses of a configuration after each epoch, up to the end or to the first that is not finite.
+        rows: The configurations of a table; empty for a surrogate, which has all of the space.
+    """
+
+    name: str
+    space: Space
+    epochs: int
+    goals: tuple[float, ...]
+    curve: Callable[[Config], Sequence[float]]
+    rows: tuple[Config, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._encoding = Encoding(self.space)
+        self._points = self._features(self.rows)
+
+    def place(self, config: Config, taken: set[str]) -> Config | None:
+        """The configuration that a proposal stands for: the nearest whose key is not `taken`; None if none is left."""
+        if not self.rows:
+            return config
+        distances = ((self._points - self._features([config])) ** 2).sum(axis=1)
+        ordered = (self.rows[index] for index in np.argsort(distances, kind="stable"))
+        return next((row for row in ordered if config_key(row) not in taken), None)
+
+    def _features(self, configs: Sequence[Config]) -> NDArray[np.float64]:
+        return self._encoding.features(self._encoding.snap(self._encoding.points(configs)))
+
+
+def problem(name: str) -> Problem:
+    """A surrogate by its number or a table by its name.
+
+    Raises:
+        FileNotFoundError: its model or its table is not there.
+    """
+    return surrogate(int(name)) if name.isdigit() else table(name)
+
+
+def surrogate(number: int) -> Problem:
+    """One data set of LCBench."""
+    space, _ = parse_space(LCBENCH, {})
+    return Problem(str(number), space, 51, _goals(number), lambda config: list(map(float, _predict(number, [config])[0])))
+
+
+@cache
+def _goals(number: int) -> tuple[float, ...]:
+    """From 2,000 random configurations."""
+    source, (space, _) = random.Random(7), parse_space(LCBENCH, {})
+    best = [_predict(number, [space.draw(source) for _ in range(500)]).min(axis=1) for _ in range(4)]
+    return tuple(float(np.quantile(np.concatenate(best), share)) for share in QUANTILES)
+
+
+def _predict(number: int, configs: Sequence[Config]) -> NDArray[np.float32]:
+    """Validation cross-entropies (configurations x 51). The first epoch of the model is before training: left out."""
+    inputs = np.empty((len(configs), 51, 8), np.float32)
+    inputs[:, :, 0] = np.arange(2, 53)
+    inputs[:, :, 1:] = np.array([[config[name] for name in LCBENCH] for config in configs])[:, None, :]
+    tasks = np.full((len(configs) * 51, 1), number, np.int32)
+    found = _session().run(None, {"x_cat": tasks, "x_cont": inputs.reshape(-1, 8)})[0][:, 2]
+    result: NDArray[np.float32] = np.maximum(found.reshape(-1, 51), 1e-3)
+    return result
+
+
+@cache
+def _session() -> Any:
+    import onnxruntime
+
+    if not SURROGATE.is_file():
+        raise FileNotFoundError(f"{SURROGATE} is missing: without it only tables can be searched")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(SURROGATE), options)
+
+
+def table(name: str) -> Problem:
+    """The curves in `results/curves_NAME.parquet`."""
+    import pandas as pd
+
+    spec = load_search(str(TABLES / f"{name}.yaml"))
+    frame = pd.read_parquet(RESULTS / f"curves_{name}.parquet")
+    curves: dict[str, list[float]] = {}
+    rows = []
+    for _, epochs in frame.groupby("config"):
+        first = epochs.iloc[0]
+        row = {field: domain.canonical(_plain(first[field])) for field, domain in spec.space.domains.items()}
+        rows.append(spec.space.canonical(row))
+        curves[config_key(rows[-1])] = epochs["val_loss"].fillna(np.inf).tolist()
+    best = np.sort([min(curve) for curve in curves.values()])
+    # Losses that were reached, since nothing between them can be: the third best of 300 and the best.
+    goals = tuple(float(best[max(int(share * len(best)) - 1, 0)]) for share in QUANTILES)
+    return Problem(name, spec.space, spec.longest, goals, lambda config: curves[config_key(config)], tuple(rows))
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it: parquet gives NumPy's."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
