@@ -90,7 +90,9 @@ def problem(name: str) -> Problem:
 def surrogate(number: int) -> Problem:
     """One data set of LCBench."""
     space, _ = parse_space(LCBENCH, {})
-    return Problem(str(number), space, 51, _goals(number), lambda config: list(map(float, _predict(number, [config])[0])))
+    return Problem(
+        str(number), space, 51, _goals(number), lambda config: list(map(float, _predict(number, [config])[0]))
+    )
 
 
 @cache

@@ -16,250 +16,26 @@ epochs. The methods:
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
-import dataclasses
 import multiprocessing
 import os
 import statistics
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search_spaces import Choice, Config, Float, Space, config_key
-from tests.benchmarks.problems import Problem, problem
+from tests.benchmarks.problems import problem
 from tests.benchmarks.rows import circumstances
+from tests.benchmarks.search_methods import CAP, METHODS, EnoughError, Meter
 
-CAP = 1500
-FACTOR = 3
+Numbers = NDArray[np.float64]
 TARGETS = ("epochs_1_percent", "epochs_0.2_percent")
-STOPPING = "_stopping"
-OURS = ("random", "tpe", "gp")
-
-
-class Enough(Exception):
-    """Every target is reached, or the cap is."""
-
-
-class Meter:
-    """Counts the epochs of one search, and notes when each target is reached.
-
-    Attributes:
-        reached: For each goal the number of epochs spent until then; None as long as it is not reached.
-        suggestions: Seconds that each new configuration took.
-    """
-
-    def __init__(self, task: Problem) -> None:
-        self.task, self.spent = task, 0
-        self.reached: list[int | None] = [None] * len(task.goals)
-        self.suggestions: list[float] = []
-        self.taken: set[str] = set()
-        self._curves: dict[str, Sequence[float]] = {}
-
-    def place(self, proposal: Config) -> Config:
-        """The configuration that is trained for a proposal."""
-        config = self.task.place(proposal, self.taken)
-        if config is None:
-            raise Enough
-        self.taken.add(config_key(config))
-        return config
-
-    def epoch(self, config: Config, epoch: int) -> float:
-        """Train one epoch; its loss."""
-        key = config_key(config)
-        if key not in self._curves:
-            self._curves[key] = self.task.curve(config)
-        loss = self._curves[key][epoch - 1]
-        self.spent += 1
-        for index, goal in enumerate(self.task.goals):
-            if self.reached[index] is None and loss <= goal:
-                self.reached[index] = self.spent
-        if self.spent >= CAP or None not in self.reached:
-            raise Enough
-        return loss
-
-    def train(self, config: Config, first: int, last: int) -> float:
-        """Train some epochs, at most until the loss is not finite; the last loss."""
-        for epoch in range(first, last + 1):
-            loss = self.epoch(config, epoch)
-            if not np.isfinite(loss):
-                break
-        return loss
-
-
-# -- what users would take instead
-
-
-def suggested(trial: Any, space: Space) -> Config:
-    """A configuration of the space, drawn by a trial of Optuna's."""
-    from tune.record.distributions import distribution, value_of
-
-    config: Config = {}
-    for field, domain in space.domains.items():
-        if space.in_play(field, config):
-            shape: Any = distribution(domain)
-            if isinstance(domain, Choice):
-                raw = trial.suggest_categorical(field, shape.choices)
-            elif isinstance(domain, Float):
-                raw = trial.suggest_float(field, shape.low, shape.high, log=shape.log, step=shape.step)
-            else:
-                raw = trial.suggest_int(field, shape.low, shape.high, log=shape.log, step=shape.step)
-            config[field] = value_of(domain, raw)
-    return config
-
-
-def stock(meter: Meter, seed: int, workers: int) -> None:
-    """Ray Tune's ASHA and Optuna's TPE, which OptunaSearch tells of stopped trials as if they had ended there."""
-    from optuna.samplers import TPESampler
-    from ray.tune.schedulers import ASHAScheduler, TrialScheduler
-
-    scheduler: Any = ASHAScheduler(
-        metric="loss", mode="min", max_t=meter.task.epochs, grace_period=1, reduction_factor=FACTOR
-    )
-    ids: dict[int, Any] = {}
-
-    def stops(number: int, epoch: int, loss: float) -> bool:
-        if number not in ids:
-            ids[number] = type("Trial", (), {"trial_id": str(number)})()
-            scheduler.on_trial_add(None, ids[number])
-        result = {"training_iteration": epoch, "loss": loss}
-        return bool(scheduler.on_trial_result(None, ids[number], result) == TrialScheduler.STOP)
-
-    _with_optuna(meter, TPESampler(seed=seed), workers, stops)
-
-
-def optuna_alone(meter: Meter, seed: int, workers: int) -> None:
-    """Optuna's TPE and SuccessiveHalvingPruner with the same rungs."""
-    from optuna.pruners import SuccessiveHalvingPruner
-    from optuna.samplers import TPESampler
-
-    pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=FACTOR)
-    _with_optuna(meter, TPESampler(seed=seed), workers, None, pruner)
-
-
-def _with_optuna(
-    meter: Meter, sampler: Any, workers: int, stops: Callable[[int, int, float], bool] | None, pruner: Any = None
-) -> None:
-    """Workers in turns of an epoch. A trial that `stops` ends is complete with its last value; the pruner's is pruned.
-
-    In a table, what the sampler learns from is the configuration that was trained, not the one it proposed.
-    """
-    import optuna
-    from optuna.trial import TrialState
-
-    from tune.record.distributions import params
-
-    study = optuna.create_study(sampler=sampler, pruner=pruner)
-    running: dict[int, tuple[Any, Config, int]] = {}
-
-    def begin(slot: int) -> None:
-        start = time.perf_counter()
-        trial = study.ask()
-        proposal = suggested(trial, meter.task.space)
-        meter.suggestions.append(time.perf_counter() - start)
-        config = meter.place(proposal)
-        if config is not proposal:
-            study.tell(trial, state=TrialState.FAIL)
-            values, distributions = params(meter.task.space, config)
-            study.add_trial(optuna.create_trial(state=TrialState.RUNNING, params=values, distributions=distributions))
-            trial = optuna.trial.Trial(study, study.trials[-1]._trial_id)
-        running[slot] = (trial, config, 0)
-
-    for slot in range(workers):
-        begin(slot)
-    while True:
-        for slot, (trial, config, epoch) in list(running.items()):
-            loss = meter.epoch(config, epoch + 1)
-            if not np.isfinite(loss):
-                study.tell(trial, state=TrialState.FAIL)
-                begin(slot)
-                continue
-            trial.report(loss, epoch + 1)
-            pruned = stops is None and trial.should_prune()
-            if pruned or epoch + 1 == meter.task.epochs or (stops and stops(trial.number, epoch + 1, loss)):
-                study.tell(trial, None if pruned else loss, state=TrialState.PRUNED if pruned else None)
-                begin(slot)
-            else:
-                running[slot] = (trial, config, epoch + 1)
-
-
-def screening(meter: Meter, seed: int, workers: int) -> None:
-    """50 random configurations for 3 epochs, the best 3 to the end."""
-    import random
-
-    source = random.Random(seed)
-    while True:
-        configs = [meter.place(meter.task.space.draw(source)) for _ in range(50)]
-        losses = [meter.train(config, 1, 3) for config in configs]
-        for index in sorted(range(50), key=lambda index: losses[index])[:3]:
-            meter.train(configs[index], 4, meter.task.epochs)
-
-
-# -- ours
-
-
-def ours(meter: Meter, seed: int, workers: int, *, sampler: str, type: str) -> None:
-    """The driver, its record and scheduler, without Ray; workers in turns of an epoch."""
-    from tests.tune.search.simulation import Simulation, metrics, spec_of
-    from tune.search.attempt import Report
-
-    task, trained = meter.task, set[tuple[int, int]]()
-
-    def curve(number: int, config: Config, epoch: int) -> Report:
-        if (number, epoch) in trained:
-            return Report((metrics(epoch, meter._curves[config_key(config)][epoch - 1]),), None)
-        trained.add((number, epoch))
-        loss = meter.epoch(config, epoch)
-        end = "epochs" if epoch == task.epochs else None
-        return Report((metrics(epoch, loss),), end if np.isfinite(loss) else "diverged")
-
-    text = f"""
-experiment: {{data: {{name: digits}}, model: {{name: mnist_mlr}}, training: {{epochs: {task.epochs}}}, seed: {seed}}}
-space: {{training.optimizer.lr: {{float: [0.001, 0.1]}}}}
-search:
-  metric: val_loss
-  trials: {len(task.rows) or CAP}
-  scheduler: {{name: asha, type: {type}, reduction_factor: {FACTOR}}}
-  sampler: {{name: {sampler}}}
-"""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as name:
-        folder = Path(name)
-        spec = dataclasses.replace(spec_of(folder, text), space=task.space)
-        simulation = Simulation(spec, folder / "search", curve)
-        proposer: Any = simulation.ledger.proposer
-        proposer._sampler = _Placed(proposer._sampler, meter)
-        simulation.run(workers)
-
-
-class _Placed:
-    """A sampler whose proposals are moved to where they are trained."""
-
-    def __init__(self, sampler: Any, meter: Meter) -> None:
-        self._sampler, self._meter = sampler, meter
-
-    def proposals(self, trials: Any, number: int) -> Iterator[Config]:
-        start = time.perf_counter()
-        for proposal in self._sampler.proposals(trials, number):
-            self._meter.suggestions.append(time.perf_counter() - start)
-            yield self._meter.place(proposal)
-            start = time.perf_counter()
-
-
-METHODS: dict[str, Callable[[Meter, int, int], None]] = {
-    "stock": stock,
-    "optuna": optuna_alone,
-    "screening": screening,
-    **{name: partial(ours, sampler=name, type="promotion") for name in OURS},
-    **{f"{name}{STOPPING}": partial(ours, sampler=name, type="stopping") for name in OURS},
-}
-
-
-# -- the table
 
 
 def measure(job: tuple[str, str, int, int]) -> dict[str, Any]:
@@ -269,10 +45,8 @@ def measure(job: tuple[str, str, int, int]) -> dict[str, Any]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     name, method, seed, workers = job
     meter = Meter(problem(name))
-    try:
+    with contextlib.suppress(EnoughError):
         METHODS[method](meter, seed, workers)
-    except Enough:
-        pass
     row: dict[str, Any] = {"task": name, "method": method, "workers": workers, "seed": seed}
     row |= {column: spent or CAP for column, spent in zip(TARGETS, meter.reached, strict=True)}
     row["trials"] = len(meter.suggestions)
@@ -281,43 +55,49 @@ def measure(job: tuple[str, str, int, int]) -> dict[str, Any]:
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per method the geometric mean over tasks of its median epochs as a share of stock's, with a 95 % interval.
-
-    The interval is that of the bootstrap over seeds, 1,000 times; `worst` is the largest share of a task.
-    """
-    from collections import defaultdict
-
+    """A line per method and number of workers: its epochs as a share of those of stock with one worker."""
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         found[row["method"], int(row["workers"])][row["task"]].append(row)
     reference = found["stock", 1]
-    generator = np.random.default_rng(0)
-    result = []
+    lines = []
     for (method, workers), tasks in found.items():
-        line: dict[str, Any] = {"method": method, "workers": workers, "tasks": len(tasks)}
+        common = [task for task in tasks if task in reference]
+        line: dict[str, Any] = {"method": method, "workers": workers, "tasks": len(common)}
         line["seeds"] = min(map(len, tasks.values()))
         for target in TARGETS:
-            pairs = [
-                (np.array([float(r[target]) for r in tasks[t]]), np.array([float(r[target]) for r in reference[t]]))
-                for t in tasks
-                if t in reference
-            ]
-            if pairs:
-                shares = [np.median(a) / np.median(b) for a, b in pairs]
-                draws = [
-                    np.mean([np.log(np.median(generator.choice(a, len(a))) / np.median(generator.choice(b, len(b)))) for a, b in pairs])
-                    for _ in range(1000)
-                ]
-                low, high = np.exp(np.quantile(draws, [0.025, 0.975]))
-                line |= {
-                    target: round(float(np.exp(np.mean(np.log(shares)))), 4),
-                    f"{target}_low": round(float(low), 4),
-                    f"{target}_high": round(float(high), 4),
-                    f"{target}_worst": round(float(max(shares)), 4),
-                }
-        line["ms_per_suggestion"] = round(statistics.fmean(float(r["ms_per_suggestion"]) for rs in tasks.values() for r in rs), 1)
-        result.append(line)
-    return result
+            pairs = [(_column(tasks[task], target), _column(reference[task], target)) for task in common]
+            line |= {f"{target}{end}": value for end, value in _shares(pairs).items()}
+        line["ms_per_suggestion"] = round(
+            statistics.fmean(float(row["ms_per_suggestion"]) for task in tasks.values() for row in task), 1
+        )
+        lines.append(line)
+    return lines
+
+
+def _column(rows: Sequence[dict[str, Any]], name: str) -> Numbers:
+    return np.array([float(row[name]) for row in rows])
+
+
+def _shares(pairs: Sequence[tuple[Numbers, Numbers]]) -> dict[str, float]:
+    """The geometric mean over tasks of the ratio of medians, its 95 % interval (bootstrap over seeds), and the worst.
+
+    Args:
+        pairs: For each task the epochs of a method and of stock, by seed.
+    """
+    if not pairs:
+        return {}
+    generator = np.random.default_rng(0)
+
+    def mean(choose: Callable[[Numbers], Numbers]) -> float:
+        ratios = [np.median(choose(ours)) / np.median(choose(theirs)) for ours, theirs in pairs]
+        return float(np.exp(np.mean(np.log(ratios))))
+
+    drawn = [mean(lambda numbers: generator.choice(numbers, len(numbers))) for _ in range(1000)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    worst = max(np.median(ours) / np.median(theirs) for ours, theirs in pairs)
+    values = {"": mean(lambda numbers: numbers), "_low": low, "_high": high, "_worst": worst}
+    return {end: round(float(value), 4) for end, value in values.items()}
 
 
 def main() -> None:
