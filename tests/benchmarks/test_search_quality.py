@@ -37,7 +37,8 @@ def test_every_method_reaches_a_target_in_the_end(method: str, workers: int) -> 
     with pytest.raises(EnoughError):
         METHODS[method](meter, 0, workers)
     first, second = meter.reached
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert 3 <= first <= second < CAP  # 1/3 + 1/6 is reached after three epochs at the earliest
     assert second >= EPOCHS
 
