@@ -97,6 +97,8 @@ def points() -> dict[str, Patch]:
         "added": after(Record, "add"),
         "unreported": before(Driver, "_enter"),
         "epoch": after(Record, "epoch"),
+        "paused": after(Record, "pause"),
+        "promoted": after(Record, "promote"),
         "undecided": before(Driver, "_end", _stops),
         "outcome": before(JournalStorage, "set_trial_state_values", _ends),
         "ended": before(Retention, "ended"),

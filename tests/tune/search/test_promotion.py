@@ -85,6 +85,19 @@ def test_a_kill_at_every_write_changes_nothing(tmp_path: Path, how: str) -> None
             pd.testing.assert_frame_equal(ours, theirs)
 
 
+def test_with_several_workers_and_gp_kills_lose_and_double_nothing(tmp_path: Path) -> None:
+    gp = "search.sampler={name: gp, startup: 4}"
+    spec = spec_of(tmp_path, SPACE, "search.trials=10", PROMOTION, gp)
+    for every in (5, 8):
+        simulation = survive(spec, tmp_path / f"killed-{every}", [(every, "half")] * 30, workers=3)
+        trials, epochs = tables(simulation)
+        assert (trials["status"] != "infeasible").sum() == 10
+        assert not set(trials["status"]) & {"running", "waiting", "paused"}
+        assert not epochs.duplicated(["trial", "epoch"]).any()
+        assert len(epochs) == trials["epochs"].sum()
+        assert not trials.duplicated(["config.training.optimizer.lr", "config.training.batch_size"]).any()
+
+
 def test_several_workers_end_every_trial(tmp_path: Path) -> None:
     simulation = Simulation(spec_of(tmp_path, SPACE, PROMOTION, "search.trials=20"), tmp_path / "s")
     simulation.run(workers=4)
