@@ -233,7 +233,7 @@ class OddTrials(Scheduler):
     def __init__(self, spec: OddSpec, epochs: int, objective: Objective, seed: int) -> None:
         pass
 
-    def judge(self, number: int, epoch: int, value: float) -> Verdict:
+    def judge(self, number: int, epoch: int, value: float, others: tuple[float, ...] = ()) -> Verdict:
         return Verdict(Action.STOP, "odd") if number % 2 else Verdict(Action.CONTINUE)
 
     def replay(self, trials: Iterable[TrialRecord], metric: str) -> None:

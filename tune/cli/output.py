@@ -71,3 +71,9 @@ def measured(name: str, value: float | None) -> str:
 def shape(value: Sequence[int] | None) -> str:
     """(3, 32, 32) as `3x32x32`."""
     return "-" if value is None else "x".join(map(str, value))
+
+
+def front_text(trials: int, hypervolume: float | None) -> str:
+    """How good the trade-offs of a search by several objectives are, in a line."""
+    volume = "" if hypervolume is None else f"; hypervolume {hypervolume:.3f} of 1"
+    return f"front: {trials} trial{'s' * (trials != 1)} that no other beats in every objective{volume}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import count, measured, number, print_json, say
+from tune.cli.output import count, front_text, measured, number, print_json, say
 
 if TYPE_CHECKING:
     from tune.record import SearchFolder
@@ -77,17 +77,27 @@ def _write(found: FoundSearch) -> None:
 
 def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | None = None) -> None:
     """Print ranked trials, two lines each: metrics, then the values of the searched fields."""
+    from tune.record.pareto import hypervolume
     from tune.spec.dotted import short_names
 
-    print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or found.spec.search.metric}\n")
-    second = _second(found, sort or found.spec.search.metric)
+    several = found.objective.several
+    by = f"front of {found.objective.text}" if several else found.objective.metric.name
+    print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or by}")
+    if several:
+        print(front_text(len(found.front), hypervolume(found.points)))
+    print()
+    second = _second(found, sort or found.objective.metric.name)
     width = len(second)
-    print(f"{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} {'parameters':>12}")
+    print(
+        f"{'front  ' * several}{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} "
+        f"{'parameters':>12}"
+    )
     names = short_names(list(found.spec.space.domains))
     for row in shown:
         epoch = f"{count(row['best_epoch'])} of {row['epochs']}"
+        front = f"{count(row['front']):>5}  " if several else ""
         print(
-            f"{row['trial']:>5}  {row['status']:<13} {number(row['val_loss']):>8} "
+            f"{front}{row['trial']:>5}  {row['status']:<13} {number(row['val_loss']):>8} "
             f"{measured(second, row[second]):>{width}} {epoch:>10} {count(row['parameters']):>12}"
         )
         extra = {sort: row[sort]} if sort and sort not in (*_SHOWN, second) and not sort.startswith("config.") else {}

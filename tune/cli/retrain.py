@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "imagetune retrain digits",
     "imagetune retrain digits --top 3 --seeds 5",
+    "imagetune retrain mnist_front --front --seeds 1",
     "imagetune retrain digits --trial 7 --full --seeds 1",
     "imagetune retrain digits --seeds 1 training.epochs=30",
 )
@@ -33,6 +34,10 @@ def retrain(
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="N", min=0, help="Retrain this trial instead of the best ones.")
     ] = None,
+    front: Annotated[
+        bool,
+        typer.Option("--front", help="Retrain every trial of the front, in a search by several objectives."),
+    ] = False,
     seeds: Annotated[
         int,
         typer.Option("--seeds", metavar="N", min=1, help="Runs per trial, with the experiment's seed, seed + 1, ..."),
@@ -50,8 +55,9 @@ def retrain(
     json: Json = False,
 ) -> None:
     """Train the best trials of a search again, on several seeds; finished runs are not repeated."""
-    if top is not None and trial is not None:
-        raise UserError("--top and --trial exclude each other; use one of them")
+    given = {"--top": top is not None, "--trial": trial is not None, "--front": front}
+    if len(names := [name for name, used in given.items() if used]) > 1:
+        raise UserError(f"{' and '.join(names)} exclude each other; use one of them")
 
     from tune.cli.screen import Screen
     from tune.record import locate_search
@@ -67,7 +73,7 @@ def retrain(
     changes, problems = parse_overrides(overrides or [])
     if problems := [*problems, *split_problems(changes)]:
         raise SpecError(problems)
-    trials = winners.chosen(found, top or 1, trial)
+    trials = winners.chosen(found, top or 1, trial, front=front)
     try:
         trained = winners.retrain(found, trials, seeds, data_root(data_dir), Screen(), full=full, changes=changes)
     except Interrupted:

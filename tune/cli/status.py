@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import measured, print_json
+from tune.cli.output import front_text, measured, print_json
 
 if TYPE_CHECKING:
     from tune.record.search_status import SearchStatus
@@ -28,7 +28,9 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     print(f"{found.search}: {found.status}{f' ({found.reason})' if found.reason else ''}")
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
     print(f"{sum(found.counts.values())} of {found.target} trials: {told or 'none yet'}")
-    if (best := found.best) is not None:
+    if found.front is not None:
+        _print_front(found)
+    elif (best := found.best) is not None:
         values = {name: best[name] for name in best if name.startswith("val_") and best[name] is not None}
         metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
         print(f"best: trial {best['trial']}, epoch {best['best_epoch']}: {metrics}")
@@ -53,3 +55,13 @@ def spent(found: SearchStatus) -> str:
         return line
     told = f"{estimate['epochs']:,} (at most {estimate['most']:,}) in {estimate['seconds']:,.0f} s"
     return f"{line}\nestimated for {estimate['trials']:,} trials: {told}"
+
+
+def _print_front(found: SearchStatus) -> None:
+    """The trials that no other dominates, a line each."""
+    assert found.front is not None
+    print(front_text(len(found.front), found.hypervolume))
+    for row in found.front:
+        values = {name: row[name] for name in row if name.startswith("val_") and row[name] is not None}
+        metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
+        print(f"  trial {row['trial']}, epoch {row['best_epoch']}: {metrics}, {row['parameters']:,} parameters")

@@ -17,12 +17,13 @@ from tune.record.exclusive.driving import is_driven, lease, refuse_driven_journa
 from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.exclusive.lease import Lease
 from tune.record.folder import SearchFolder
+from tune.record.pareto import Point, front_of, points_of
 from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
 from tune.record.search_yaml import FREE, read_spec, refuse_changes, study_of, write_spec
 from tune.record.storage.journal import DamagedRecordError, repair
 from tune.record.storage.url import shown
-from tune.record.study import Record, direction, quiet_optuna
-from tune.record.tables import ranked, trials_table
+from tune.record.study import Record, directions, quiet_optuna
+from tune.record.tables import front_first, ranked, trials_table
 from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 from tune.spec.search import SearchSpec
@@ -64,7 +65,19 @@ class Search:
     def table(self) -> pd.DataFrame:
         """One row per trial, best first."""
         table = trials_table(self.trials, list(self.spec.space.domains), self.objective, self.folder)
+        if self.objective.several:
+            return front_first(table, self.trials, self.objective)
         return ranked(table, self.objective.metric.name)
+
+    @cached_property
+    def points(self) -> dict[int, Point]:
+        """With several objectives: the costs of each trial that can be compared."""
+        return points_of(self.trials, self.objective)
+
+    @property
+    def front(self) -> list[int]:
+        """The trials that no other dominates, by their first objective, best first."""
+        return front_of(self.points)
 
 
 @no_garbage_collection()
@@ -220,7 +233,7 @@ def _record_in(
         if not create:
             raise _missing(folder, name)
         with suppress(DuplicatedStudyError):  # another search of this name was faster: its identity tells
-            database.create_new_study([direction(objective)], name)
+            database.create_new_study(directions(objective), name)
     record = Record(database, name, objective)
     if create and IDENTITY not in record.facts and not record.trials():  # new, or a kill came before the identity
         record.exchange(IDENTITY, None, study[IDENTITY])

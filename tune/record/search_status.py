@@ -9,9 +9,10 @@ from typing import Any
 from tune.record.control_requests import ControlRequest, all_requests
 from tune.record.folder import SearchFolder
 from tune.record.opening import Search, read_search
+from tune.record.pareto import hypervolume
 from tune.record.status import Status
 from tune.record.tables import trial_row
-from tune.record.trial import best_trial
+from tune.record.trial import TrialRecord, best_trial
 
 ESTIMATE = "estimate"  # the note of what the search was expected to take, made after its first epochs
 
@@ -27,6 +28,8 @@ class SearchStatus:
         target: Trials in all.
         counts: Trials by status.
         best: The row of the best trial in the table of trials; None before there is one.
+        front: With several objectives: the rows of the trials that no other dominates.
+        hypervolume: The share of the box between the best and worst values of the objectives that they dominate.
         requests: What was asked of it from outside, in order.
         took: `epochs` of all trials, and the `seconds` spent in them.
         estimate: The same as expected after the first epochs, and `most` epochs; None before.
@@ -41,13 +44,16 @@ class SearchStatus:
     requests: tuple[ControlRequest, ...]
     took: dict[str, float]
     estimate: dict[str, Any] | None
+    front: tuple[dict[str, Any], ...] | None = None
+    hypervolume: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As `status --json` prints it."""
         names = {"search": self.search, "status": self.status, "reason": self.reason, "trials": self.target}
         requests = [{**request.to_dict(), "text": str(request)} for request in self.requests]
+        several = {} if self.front is None else {"front": list(self.front), "hypervolume": self.hypervolume}
         spent = {"took": self.took, "estimate": self.estimate}
-        return {**names, "counts": self.counts, "best": self.best, "requests": requests, **spent}
+        return {**names, "counts": self.counts, "best": self.best, **several, "requests": requests, **spent}
 
 
 def search_status(folder: SearchFolder) -> SearchStatus:
@@ -70,11 +76,7 @@ def status_of(search: Search) -> SearchStatus:
         state, reason = noted["state"], noted["reason"]
     counts = Counter(trial.status for trial in search.trials)
     best = best_trial(search.trials, search.objective)
-    row = (
-        None
-        if best is None
-        else trial_row(best, list(search.spec.space.domains), search.objective, search.folder.kept(best.number))
-    )
+    row = None if best is None else _row(search, best)
     target = int(search.facts.get("trials", search.spec.search.trials))
     target += sum(trial.added_by_hand for trial in search.trials)
     by_status = {str(status): counts[status] for status in Status}
@@ -84,4 +86,18 @@ def status_of(search: Search) -> SearchStatus:
         "seconds": sum(trial.seconds for trial in search.trials),
     }
     estimate = search.facts.get(ESTIMATE)
-    return SearchStatus(search.folder.name, state, reason, target, by_status, row, requests, took, estimate)
+    front, volume = None, None
+    if search.objective.several:
+        front, volume = (
+            tuple(_row(search, search.trials[number]) for number in search.front),
+            hypervolume(search.points),
+        )
+    return SearchStatus(
+        search.folder.name, state, reason, target, by_status, row, requests, took, estimate, front, volume
+    )
+
+
+def _row(search: Search, trial: TrialRecord) -> dict[str, Any]:
+    front = 1 if search.objective.several and trial.number in search.front else None
+    kept = search.folder.kept(trial.number)
+    return trial_row(trial, list(search.spec.space.domains), search.objective, kept, front)

@@ -6,6 +6,7 @@ epoch adds its metrics; the end adds the outcome, then Optuna's final state. Eve
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -52,7 +53,7 @@ class Record:
         """Start the record of a new search in a journal file."""
         file = Journal(journal, **options)
         storage = JournalStorage(file)
-        storage.create_new_study([direction(objective)], name)
+        storage.create_new_study(directions(objective), name)
         return cls(storage, name, objective, file.together)
 
     @classmethod
@@ -99,7 +100,8 @@ class Record:
 
     def read_only(self) -> tuple[BaseStorage, int]:
         """The storage for Optuna's own tools, which cannot write to it, and the identity of the study there."""
-        return ReadOnlyStorage(self._storage, self._study, self.metric), self._study
+        names = [metric.name for metric in self.objective.every]
+        return ReadOnlyStorage(self._storage, self._study, names), self._study
 
     def trials(self) -> list[TrialRecord]:
         """Every trial by number."""
@@ -185,11 +187,8 @@ class Record:
         identity = self._id(number)
         if self._storage.get_trial(identity).state.is_finished():
             return
-        best = self.trial(number).best(self.objective)
-        values = [best.values[self.metric]] if status is Status.COMPLETED and best is not None else None
-        state = STATES.get(status, TrialState.PRUNED)
-        if state is TrialState.COMPLETE and values is None:
-            state = TrialState.FAIL  # Optuna knows no COMPLETE without a value; the outcome says what happened
+        trial = dataclasses.replace(self.trial(number), status=status)
+        state, values = final_state(trial, self.objective, pruned=not self.objective.several)
         with self._together():
             self._writable.set_trial_user_attr(identity, "outcome", {"status": str(status), "reason": reason})
             if status.bad:
@@ -215,9 +214,26 @@ class Record:
         return self._ids[number]
 
 
-def direction(objective: Objective) -> StudyDirection:
-    """The objective as Optuna knows it."""
-    return StudyDirection.MINIMIZE if objective.metric.goal == "min" else StudyDirection.MAXIMIZE
+def directions(objective: Objective) -> list[StudyDirection]:
+    """The objectives as Optuna knows them."""
+    known = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+    return [known[metric.goal] for metric in objective.every]
+
+
+def final_state(trial: TrialRecord, objective: Objective, *, pruned: bool) -> tuple[TrialState, list[float] | None]:
+    """How Optuna sees a trial that has ended: its state, and if that is COMPLETE its values.
+
+    With `pruned=False`, one that was stopped is COMPLETE too: Optuna does not prune with several objectives.
+    """
+    state = STATES.get(trial.status, TrialState.PRUNED)
+    if state is TrialState.PRUNED and not pruned and not trial.status.bad:
+        state = TrialState.COMPLETE
+    if state is not TrialState.COMPLETE:
+        return state, None
+    result = trial.result(objective)
+    if result is None or objective.costs(result) is None:
+        return TrialState.FAIL, None  # Optuna knows no COMPLETE without a value; the outcome says what happened
+    return state, [result[metric.name] for metric in objective.every]
 
 
 @contextmanager

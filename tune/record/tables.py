@@ -13,6 +13,7 @@ import pandas as pd
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
+from tune.record.pareto import best_first, front_of, points_of, rank_of
 from tune.record.status import Status
 from tune.record.study import Record
 from tune.record.trial import TrialRecord
@@ -25,9 +26,12 @@ EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "train_accuracy", "val_loss", "
 
 
 def trial_row(
-    trial: TrialRecord, fields: Sequence[str], objective: Objective, checkpoint: str | None
+    trial: TrialRecord, fields: Sequence[str], objective: Objective, checkpoint: str | None, front: int | None = None
 ) -> dict[str, Any]:
-    """One row of the table of trials. Metrics are those of the best epoch; unknown values are None."""
+    """One row of the table of trials. Metrics are those of the best epoch; unknown values are None.
+
+    With several objectives, `front` is the trial's non-dominated rank: 1 if no other trial dominates it.
+    """
     best = trial.best(objective)
     values = dict(best.values) if best else {}
     parameters = trial.facts.get("parameters")
@@ -36,6 +40,7 @@ def trial_row(
         "trial": trial.number,
         "status": str(trial.status),
         "reason": trial.reason,
+        **({"front": front} if objective.several else {}),
         "best_epoch": best.epoch if best else None,
         **{name: _finite(values.get(name)) for name in (*COMMON, objective.metric.name)},
         **{name: _finite(value) for name, value in values.items() if name not in COMMON},
@@ -53,10 +58,12 @@ def trials_table(
     trials: Iterable[TrialRecord], fields: Sequence[str], objective: Objective, folder: SearchFolder
 ) -> pd.DataFrame:
     """One row per trial, by number."""
-    rows = [trial_row(t, fields, objective, folder.kept(t.number)) for t in trials]
+    trials = list(trials)
+    fronts = rank_of(points_of(trials, objective)) if objective.several else {}
+    rows = [trial_row(t, fields, objective, folder.kept(t.number), fronts.get(t.number)) for t in trials]
     columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, objective, None))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
-    whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds"), "Int64")
+    whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds", *(["front"] if objective.several else [])), "Int64")
     real = dict.fromkeys((*COMMON, objective.metric.name, "efficiency", "seconds"), "Float64")
     typed = table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
     return typed.assign(**{name: _column([row[name] for row in rows]) for name in (f"config.{f}" for f in fields)})
@@ -99,6 +106,17 @@ def ranked(table: pd.DataFrame, column: str) -> pd.DataFrame:
         raise UserError(f"--sort: there is no column {column!r}; {nearest(column, table.columns)}")
     largest = METRICS[column].goal == "max" if column in METRICS else column in LARGEST_FIRST
     return table.sort_values([column, "trial"], ascending=[not largest, True], na_position="last", kind="stable")
+
+
+def front_first(table: pd.DataFrame, trials: Iterable[TrialRecord], objective: Objective) -> pd.DataFrame:
+    """The trials by non-dominated rank, the front by its first objective; those that cannot be compared come last."""
+    points = points_of(trials, objective)
+    place = {number: place for place, number in enumerate(best_first(points))}
+    first = {number: points[number] for number in front_of(points)}
+    keys = [
+        (number not in first, first.get(number, ()), place.get(number, len(place)), number) for number in table["trial"]
+    ]
+    return table.iloc[sorted(range(len(keys)), key=keys.__getitem__)]
 
 
 def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Config
 from tune.record.status import Status
-from tune.spec.metric import Objective
+from tune.spec.metric import FACTS, Objective
 from tune.training import EpochMetrics
 
 EPOCH = "epoch:"  # what the keys of the attributes with metrics begin with
@@ -42,10 +42,24 @@ class TrialRecord:
         """The best epoch: the earlier of two equals, None where none has a finite value."""
         return objective.best(self.epochs)
 
-    def cost(self, objective: Objective) -> float | None:
-        """What to rank the trial by, small is good: the cost of its best epoch; None without one."""
+    def result(self, objective: Objective) -> dict[str, float] | None:
+        """What to compare the trial by: the metrics of its best epoch and what is known of its model; None without."""
         best = self.best(objective)
-        return None if best is None else objective.cost(best.values)
+        return None if best is None else self.with_facts(best.values)
+
+    def cost(self, objective: Objective) -> float | None:
+        """What to rank the trial by, small is good: the cost of its result; None without one."""
+        result = self.result(objective)
+        return None if result is None else objective.cost(result)
+
+    def costs(self, objective: Objective) -> tuple[float, ...] | None:
+        """The same for each of several objectives; None if one is not known."""
+        result = self.result(objective)
+        return None if result is None else objective.costs(result)
+
+    def with_facts(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The metrics of an epoch, and what is known of the trial's model."""
+        return {**{name: self.facts[name] for name in FACTS if name in self.facts}, **values}
 
     @property
     def promoted(self) -> int:

@@ -12,6 +12,7 @@ from torch import nn
 from tune.errors import UserError
 from tune.record.folder import RunFolder, locate_search
 from tune.record.opening import Search, read_search
+from tune.record.pareto import hypervolume
 from tune.record.search_yaml import made_with
 from tune.record.tables import epochs_table
 from tune.record.trial import TrialRecord
@@ -68,6 +69,7 @@ class SearchResults:
         | column | type | |
         | --- | --- | --- |
         | `trial` | int | its number, from 0 |
+        | `front` | int | with several objectives: 1 if no trial dominates it, 2 if only those with 1 do, ... |
         | `status`, `reason` | text | how it ended, such as `stopped` by `asha` |
         | `best_epoch` | int | from 1 |
         | `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy` | float | accuracies are fractions from 0 to 1 |
@@ -107,6 +109,23 @@ class SearchResults:
         if k < 0:
             raise ValueError(f"k must be at least 0 (got {k})")
         return self.trials.dropna(subset=[self.metric]).head(k)
+
+    @property
+    def front(self) -> pd.DataFrame:
+        """In a search by several objectives: the trials that no other dominates, by the first objective, best first.
+
+        The same columns as `trials`; empty in a search by one objective.
+        """
+        table = self.trials.set_index("trial", drop=False)
+        return table.loc[self._search.front if self._search.objective.several else []].reset_index(drop=True)
+
+    @property
+    def hypervolume(self) -> float | None:
+        """How much of the box between the best and the worst value of each objective the front dominates, 0 to 1.
+
+        None in a search by one objective, or where trials do not differ in every objective.
+        """
+        return hypervolume(self._search.points) if self._search.objective.several else None
 
     def importances(self) -> pd.Series:
         """How much each field mattered: shares that add up to 1, by field, largest first.

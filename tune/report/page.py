@@ -11,6 +11,7 @@ import pandas as pd
 
 from tune.environment import no_garbage_collection
 from tune.record.opening import Search
+from tune.record.pareto import hypervolume
 from tune.record.search_status import status_of
 from tune.record.search_yaml import made_with
 from tune.record.status import Status
@@ -59,10 +60,8 @@ def _subtitle(search: Search) -> str:
     if status.status == "running":
         state = f"running: {ended:,} of {status.target:,} trials"
     metric = search.objective
-    return (
-        f"{state}; trials are ranked by {metric.metric.name} ({better(metric)}); "
-        f"written by imagetune {imagetune_version()}, {now:%Y-%m-%d %H:%M} UTC"
-    )
+    by = f"the front of {metric.text}" if metric.several else f"{metric.metric.name} ({better(metric)})"
+    return f"{state}; trials are ranked by {by}; written by imagetune {imagetune_version()}, {now:%Y-%m-%d %H:%M} UTC"
 
 
 def _cards(found: Findings, retrained: list[Winner]) -> list[tuple[str, str]]:
@@ -94,6 +93,7 @@ def _results(found: Findings) -> list[Section]:
     space, trials, objective = found.spec.space, found.trials, found.objective
     names = short_names(list(space.domains))
     sections = [
+        *_tradeoffs(found),
         Section(
             "Progress",
             [drawn(curves.progress(found.best_so_far, objective))],
@@ -111,6 +111,26 @@ def _results(found: Findings) -> list[Section]:
         chart = drawn(fields.parallel(space, trials, objective))
         sections.append(Section("All fields together", [chart], _ABOUT_PARALLEL, wide=True))
     return [*sections, *_grace_period(found), _costs(trials, objective)]
+
+
+def _tradeoffs(found: Findings) -> list[Section]:
+    """With several objectives: each against the first, and the trials that no other dominates."""
+    search = found.search
+    if not search.objective.several:
+        return []
+    first, *others = search.objective.every
+    charts = [drawn(costs.objectives(found.trials, first, other)) for other in others]
+    volume = hypervolume(search.points)
+    about = (
+        f"The front has {len(search.front)} of {len(found.trials)} trials: no other is as good in every objective and "
+    )
+    about += "better in one."
+    if volume is not None:
+        about += (
+            f" Their hypervolume is {volume:.3f}: the share of the box between the worst (the reference point) and the "
+            "best value of each objective that they dominate."
+        )
+    return [Section("Trade-offs", charts, about)]
 
 
 def _grace_period(found: Findings) -> list[Section]:

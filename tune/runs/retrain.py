@@ -62,12 +62,14 @@ def spread(values: list[float]) -> dict[str, float | None]:
     }
 
 
-def chosen(found: Search, top: int, trial: int | None) -> list[TrialRecord]:
-    """The given trial, or the best `top` of those that did not fail or diverge.
+def chosen(found: Search, top: int, trial: int | None, *, front: bool = False) -> list[TrialRecord]:
+    """The given trial, or the whole front, or the best `top` of those that did not fail or diverge.
 
     Raises:
-        UserError: There is no such trial, or none with a result.
+        UserError: There is no such trial, or none with a result, or no front since there is one objective.
     """
+    if front and not found.objective.several:
+        raise UserError(f"--front: {found.folder.path} has one objective, {found.objective.text}; use --top K")
     if trial is not None:
         if trial not in range(len(found.trials)):
             raise UserError(f"--trial {trial}: {found.folder.path} has trials 0 to {len(found.trials) - 1}")
@@ -75,9 +77,11 @@ def chosen(found: Search, top: int, trial: int | None) -> list[TrialRecord]:
     able = [found.trials[number] for number in found.table["trial"] if _may_win(found, found.trials[number])]
     if not able:
         raise UserError(
-            f"{found.folder.path}: no trial has a {found.spec.search.metric} yet; "
+            f"{found.folder.path}: no trial has a {found.objective.metric.name} yet; "
             f"choose a search with results, or a trial with --trial N"
         )
+    if front:
+        return [trial for trial in able if trial.number in found.front]
     return able[:top]
 
 
@@ -123,7 +127,7 @@ def _epochs(found: Search, trial: TrialRecord, *, full: bool) -> int | None:
     best = trial.best(found.objective)
     if best is None:
         raise UserError(
-            f"trial {trial.number} has no best epoch; choose a trial that has a {found.spec.search.metric}, "
+            f"trial {trial.number} has no best epoch; choose a trial that has a {found.objective.metric.name}, "
             f"or set training.epochs=N"
         )
     return best.epoch

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from search_spaces import Config
 from tune.record.observer import Observer
+from tune.record.pareto import front_of, hypervolume, points_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.runs.console import clock
@@ -29,6 +30,7 @@ from tune.training import EpochMetrics
 
 REFRESH = 0.25  # seconds between two drawings of the live page
 MESSAGES = 4  # lines of the latest events below it
+FRONT = 5  # trials of a front that are shown
 QUIET = 60.0  # seconds without an event after which a line tells how far a search without a page is
 STYLES = {
     Status.COMPLETED: "green",
@@ -57,9 +59,18 @@ def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> 
     """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
     parts = [f"{search.ended}/{search.target} trials, {_left_text(search)}"]
     parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
-    if (best := search.best) is not None:
+    if search.record.objective.several:
+        parts.append(front_text(search))
+    elif (best := search.best) is not None:
         parts.append(f"best: {_best_text(best, search)}")
     return "; ".join(parts)
+
+
+def front_text(search: Ledger) -> str:
+    """With several objectives: how many trials no other dominates, and how good they are together."""
+    points = points_of(search.trials.values(), search.record.objective)
+    volume = hypervolume(points)
+    return f"front: {len(front_of(points))} trials{'' if volume is None else f', hypervolume {volume:.3f}'}"
 
 
 def _best_text(best: TrialRecord, search: Ledger) -> str:
@@ -144,7 +155,12 @@ class Page(Lines):
         parts: list[RenderableType] = [_head(search, self.elapsed), _bar(search), _statuses(search)]
         if search.scheduler is not None:
             parts.append(_rungs(search.scheduler.rungs))
-        if (best := search.best) is not None:
+        if search.record.objective.several:
+            parts += [
+                Text(front_text(search).replace(": ", "    ", 1), style="green"),
+                Padding(_front(search), (0, 0, 0, 9)),
+            ]
+        elif (best := search.best) is not None:
             parts.append(_best(best, search))
         parts += [
             _running(search, self._epochs),
@@ -154,8 +170,8 @@ class Page(Lines):
 
 
 def _head(search: Ledger, elapsed: float) -> Text:
-    goal = search.record.objective.metric
-    text = Text.assemble((search.folder.name, "bold"), f"   {goal.name} ({goal.goal})")
+    goals = ", ".join(f"{goal.name} ({goal.goal})" for goal in search.record.objective.every)
+    text = Text.assemble((search.folder.name, "bold"), f"   {goals}")
     text.append(f"   elapsed {clock(elapsed)}   {_left_text(search)}")
     return text
 
@@ -187,6 +203,18 @@ def _rungs(rungs: list[tuple[int, int]]) -> Text:
 def _best(best: TrialRecord, search: Ledger) -> Group:
     first = Text(f"best     {_best_text(best, search)}", style="green")
     return Group(first, Padding(Text(config_text(best.config)), (0, 0, 0, 9)))
+
+
+def _front(search: Ledger) -> Table:
+    """The trials that no other dominates, the first few of them."""
+    objective = search.record.objective
+    points = points_of(search.trials.values(), objective)
+    table = Table.grid(padding=(0, 2))
+    for number in front_of(points)[:FRONT]:
+        result = search.trials[number].result(objective) or {}
+        values = (f"{metric.name} {metric.text(result[metric.name])}" for metric in objective.every)
+        table.add_row(*(Text(text, style="green", no_wrap=True) for text in (f"trial {number}", *values)))
+    return table
 
 
 def _running(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> Table:

@@ -224,8 +224,13 @@ class Driver:
 
     def _enter_rung(self, number: int, metrics: EpochMetrics) -> Verdict:
         """Enter an epoch at the scheduler's rungs; what happens to the trial there."""
-        scheduler, value = self.ledger.scheduler, metrics.values.get(self._settings.metric)
-        return CONTINUE if scheduler is None or value is None else scheduler.judge(number, metrics.epoch, value)
+        scheduler = self.ledger.scheduler
+        objective = self.ledger.record.objective
+        values = self.ledger.trials[number].with_facts(metrics.values)
+        value, others = values.get(objective.metric.name), objective.other_costs(values)
+        if scheduler is None or value is None or others is None:
+            return CONTINUE
+        return scheduler.judge(number, metrics.epoch, value, others)
 
     def _not_promoted(self, numbers: set[int]) -> None:
         """End paused trials."""

@@ -1,7 +1,7 @@
 """What a search keeps on disk: the best weights of its K best ended trials, and the last checkpoint of the others.
 
-At every moment there are at most K files of best weights, one checkpoint per live trial (two while it is written), and
-those of the P best paused trials.
+At every moment there are at most K files of best weights (with several objectives, at least those of the front), one
+checkpoint per live trial (two while it is written), and those of the P best paused trials.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from tune.files import PARTIAL, sweep
 from tune.record.disk import retry_while_disk_full
 from tune.record.folder import SearchFolder
+from tune.record.pareto import Point, best_first, front_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.attempt import LAST, whole_state
@@ -38,14 +39,14 @@ class Retention:
     ) -> None:
         self._say = say
         self._folder, self._best, self._paused, self._objective = folder, spec.best, spec.paused, objective
-        self._ranking: list[tuple[float, int]] = []
+        self._points: dict[int, Point] = {}  # of ended trials, with their costs
 
     def restore(self, trials: Iterable[TrialRecord]) -> None:
         """Rank the recorded trials, and delete what should not be in the folder."""
         trials = list(trials)
-        self._ranking = sorted(entry for trial in trials if (entry := self._entry(trial)) is not None)
+        self._points = {trial.number: point for trial in trials if (point := self._point(trial)) is not None}
         delete_leftovers(self._folder)
-        kept = {number for _, number in self._ranking[: self._best]}
+        kept = self._kept()
         for trial in trials:
             if trial.status.ended and trial.number not in kept:
                 self._drop(trial.number)
@@ -56,15 +57,21 @@ class Retention:
 
     def ended(self, trial: TrialRecord) -> None:
         """Keep the best weights of a trial that has ended, or nothing of it. To be called once the end is recorded."""
-        entry = self._entry(trial)
-        if entry is None:
+        point = self._point(trial)
+        if point is None:
             return self._drop(trial.number)
-        before = {number for _, number in self._ranking[: self._best]}
-        self._ranking = sorted([*self._ranking, entry])
-        after = {number for _, number in self._ranking[: self._best]}
+        before = self._kept()
+        self._points[trial.number] = point
+        after = self._kept()
         for number in before - after:
             self._drop(number)  # first, so that there are never more than K
         return self._keep(trial) if trial.number in after else self._drop(trial.number)
+
+    def _kept(self) -> set[int]:
+        """The best K trials; with several objectives the whole front at least."""
+        if not self._objective.several:
+            return set(sorted(self._points, key=lambda number: (self._points[number], number))[: self._best])
+        return {*best_first(self._points)[: self._best], *front_of(self._points)}
 
     def clear(self, trial: TrialRecord) -> None:
         """Delete what a worker that was killed has written after its trial ended."""
@@ -81,9 +88,8 @@ class Retention:
         for trial in ranked[self._paused :]:
             self._drop(trial.number)
 
-    def _entry(self, trial: TrialRecord) -> tuple[float, int] | None:
-        cost = trial.cost(self._objective)
-        return None if trial.status not in KEPT or cost is None else (cost, trial.number)
+    def _point(self, trial: TrialRecord) -> Point | None:
+        return trial.costs(self._objective) if trial.status in KEPT else None
 
     def _keep(self, trial: TrialRecord) -> None:
         """Save the best epoch's weights from the trial's last checkpoint, then delete that."""

@@ -7,7 +7,7 @@ again. They are copied into the record, so that a resumed search does not need t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from tune.record.trial import TrialRecord
 from tune.spec.dotted import flatten, get_dotted, with_values, within
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
+from tune.spec.metric import Objective
 from tune.spec.search import SearchSpec
 from tune.training import EpochMetrics
 
@@ -64,10 +65,11 @@ def check_metric(spec: SearchSpec, other: Search) -> None:
     Raises:
         SpecError: The metrics differ.
     """
-    theirs = other.spec.search.metric
-    if theirs != spec.search.metric:
-        message = f"{other.folder.name} has search.metric={theirs}, this search {spec.search.metric}"
-        raise SpecError([Problem("--warm-start", f"{message}; name a search with the same metric")])
+    theirs, ours = other.objective, spec.search.objective
+    if theirs != ours:
+        kind = "objectives" if theirs.several or ours.several else "metric"
+        message = f"{other.folder.name} has search.{kind}={theirs.text}, this search {ours.text}"
+        raise SpecError([Problem("--warm-start", f"{message}; name a search with the same {kind}")])
 
 
 def warm_start(spec: SearchSpec, other: Search, made: Mapping[str, Any], record: Record) -> WarmStart:
@@ -92,7 +94,7 @@ def warm_start(spec: SearchSpec, other: Search, made: Mapping[str, Any], record:
             found.left_out["already known here"] += 1
         else:
             had.add(config_key(config))
-            found.rows.append(_row(trial, config, spec.search.metric))
+            found.rows.append(_row(trial, config, spec.search.objective))
     return found
 
 
@@ -147,9 +149,17 @@ def _meaning(experiment: Experiment, limit: int | None) -> dict[str, Any]:
     return fields
 
 
-def _row(trial: TrialRecord, config: Config, metric: str) -> dict[str, Any]:
+def _row(trial: TrialRecord, config: Config, objective: Objective) -> dict[str, Any]:
+    metric = objective.metric.name
     values = [[epoch.epoch, epoch.values[metric]] for epoch in trial.epochs if metric in epoch.values]
-    return {"config": config, "status": str(trial.status), "values": values}
+    row = {"config": config, "status": str(trial.status), "values": values}
+    if objective.several:
+        row["facts"] = trial.with_facts({})
+        others = [one.name for one in objective.every if one.part != "model" and one.name != metric]
+        row["others"] = {
+            name: [epoch.values[name] for epoch in trial.epochs if metric in epoch.values] for name in others
+        }
+    return row
 
 
 def records(rows: Iterable[Mapping[str, Any]], metric: str) -> list[TrialRecord]:
@@ -159,7 +169,14 @@ def records(rows: Iterable[Mapping[str, Any]], metric: str) -> list[TrialRecord]
             number=-1 - index,
             config=dict(row["config"]),
             status=Status(row["status"]),
-            epochs=tuple(EpochMetrics(int(epoch), {metric: float(value)}, 0.0, 0.0) for epoch, value in row["values"]),
+            epochs=tuple(_epochs(row, metric)),
+            facts=dict(row.get("facts", {})),
         )
         for index, row in enumerate(rows)
     ]
+
+
+def _epochs(row: Mapping[str, Any], metric: str) -> Iterator[EpochMetrics]:
+    for index, (epoch, value) in enumerate(row["values"]):
+        others = {name: float(values[index]) for name, values in row.get("others", {}).items()}
+        yield EpochMetrics(int(epoch), {metric: float(value), **others}, 0.0, 0.0)

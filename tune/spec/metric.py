@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 Goal = Literal["min", "max"]
-Part = Literal["train", "val"]
+Part = Literal["train", "val", "model"]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What is measured in every epoch.
+    """What is measured in every epoch, or known about a model before it is trained.
 
     Attributes:
-        part: On which images: those for training, or those for validation.
-        kind: What is measured, such as `loss`; both parts have the same kinds.
+        part: On which images: those for training, or those for validation; or what is known of the model.
+        kind: What is measured, such as `loss`; `train` and `val` have the same kinds.
         goal: Whether small or large values are good.
         unit: `%` for a fraction that is shown as a percentage, `nats`, or nothing.
     """
@@ -30,12 +30,14 @@ class Metric:
     @property
     def name(self) -> str:
         """As in tables and in `search.metric`: `val_loss`."""
-        return f"{self.part}_{self.kind}"
+        return self.kind if self.part == "model" else f"{self.part}_{self.kind}"
 
     def text(self, value: float | None) -> str:
         """A value as it is shown: `98.20 %`, `0.0712`, or `-` if it is unknown."""
         if value is None or not math.isfinite(value):
             return "-"
+        if self.part == "model":
+            return f"{value:,.0f}"
         return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
 
 
@@ -57,6 +59,10 @@ METRICS: dict[str, Metric] = {metric.name: metric for task in _KINDS for metric 
 """Every metric of every task, by name."""
 
 
+FACTS: dict[str, Metric] = {name: Metric("model", name, "min") for name in ("parameters", "mult_adds")}
+"""What a search may have as an objective beside metrics: facts that the record has of a trial from its beginning."""
+
+
 OWN_FIELDS = {"label_smoothing": "classification", "beta": "reconstruction"}
 """The fields of `training` that are for one task only."""
 
@@ -74,20 +80,66 @@ E = TypeVar("E", bound=HasValues)
 
 @dataclass(frozen=True)
 class Objective:
-    """What a search or a training is judged by.
+    """What a search or a training is judged by: one metric, or several objectives.
+
+    With several, `metric` chooses a trial's best epoch, whose weights are kept: the first objective that is measured
+    in every epoch. The trial is then compared by the values of all objectives in that epoch.
 
     Attributes:
         metric: The metric that is minimized or maximized.
+        metrics: With several objectives all of them, as the search lists them; else empty.
     """
 
     metric: Metric
+    metrics: tuple[Metric, ...] = ()
+
+    @classmethod
+    def of(cls, metrics: Sequence[Metric]) -> Objective:
+        """The objective that these metrics are; at least one of them is measured in every epoch."""
+        measured = next(metric for metric in metrics if metric.part != "model")
+        return cls(measured, tuple(metrics) if len(metrics) > 1 else ())
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives."""
+        return bool(self.metrics)
+
+    @property
+    def every(self) -> tuple[Metric, ...]:
+        """All objectives, one or several."""
+        return self.metrics or (self.metric,)
+
+    @property
+    def text(self) -> str:
+        """As in a sentence: `val_loss`, or `val_accuracy and parameters`."""
+        *first, last = (metric.name for metric in self.every)
+        return f"{', '.join(first)} and {last}" if first else last
 
     def cost(self, values: Mapping[str, float]) -> float | None:
         """The value to minimize: the metric's, negated if large is good; None if it is missing or not finite."""
-        value = values.get(self.metric.name, math.nan)
-        return (value if self.metric.goal == "min" else -value) if math.isfinite(value) else None
+        return _cost(self.metric, values)
+
+    def costs(self, values: Mapping[str, float]) -> tuple[float, ...] | None:
+        """The values to minimize, one for each objective; None if one is missing or not finite.
+
+        `values` has the metrics of an epoch and, with several objectives, the facts of its trial.
+        """
+        found = [_cost(metric, values) for metric in self.every]
+        known = tuple(cost for cost in found if cost is not None)
+        return known if len(known) == len(found) else None
+
+    def other_costs(self, values: Mapping[str, float]) -> tuple[float, ...] | None:
+        """The same for all objectives but `metric`: none if there is only one."""
+        found = [_cost(metric, values) for metric in self.metrics if metric != self.metric]
+        known = tuple(cost for cost in found if cost is not None)
+        return known if len(known) == len(found) else None
 
     def best(self, epochs: Iterable[E]) -> E | None:
         """The best epoch, the earliest if several are; None if none has a finite value."""
         known = [(cost, epoch) for epoch in epochs if (cost := self.cost(epoch.values)) is not None]
         return min(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def _cost(metric: Metric, values: Mapping[str, float]) -> float | None:
+    value = values.get(metric.name, math.nan)
+    return (value if metric.goal == "min" else -value) if math.isfinite(value) else None

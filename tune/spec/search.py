@@ -8,7 +8,14 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
-from pydantic import BeforeValidator, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from search_spaces import Config, Space, write
 from tune.spec.base import FROM_LIST, Frozen
@@ -16,7 +23,7 @@ from tune.spec.constraints import ConstraintsSpec
 from tune.spec.dotted import with_values
 from tune.spec.errors import one_of, shown
 from tune.spec.experiment import Experiment
-from tune.spec.metric import METRICS, Goal, Objective
+from tune.spec.metric import FACTS, METRICS, Goal, Objective
 from tune.spec.search_options import AnySampler, AnyScheduler, AshaSpec, Count, TpeSpec
 
 MIN_SHARE = 1e-4  # of a CPU or GPU: the finest that Ray counts
@@ -91,12 +98,45 @@ class StopSpec(Frozen):
         return target
 
 
+class ObjectiveSpec(Frozen):
+    """One of several objectives.
+
+    Attributes:
+        metric: A metric of epochs, or what is known of a model before it is trained: parameters or mult_adds.
+        mode: min or max; follows from the metric.
+    """
+
+    metric: str
+    mode: Goal | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in METRICS and metric not in FACTS:
+            raise ValueError(one_of(metric, [*METRICS, *FACTS]))
+        return metric
+
+    @field_validator("mode")
+    @classmethod
+    def _seeks_the_best(cls, mode: Goal | None, info: ValidationInfo) -> Goal | None:
+        return _its_own(mode, info)
+
+
+def _its_own(mode: Goal | None, info: ValidationInfo) -> Goal | None:
+    """Refuse a mode that is not that of the metric."""
+    metric = {**METRICS, **FACTS}.get(info.data.get("metric", ""))
+    if mode is not None and metric is not None and mode != metric.goal:
+        raise ValueError(f"must be {metric.goal} for {metric.name} (got {mode}); remove it, the metric decides")
+    return mode
+
+
 class SearchSettings(Frozen):
     """How to search.
 
     Attributes:
         metric: What is minimized or maximized.
         mode: min or max; follows from the metric.
+        objectives: Instead of metric, several of them: the search looks for the best trade-offs.
         trials: The number of trials.
         concurrent: Trials at the same time; by default as many as the resources allow.
         seed: Of the sampler; by default the experiment's.
@@ -113,6 +153,7 @@ class SearchSettings(Frozen):
 
     metric: str = "val_loss"
     mode: Goal | None = None
+    objectives: Annotated[tuple[ObjectiveSpec, ...], FROM_LIST] = ()
     trials: Count = 50
     concurrent: Count | None = None
     seed: Annotated[int, Ge(0)] | None = None
@@ -129,7 +170,33 @@ class SearchSettings(Frozen):
     @property
     def objective(self) -> Objective:
         """What trials are judged by."""
+        if self.objectives:
+            return Objective.of([{**METRICS, **FACTS}[one.metric] for one in self.objectives])
         return Objective(METRICS[self.metric])
+
+    @field_validator("objectives")
+    @classmethod
+    def _not_twice(cls, objectives: tuple[ObjectiveSpec, ...], info: ValidationInfo) -> tuple[ObjectiveSpec, ...]:
+        names = [one.metric for one in objectives]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"must name each objective once (got {', '.join(twice)} twice)")
+        if names and not any(name in METRICS for name in names):
+            raise ValueError(f"must have a metric of epochs beside {', '.join(names)}, such as val_accuracy")
+        return objectives
+
+    @model_validator(mode="after")
+    def _metric_or_objectives(self) -> SearchSettings:
+        given = [name for name in ("metric", "mode") if name in self.model_fields_set]
+        if self.objectives and given:
+            raise ValueError(f"{' and '.join(given)} cannot be set together with objectives; remove one of them")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _either(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the metric where there are objectives, so that it can be loaded again."""
+        tree: dict[str, Any] = plain(self)
+        unused = ("metric", "mode") if self.objectives else ("objectives",)
+        return {name: value for name, value in tree.items() if name not in unused}
 
     @field_validator("stop", mode="before")
     @classmethod
@@ -146,10 +213,7 @@ class SearchSettings(Frozen):
     @field_validator("mode")
     @classmethod
     def _seeks_the_best(cls, mode: Goal | None, info: ValidationInfo) -> Goal | None:
-        metric = METRICS.get(info.data.get("metric", ""))
-        if mode is not None and metric is not None and mode != metric.goal:
-            raise ValueError(f"must be {metric.goal} for {metric.name} (got {mode}); remove it, the metric decides")
-        return mode
+        return _its_own(mode, info)
 
 
 @dataclass(frozen=True)

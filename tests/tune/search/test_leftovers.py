@@ -105,7 +105,7 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
     judged: list[int] = []
     assert resumed.driver.ledger.scheduler is not None
 
-    def judge(number: int, epoch: int, value: float) -> Verdict:
+    def judge(number: int, epoch: int, value: float, others: tuple[float, ...] = ()) -> Verdict:
         judged.append(epoch)
         return CONTINUE
 

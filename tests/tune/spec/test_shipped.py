@@ -43,7 +43,7 @@ def test_samples_of_every_space_can_be_trained() -> None:
             assert buildable(experiment.model, info.input_shape, len(info.classes))
             drawn += 1
             impossible += bool(check_experiment(experiment, info))
-    assert len(SPACES) == 12
+    assert len(SPACES) == 13
     assert drawn == SAMPLES * len(SPACES)
     assert impossible == 0
 
@@ -130,6 +130,23 @@ def test_the_later_augmented_recipe() -> None:
     assert [name for name, _ in data.augment] == ["flip", "rotation", "jitter", "crop"]
     assert '"padding":8' in dict(data.augment)["crop"]
     assert spec.search.scheduler == AshaSpec(max_t=90, grace_period=12, reduction_factor=2, brackets=2)
+
+
+def test_the_front_of_mnist_begins_at_the_published_networks() -> None:
+    """v2 and v3 exactly as they are trained alone, and nothing larger than v1."""
+    spec = load_search("mnist_front")
+    assert spec.search.objective.text == "val_accuracy and parameters"
+    info = inspect_data(spec.sample.data)
+    for config, name in zip(spec.first, ("mnist_v2", "mnist_v3"), strict=True):
+        ours, published = spec.experiment(config), load_experiment(name)
+        assert (ours.training, ours.data, ours.seed) == (published.training, published.data, published.seed)
+        costs = [
+            models.cost_of(one.model.name, info.input_shape, 10, **one.model.options()) for one in (ours, published)
+        ]
+        assert costs[0] == costs[1]
+    largest = models.cost_of("mnist_v1", info.input_shape, 10).parameters
+    assert spec.constraints.parameters is not None
+    assert spec.constraints.parameters.max == largest
 
 
 def test_no_network_of_mnist_small_reaches_5000_parameters() -> None:

@@ -23,11 +23,11 @@ class ReadOnlyStorage(BaseStorage):
     Args:
         storage: Where it is.
         study: Its identity there; others are not shown.
-        metric: What Optuna's tools are to call its value.
+        metrics: What Optuna's tools are to call its values.
     """
 
-    def __init__(self, storage: BaseStorage, study: int, metric: str) -> None:
-        self._storage, self._study, self._metric = storage, study, metric
+    def __init__(self, storage: BaseStorage, study: int, metrics: Sequence[str]) -> None:
+        self._storage, self._study, self._metrics = storage, study, list(metrics)
 
     # -- reads
 
@@ -55,8 +55,8 @@ class ReadOnlyStorage(BaseStorage):
         return self._storage.get_study_user_attrs(study_id)
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
-        """As in the storage, and the metric's name as `Study.set_metric_names` would set it."""
-        return {**self._storage.get_study_system_attrs(study_id), "study:metric_names": [self._metric]}
+        """As in the storage, and the metrics' names as `Study.set_metric_names` would set them."""
+        return {**self._storage.get_study_system_attrs(study_id), "study:metric_names": self._metrics}
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """As in the storage."""

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from tune.record.trial import TrialRecord
 from tune.report.analysis import front
 from tune.report.charts.style import INK, STATUS_COLORS, STATUS_SYMBOLS, WORDS, empty_figure, label, log_axis, scaled
-from tune.spec.metric import Objective
+from tune.spec.metric import Metric, Objective
 
 
 def tradeoff(trials: pd.DataFrame, column: str, title: str, unit: str, objective: Objective) -> go.Figure:
@@ -24,6 +24,12 @@ def tradeoff(trials: pd.DataFrame, column: str, title: str, unit: str, objective
         x=best[column], y=best[name], mode="lines", name="best trade-offs",
         line={"color": INK, "dash": "dot", "shape": "hv"}, hoverinfo="skip",
     )  # fmt: skip
+    _points(figure, known, column, name)
+    return scaled(figure, objective)
+
+
+def _points(figure: go.Figure, known: pd.DataFrame, column: str, name: str) -> None:
+    """A marker for each trial, by status; a logarithmic axis where the values span magnitudes."""
     for status, group in known.groupby("status", sort=False):
         figure.add_scatter(
             x=group[column], y=group[name], mode="markers", name=WORDS[str(status)], customdata=group["trial"],
@@ -32,7 +38,22 @@ def tradeoff(trials: pd.DataFrame, column: str, title: str, unit: str, objective
         )  # fmt: skip
     if len(known) and known[column].min() > 0 and known[column].max() > 20 * known[column].min():
         figure.update_xaxes(log_axis(known[column].min(), known[column].max()))
-    return scaled(figure, objective)
+
+
+def objectives(trials: pd.DataFrame, first: Metric, other: Metric) -> go.Figure:
+    """Two of several objectives against each other; the trials that no other dominates are on the line."""
+    axis = Objective(first)
+    figure = empty_figure(f"{first.name} against {other.name}", label(Objective(other)), label(axis))
+    known = trials.dropna(subset=[first.name, other.name])
+    front = known[known["front"] == 1].sort_values(other.name)
+    figure.add_scatter(
+        x=front[other.name], y=front[first.name], mode="lines+markers", name="front", hoverinfo="skip",
+        line={"color": INK, "dash": "dot", "shape": "hv"}, marker={"symbol": "circle-open", "size": 14},
+    )  # fmt: skip
+    _points(figure, known, other.name, first.name)
+    if other.unit == "%":
+        figure.update_xaxes(tickformat=".1%")
+    return scaled(figure, axis)
 
 
 Span = tuple[TrialRecord, datetime, datetime]

@@ -23,7 +23,7 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
         base=spec.base,
         folder=str(driver.ledger.folder.path.absolute()),
         root=str(root.absolute()),
-        metric=spec.search.metric,
+        metric=spec.search.objective.metric.name,
         epochs=spec.epochs,
         gpu=resources.gpu,
         data=made_with(driver.ledger.folder).get("data", ""),

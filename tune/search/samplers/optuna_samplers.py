@@ -12,7 +12,7 @@ from optuna.trial import TrialState, create_trial
 from search_spaces import Config
 from tune.record.distributions import CONSTRAINT_PREFIX, distribution, params, sole_value, value_of
 from tune.record.status import Status
-from tune.record.study import STATES, direction
+from tune.record.study import directions, final_state
 from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import Sampler, Task
 from tune.search.seeds import derived_seed
@@ -30,13 +30,14 @@ class OptunaSampler(Sampler):
 
     def __init__(self, task: Task, make: MakeSampler, *, kind: str = "", startup: int = 0, pruned: bool = True) -> None:
         """With `pruned=False`, trials that were stopped or paused count as complete with their best value."""
-        self._task, self._make, self._pruned = task, make, pruned
+        self._task, self._make = task, make
+        self._pruned = pruned and not task.objective.several
         self.kind, self.startup = kind, startup
         self._forget()
 
     def _forget(self) -> None:
         self._storage = InMemoryStorage()
-        self._study = self._storage.create_new_study([direction(self._task.objective)], NAME)
+        self._study = self._storage.create_new_study(directions(self._task.objective), NAME)
         # The trial that every draw is for. It never ends; samplers ignore the trial that they draw for.
         self._asking = self._storage.create_new_trial(self._study)
         self._ids: dict[int, int] = {}
@@ -86,13 +87,7 @@ class OptunaSampler(Sampler):
         """End a trial in the form that samplers understand, as `Record.end` does; a paused one like a stopped one."""
         if trial.status.bad:
             self._storage.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{trial.status}", 1.0)
-        state, best = STATES.get(trial.status, TrialState.PRUNED), trial.best(self._task.objective)
-        if not self._pruned and not trial.status.bad and state is TrialState.PRUNED:
-            state = TrialState.COMPLETE
-        if state is TrialState.COMPLETE and best is None:
-            state = TrialState.FAIL
-        complete = state is TrialState.COMPLETE and best is not None
-        values = [best.values[self._task.objective.metric.name]] if complete and best is not None else None
+        state, values = final_state(trial, self._task.objective, pruned=self._pruned)
         self._storage.set_trial_state_values(identity, state, values)
 
     def _draw(self, number: int, seed: int) -> Config:

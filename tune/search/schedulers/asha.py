@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tune.record.pareto import Point, best_first, dominators, rank_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.schedulers.verdict import CONTINUE, PAUSE, Action, Scheduler, Verdict
@@ -24,6 +25,8 @@ class Rung:
     milestone: float
     values: dict[int, float] = field(default_factory=dict)
     """By trial; large is good."""
+    others: dict[int, tuple[float, ...]] = field(default_factory=dict)
+    """By trial, with several objectives: the costs of the others; small is good."""
     promoted: set[int] = field(default_factory=set)
     """The trials that have continued from here."""
 
@@ -40,8 +43,15 @@ class Rung:
 
     @property
     def ranking(self) -> list[int]:
-        """Its trials, best first."""
+        """Its trials, best first; with several objectives by non-dominated rank, then by crowding distance."""
+        if self.others:
+            return best_first(self.points)
         return sorted(self.values, key=lambda number: (-self.values[number], number))
+
+    @property
+    def points(self) -> dict[int, Point]:
+        """With several objectives: the costs of each trial."""
+        return {number: (-value, *self.others[number]) for number, value in self.values.items()}
 
 
 class Asha(Scheduler):
@@ -60,6 +70,7 @@ class Asha(Scheduler):
         weight: Callable[[int], float] = math.exp,
     ) -> None:
         """`weight` is that of a bracket with so many rungs; by default as in Ray Tune."""
+        self._objective = objective
         self._sign = 1.0 if objective.metric.goal == "max" else -1.0
         self._seed, self._factor, self._epochs = seed, spec.reduction_factor, epochs
         brackets = (_rungs(spec, epochs, bracket) for bracket in range(spec.brackets or epochs))
@@ -79,7 +90,7 @@ class Asha(Scheduler):
         source = random.Random(derived_seed(self._seed, number))
         return source.choices(range(len(self._brackets)), self._weights)[0]
 
-    def judge(self, number: int, epoch: int, value: float) -> Verdict:
+    def judge(self, number: int, epoch: int, value: float, others: tuple[float, ...] = ()) -> Verdict:
         """Enter a trial's value at the highest rung that it has reached, and decide whether it continues from there.
 
         Each trial is judged once per rung. Values that are not finite are not entered: such a trial ends by itself.
@@ -88,7 +99,11 @@ class Asha(Scheduler):
             return CONTINUE
         reached = (rung for rung in self._brackets[self.bracket_of(number)] if epoch >= rung.milestone)
         rung = next((rung for rung in reached if number not in rung.values), None)
-        return CONTINUE if rung is None else self._judge(rung, number, epoch, self._sign * value)
+        if rung is None:
+            return CONTINUE
+        if others:
+            rung.others[number] = others
+        return self._judge(rung, number, epoch, self._sign * value)
 
     def _judge(self, rung: Rung, number: int, epoch: int, value: float) -> Verdict:
         raise NotImplementedError
@@ -103,8 +118,9 @@ class Asha(Scheduler):
             last = trial.epochs[-1].epoch if trial.epochs else 0
             for epoch in trial.epochs:
                 decided = epoch.epoch < last or trial.status not in (Status.WAITING, Status.RUNNING)
-                if metric in epoch.values and (decided or epoch.epoch == trial.promoted):
-                    self.judge(trial.number, epoch.epoch, epoch.values[metric])
+                others = self._objective.other_costs(trial.with_facts(epoch.values))
+                if metric in epoch.values and others is not None and (decided or epoch.epoch == trial.promoted):
+                    self.judge(trial.number, epoch.epoch, epoch.values[metric], others)
             self._restore(trial, last)
 
     def _restore(self, trial: TrialRecord, last: int) -> None:
@@ -115,12 +131,20 @@ class StoppingAsha(Asha):
     """ASHA, stopping type: a trial that is not among the best at a rung ends there.
 
     Cut-offs are those of Ray Tune, except that no trial is stopped at a rung with fewer than `reduction_factor`
-    results, since the second would be judged by a single value.
+    results, since the second would be judged by a single value. With several objectives a trial goes on if it is among
+    the best 1 / `reduction_factor` (rounded up) of those that stand there, itself included.
     """
 
     def _judge(self, rung: Rung, number: int, epoch: int, value: float) -> Verdict:
         cutoff, enough = rung.cutoff(self._factor), len(rung.values) + 1 >= math.ceil(self._factor)
         rung.values[number] = value
+        if rung.others:
+            place, standing = rung.ranking.index(number) + 1, len(rung.values)
+            if not enough or place <= math.ceil(standing / self._factor):
+                return CONTINUE
+            front = rank_of(rung.points)[number]
+            reason = f"asha: place {place} of {standing} at epoch {epoch}, in front {front}"
+            return Verdict(Action.STOP, reason)
         if enough and value < cutoff:
             reason = f"asha: {self._sign * value:.6g} at epoch {epoch}, cut-off {self._sign * cutoff:.6g}"
             return Verdict(Action.STOP, reason)
@@ -157,8 +181,20 @@ class PromotingAsha(Asha):
         for rung in self._ladder():
             coming = left + sum(number not in rung.values for number in unended)
             allowed = max(int((len(rung.values) + coming) / self._factor), 1)
+            if rung.others:
+                found |= self._dominated(rung, allowed) & set(unended)
+                continue
             found |= {number for number in rung.ranking[allowed:] if number not in rung.promoted} & set(unended)
         return found
+
+    def _dominated(self, rung: Rung, allowed: int) -> set[int]:
+        """Those that so many others of their rung dominate, who will always come before them.
+
+        Who only stands behind others may still pass them, as crowding distances change with whom the rung gets.
+        """
+        points = rung.points
+        left = [number for number in points if number not in rung.promoted]
+        return {number for number in left if dominators(points[number], points.values()) >= allowed}
 
     def _ladder(self) -> list[Rung]:
         """The rungs at which trials pause, the highest first."""

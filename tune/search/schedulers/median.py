@@ -24,8 +24,8 @@ class MedianStopping(Scheduler):
         self._grace, self._least = spec.grace_period, spec.min_trials
         self._costs: dict[int, dict[int, float]] = {}
 
-    def judge(self, number: int, epoch: int, value: float) -> Verdict:
-        """As `Scheduler.judge`."""
+    def judge(self, number: int, epoch: int, value: float, others: tuple[float, ...] = ()) -> Verdict:
+        """As `Scheduler.judge`, by one objective."""
         self._enter(number, epoch, value)
         mine = self._costs.get(number, {})
         if epoch < self._grace or epoch not in mine:

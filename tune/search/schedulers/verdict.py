@@ -40,8 +40,15 @@ class Scheduler(ABC):
         return []
 
     @abstractmethod
-    def judge(self, number: int, epoch: int, value: float) -> Verdict:
-        """Enter a trial's value after an epoch, and decide what happens to it there."""
+    def judge(self, number: int, epoch: int, value: float, others: tuple[float, ...] = ()) -> Verdict:
+        """Enter a trial's value after an epoch, and decide what happens to it there.
+
+        Args:
+            number: The trial.
+            epoch: Which.
+            value: The value of `objective.metric`.
+            others: With several objectives, the costs of the others there (`Objective.other_costs`).
+        """
 
     def promote(self, *, last: bool) -> int | None:
         """A paused trial to continue now, or None.

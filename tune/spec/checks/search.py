@@ -31,11 +31,14 @@ def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info
 def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
     """What is wrong with the settings of a search; `sample` has the values of all fields that are not searched."""
     problems = [*_metric_problems(settings, space, sample), *_target_problems(settings, space, sample)]
-    if settings.objective.metric.part == "val" and sample.data.validation_fraction == 0:
+    validated = [metric.name for metric in settings.objective.every if metric.part == "val"]
+    if validated and sample.data.validation_fraction == 0:
         message = (
-            f"{settings.metric} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
+            f"{validated[0]} needs validation images; set data.validation_fraction above 0, or use a train_ metric"
         )
-        problems.append(Problem("search.metric", message))
+        problems.append(Problem(_where(settings), message))
+    if settings.objective.several:
+        problems += _several_problems(settings)
     if isinstance(settings.sampler, GridSpec):
         problems += _grid_problems(settings.sampler, space)
     if isinstance(settings.scheduler, JudgingSpec):
@@ -81,9 +84,30 @@ def _target_problems(settings: SearchSettings, space: Space, sample: Experiment)
 def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
     """A metric that one of the searched models does not have."""
     for task in _tasks(space, sample):
-        if settings.objective.metric not in (metrics := metrics_of(task)):
-            names = ", ".join(metric.name for metric in metrics)
-            yield Problem("search.metric", f"must be a metric of {task}: one of {names} (got {settings.metric!r})")
+        metrics = metrics_of(task)
+        names = ", ".join(metric.name for metric in metrics)
+        for metric in settings.objective.every:
+            if metric.part != "model" and metric not in metrics:
+                message = f"must be a metric of {task}: one of {names} (got {metric.name!r})"
+                yield Problem(_where(settings), message)
+
+
+def _where(settings: SearchSettings) -> str:
+    """The field that names the metric."""
+    return "search.objectives" if settings.objectives else "search.metric"
+
+
+def _several_problems(settings: SearchSettings) -> Iterator[Problem]:
+    """What works with one objective only."""
+    if settings.sampler.name == "gp":
+        message = "learns from one objective only (got gp); use tpe, nsga2 or random with several"
+        yield Problem("search.sampler.name", message)
+    if settings.scheduler.name == "median":
+        message = "compares trials by one objective only (got median); use asha, hyperband or none with several"
+        yield Problem("search.scheduler.name", message)
+    if settings.stop.plateau is not None:
+        message = "needs one objective; use search.stop.epochs or search.stop.target with several"
+        yield Problem("search.stop.plateau", message)
 
 
 def _rung_problems(spec: JudgingSpec, epochs: int) -> Iterator[Problem]:
