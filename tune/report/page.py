@@ -121,10 +121,7 @@ def _tradeoffs(found: Findings) -> list[Section]:
     first, *others = search.objective.every
     charts = [drawn(costs.objectives(found.trials, first, other)) for other in others]
     volume = hypervolume(search.points)
-    about = (
-        f"The front has {len(search.front)} of {len(found.trials)} trials: no other is as good in every objective and "
-    )
-    about += "better in one."
+    about = f"The front has {len(search.front)} of {len(found.trials)} trials: no other trial dominates them."
     if volume is not None:
         about += (
             f" Their hypervolume is {volume:.3f}: the share of the box between the worst (the reference point) and the "
