@@ -24,7 +24,8 @@ def dominates(one: Point, other: Point) -> bool:
 @given(points=POINTS)
 def test_ranks_are_those_of_the_definition(points: list[Point]) -> None:
     """Rank 1: dominated by none. Rank n: dominated by none once all of lower rank are taken away."""
-    left, expected, rank = set(range(len(points))), {}, 1
+    left, rank = set(range(len(points))), 1
+    expected: dict[int, int] = {}
     while left:
         front = {i for i in left if not any(dominates(points[j], points[i]) for j in left)}
         expected |= dict.fromkeys(front, rank)

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from search_spaces import Config
-from tests.tune.search.simulation import Simulation, metrics, noise, spec_of
-from tests.tune.search.test_survival import HOWS, KilledError, killed_at
+from tests.tune.search.simulation import KilledError, Simulation, metrics, noise, spec_of
+from tests.tune.search.test_survival import HOWS, killed_at
 from tune import load_search
 from tune.cli.main import app
 from tune.record.opening import read_search
