@@ -143,7 +143,8 @@ def _after_status(given: Given) -> list[Words]:
     found = search_status(locate_search(search, given["out"], given["study"]))
     if found.status == "running":
         return [("results", search)]
-    return [("search", search, "--resume")] if found.counts["waiting"] else _look_and_retrain(search)
+    resume = found.counts["waiting"] and not found.enough
+    return [("search", search, "--resume")] if resume else _look_and_retrain(search)
 
 
 def _after_asking(given: Given) -> list[Words]:

@@ -32,6 +32,7 @@ class SearchStatus:
         hypervolume: The share of the box between the best and worst values of the objectives that they dominate.
         requests: What was asked of it from outside, in order.
         took: `epochs` of all trials, and the `seconds` spent in them.
+        enough: It would end again at once if it were resumed, since `search.stop` says so.
         estimate: The same as expected after the first epochs, and `most` epochs; None before.
     """
 
@@ -43,6 +44,7 @@ class SearchStatus:
     best: dict[str, Any] | None
     requests: tuple[ControlRequest, ...]
     took: dict[str, float]
+    enough: bool
     estimate: dict[str, Any] | None
     front: tuple[dict[str, Any], ...] | None = None
     hypervolume: float | None = None
@@ -85,6 +87,7 @@ def status_of(search: Search) -> SearchStatus:
         "epochs": sum(len(trial.epochs) for trial in search.trials),
         "seconds": sum(trial.seconds for trial in search.trials),
     }
+    enough = not search.driven and bool(noted.get("enough"))
     estimate = search.facts.get(ESTIMATE)
     front, volume = None, None
     if search.objective.several:
@@ -93,7 +96,7 @@ def status_of(search: Search) -> SearchStatus:
             hypervolume(search.points),
         )
     return SearchStatus(
-        search.folder.name, state, reason, target, by_status, row, requests, took, estimate, front, volume
+        search.folder.name, state, reason, target, by_status, row, requests, took, enough, estimate, front, volume
     )
 
 

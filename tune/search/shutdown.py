@@ -60,7 +60,7 @@ def close(driver: Driver) -> None:
     driver.requeue_all()
     driver.observer.over(ledger)
     outcome = _outcome(driver)
-    ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason})
+    ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason, "enough": outcome.enough})
     write_all_tables(ledger.folder, list(ledger.spec.space.domains), ledger.record)
 
 

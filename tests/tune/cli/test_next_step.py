@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, trained
 from tune.cli import next_step
 from tune.cli.main import COMMANDS, load
-from tune.record.folder import RunFolder
+from tune.record.folder import RunFolder, SearchFolder
+from tune.record.opening import open_record, read_search
 from tune.runs.info import read_run, write_run
 from tune.spec import Experiment
 
@@ -80,6 +82,16 @@ def test_what_comes_next(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         for step in steps:  # it could be pasted
             command, *rest = shlex.split(step)
             assert load(command).make_context(command, rest)
+
+
+def test_a_search_that_has_done_enough_is_not_to_be_resumed(
+    work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = SearchFolder(work / "out" / "s")
+    with closing(open_record(folder, read_search(folder).objective)) as record:
+        record.note("state", {"state": "stopped", "reason": "80 epochs are trained", "enough": True})
+    next_step._tell("status", load("status").make_context("status", ["s", "--out", "out"]).params)
+    assert capsys.readouterr().out == "next: imagetune report s --out out   or: imagetune retrain s --out out\n"
 
 
 def test_a_run_without_test_images_is_evaluated_on_others(tmp_path: Path, imagetune: Command) -> None:
