@@ -221,7 +221,10 @@ class _Placed:
     """A sampler whose proposals are moved to where they are trained."""
 
     def __init__(self, sampler: Any, meter: Meter) -> None:
-        self._sampler, self._meter, self.exhaustive = sampler, meter, sampler.exhaustive
+        self._sampler, self._meter = sampler, meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sampler, name)
 
     def proposals(self, trials: Any, number: int) -> Iterator[Config]:
         start = time.perf_counter()
