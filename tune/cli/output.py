@@ -76,4 +76,4 @@ def shape(value: Sequence[int] | None) -> str:
 def front_text(trials: int, hypervolume: float | None) -> str:
     """How good the trade-offs of a search by several objectives are, in a line."""
     volume = "" if hypervolume is None else f"; hypervolume {hypervolume:.3f} of 1"
-    return f"front: {trials} trial{'s' * (trials != 1)} that no other beats in every objective{volume}"
+    return f"front: {trials} trial{'s' * (trials != 1)} that no other dominates{volume}"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 EXAMPLES = (
     "imagetune retrain digits",
     "imagetune retrain digits --top 3 --seeds 5",
-    "imagetune retrain mnist_front --front --seeds 1",
     "imagetune retrain digits --trial 7 --full --seeds 1",
     "imagetune retrain digits --seeds 1 training.epochs=30",
 )

@@ -61,7 +61,7 @@ OPTIONS = {
     "set": {"--json", "--out", "--study"},
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "report": {"--json", "--out", "--output", "--study"},
-    "retrain": {*COMMON, "--top", "--trial", "--seeds", "--full", "--study"},
+    "retrain": {*COMMON, "--top", "--trial", "--front", "--seeds", "--full", "--study"},
     "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions"},
     "compare": {"--json", "--out", "--output"},
     "dashboard": {"--json", "--out", "--port", "--study"},
