@@ -46,9 +46,10 @@ def objectives(trials: pd.DataFrame, first: Metric, other: Metric) -> go.Figure:
     figure = empty_figure(f"{first.name} against {other.name}", label(Objective(other)), label(axis))
     known = trials.dropna(subset=[first.name, other.name])
     front = known[known["front"] == 1].sort_values(other.name)
+    shape = "hv" if other.goal == "min" else "vh"
     figure.add_scatter(
         x=front[other.name], y=front[first.name], mode="lines+markers", name="front", hoverinfo="skip",
-        line={"color": INK, "dash": "dot", "shape": "hv" if other.goal == "min" else "vh"}, marker={"symbol": "circle-open", "size": 14},
+        line={"color": INK, "dash": "dot", "shape": shape}, marker={"symbol": "circle-open", "size": 14},
     )  # fmt: skip
     _points(figure, known, other.name, first.name)
     if other.unit == "%":
