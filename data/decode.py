@@ -35,7 +35,7 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
 
     Animations are represented by their first frame. EXIF orientation and embedded colour profiles are applied,
     transparency is shown on white, and the image is resized by antialiased bilinear interpolation, ignoring its aspect
-    ratio. The README lists what is done with each kind of pixel.
+    ratio. docs/images.md lists what is done with each kind of pixel.
 
     Args:
         path: A file in any format Pillow reads.

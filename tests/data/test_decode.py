@@ -115,7 +115,7 @@ GREEN = [10, 200, 30]
 UNDEFINED = "its 32-bit, signed or floating-point pixels"
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
-# By what the README says of them: files, and the colour that comes out, or the start of the reason for refusing.
+# By what docs/images.md says of them: files, and the colour that comes out, or the start of the reason for refusing.
 KINDS: dict[str, list[tuple[bytes, list[int] | str]]] = {
     "1, 2, 4 or 8 bits: grey, palette, RGB, YCbCr": [
         (file_of(plain("1", 1), "PNG"), [255] * 3),
@@ -275,9 +275,9 @@ def test_predict_reads_files_alike(tmp_path: Path) -> None:
             assert (read_images([path], (3, 4, 4))[0].numpy() == decode(path, 4)).all()
 
 
-def test_the_readme_tells_what_becomes_of_each_kind() -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
-    table = readme.split("| pixels in the file |")[1].split("\n\n")[0]
+def test_a_page_tells_what_becomes_of_each_kind() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
+    table = page.split("| pixels in the file |")[1].split("\n\n")[0]
     rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
     assert rows == list(KINDS)
 

@@ -50,6 +50,7 @@ def trial_row(
         "mult_adds": trial.facts.get("mult_adds"),
         "efficiency": 100 * accuracy / (parameters / 1000) if accuracy is not None and parameters else None,
         "checkpoint": checkpoint,
+        "proposed": trial.proposed,
         **{f"config.{name}": _cell(trial.config.get(name)) for name in fields},
     }
 

@@ -18,6 +18,7 @@ from tune.spec.metric import FACTS, Objective
 from tune.training import EpochMetrics
 
 EPOCH = "epoch:"  # what the keys of the attributes with metrics begin with
+PROPOSED = "proposed"  # a fact: how its configuration was found, such as `random start` or `explore`
 PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
 BY_HAND = "request"  # a fact: the request by which the trial was added
 
@@ -65,6 +66,11 @@ class TrialRecord:
     def promoted(self) -> int:
         """The last epoch at which it was paused and from which it was chosen to continue; 0 if there is none."""
         return int(self.facts.get(PROMOTED, 0))
+
+    @property
+    def proposed(self) -> str:
+        """How its configuration was found; empty if that was not recorded."""
+        return "by hand" if BY_HAND in self.facts else str(self.facts.get(PROPOSED, ""))
 
     @property
     def added_by_hand(self) -> bool:

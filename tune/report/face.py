@@ -78,6 +78,7 @@ class SearchResults:
         | `parameters`, `mult_adds` | int | multiply-adds per image |
         | `efficiency` | float | accuracy in % per 1,000 parameters |
         | `checkpoint` | text | the weights, below the search's folder; missing where they are not kept |
+        | `proposed` | text | how it was found: `first`, `random start`, `explore`, `exploit`, `tpe`, `by hand` ... |
         | `config.<field>` | int, float, bool, text | one per searched field; lists and mappings are JSON texts |
 
         Autoencoders have no accuracies but columns for the terms of their loss.

@@ -49,7 +49,8 @@ def _columns(search: Search) -> list[Column]:
     metrics = [name for name in METRICS if METRICS[name].part == "val" and name in table and table[name].notna().any()]
     plain = dict.fromkeys(("trial", "status", first, *metrics, "best_epoch", "epochs", "seconds", "parameters"))
     headings = {name: name.replace("_", " ") for name in plain}
-    headings |= {f"config.{field}": short for field, short in fields.items()} | {"reason": "reason"}
+    last = ("proposed", "reason") if table["proposed"].any() else ("reason",)
+    headings |= {f"config.{field}": short for field, short in fields.items()} | dict(zip(last, last, strict=True))
     return [Column(name, heading, not pd.api.types.is_numeric_dtype(table[name])) for name, heading in headings.items()]
 
 
@@ -68,7 +69,7 @@ def _cell(column: Column, value: Any) -> str:
 def _shown(name: str, value: Any) -> str:
     if name in METRICS:
         return METRICS[name].text(value)
-    if name in ("status", "reason"):
+    if name in ("status", "reason", "proposed"):
         return str(value).replace("_", " ") if name == "status" else str(value) or "-"
     if isinstance(value, float):
         return f"{value:,.1f}" if name == "seconds" else f"{value:.4g}"

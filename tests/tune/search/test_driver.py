@@ -233,7 +233,16 @@ def test_the_tables(tmp_path: Path) -> None:
                 "parameters",
             ]
         ),
-        *(["mult_adds", "efficiency", "checkpoint", "config.training.optimizer.lr", "config.training.batch_size"]),
+        *(
+            [
+                "mult_adds",
+                "efficiency",
+                "checkpoint",
+                "proposed",
+                "config.training.optimizer.lr",
+                "config.training.batch_size",
+            ]
+        ),
     ]
     assert table["trial"].tolist() == list(range(12))
     diverged = table.loc[2]

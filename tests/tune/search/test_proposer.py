@@ -196,3 +196,39 @@ def test_seeds_differ_with_every_part() -> None:
     seeds = {derived_seed(a, b, c) for a in range(10) for b in range(10) for c in range(10)}
     assert len(seeds) == 1000
     assert derived_seed(1, 2) == derived_seed(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("gp", ["random start"] * 10 + ["explore or exploit"] * 6),
+        ("tpe", ["random start"] * 10 + ["tpe"] * 6),
+        ("random", ["random"] * 16),
+        ("qmc", ["quasi-random"] * 16),
+        ("grid", ["grid"] * 16),
+        ("nsga2", ["random start"] * 10 + ["nsga2"] * 6),
+    ],
+)
+def test_each_trial_tells_how_it_was_found(name: str, expected: list[str]) -> None:
+    options = {"grid": {"points": 5}, "nsga2": {"population": 10}}.get(name)
+    search = proposer(name=name, options=options)
+    for number in range(len(expected)):
+        proposal = search.propose()
+        assert proposal is not None
+        ended = (metrics(9, loss(proposal.config)),)
+        trial = TrialRecord(number, proposal.config, Status.COMPLETED, epochs=ended, facts=proposal.facts)
+        search.trials.append(trial)
+        if expected[number] == "explore or exploit":
+            assert trial.proposed in ("explore", "exploit")
+        else:
+            assert trial.proposed == expected[number]
+
+
+def test_those_that_were_given_come_first() -> None:
+    search = proposer()
+    given = {"lr": 0.01, "width": 32, "kind": None}
+    proposal = search.made.propose([], 0, [given])
+    assert proposal is not None
+    assert proposal.facts["proposed"] == "first"
+    assert TrialRecord(0, given, Status.WAITING, facts={"request": "x"}).proposed == "by hand"
+    assert TrialRecord(0, given, Status.WAITING).proposed == ""  # recorded by an earlier version

@@ -13,7 +13,7 @@ import models
 from data import registry as datasets
 from tune.spec.data_spec import Augmentations, DataSpec
 from tune.spec.experiment import TrainingSpec, model_spec_class
-from tune.spec.metric import METRICS
+from tune.spec.metric import FACTS, METRICS
 from tune.spec.schema import kind_in
 from tune.spec.search import MIN_SHARE
 from tune.spec.search_options import SAMPLERS, SCHEDULERS
@@ -30,6 +30,9 @@ SPECIAL: dict[str, st.SearchStrategy[Any]] = {
     "augment": steps | steps.flatmap(lambda names: st.fixed_dictionaries({name: augmentation(name) for name in names})),
     "gpu": st.just("auto") | st.floats(MIN_SHARE, 1) | st.integers(0, 8),
     "metric": st.sampled_from(list(METRICS)),
+    "objectives": st.lists(st.sampled_from([*METRICS, *FACTS]), min_size=1, max_size=3, unique=True)
+    .filter(lambda names: not set(names) <= set(FACTS))
+    .map(lambda names: [{"metric": name} for name in names]),
     "sampler": st.deferred(lambda: any_of(SAMPLERS)),
     "scheduler": st.deferred(lambda: any_of(SCHEDULERS)),
     "points": st.none() | st.integers(1, 9) | st.dictionaries(texts, st.integers(1, 9)),
@@ -72,6 +75,8 @@ def trees(draw: st.DrawFn, kind: type[BaseModel]) -> dict[str, Any]:
         tree.setdefault("milestones", [1])
     if "metric" in kind.model_fields and "mode" in tree:
         tree["mode"] = METRICS[tree.get("metric", "val_loss")].goal
+    if "objectives" in tree:
+        tree = {name: value for name, value in tree.items() if name not in ("metric", "mode")}
     if tree.get("nesterov"):
         tree["momentum"] = 0.9
     return tree

@@ -78,7 +78,8 @@ def starter(images: Path, like: str | None, name: str) -> Starter:
     side = _side(found, device)
     tree = _classifier(found, side) if like is None else _like(like, _batch_size(found))
     tree["experiment"]["data"] = _data(found, side) | tree["experiment"]["data"]
-    tree["search"] = {"metric": "val_loss", **tree["search"], **resources(device)}
+    judged = {} if "objectives" in tree["search"] else {"metric": "val_loss"}
+    tree["search"] = {**judged, **tree["search"], **resources(device)}
     spec = _checked(tree, like or name)
     experiment = _middle(spec)
     epoch = seconds_per_epoch(experiment, (3, side, side), len(found.classes), found.train_size, device)

@@ -16,7 +16,7 @@ from tune.record.trial import TrialRecord
 from tune.search.samplers.encoding import Encoding, Points
 from tune.search.samplers.gaussian_process import GaussianProcess
 from tune.search.samplers.qmc import sobol
-from tune.search.samplers.sampler import Sampler, Task
+from tune.search.samplers.sampler import RANDOM_START, Sampler, Task
 from tune.search.seeds import derived_seed
 from tune.spec.search_options import LearningSpec
 
@@ -38,7 +38,8 @@ class GaussianProcessSampler(Sampler):
 
     Values are compared on a scale that outliers do not rule (`scaled`); a configuration that diverged or ran out of
     memory counts as the worst. Running trials count as if they ended as predicted, so that no two workers are sent to
-    the same place.
+    the same place. A proposal that is expected to be better than the best is there to `exploit` what is known, any
+    other to `explore`.
     """
 
     def __init__(self, task: Task) -> None:
@@ -52,6 +53,7 @@ class GaussianProcessSampler(Sampler):
         rows = self._rows(known)
         ended = len({row[0] for row in rows})
         if ended < max(self.startup, 2):
+            self.kind = RANDOM_START
             yield from sobol(self._encoding, self._task.seed, number)
             return
         yield from self._improving(known, rows, generator)
@@ -93,6 +95,8 @@ class GaussianProcessSampler(Sampler):
             config = encoding.config(point)
             if (key := config_key(encoding.space.canonical(config))) not in known:
                 known.add(key)
+                mean, _ = process.predict(self._inputs(point[None]))
+                self.kind = "exploit" if float(mean[0]) <= best else "explore"
                 yield config
 
     def _inputs(self, points: Points, epochs: Array | None = None) -> Array:

@@ -14,7 +14,7 @@ from tune.record.distributions import CONSTRAINT_PREFIX, distribution, params, s
 from tune.record.status import Status
 from tune.record.study import directions, final_state
 from tune.record.trial import TrialRecord
-from tune.search.samplers.sampler import Sampler, Task
+from tune.search.samplers.sampler import RANDOM_START, Sampler, Task
 from tune.search.seeds import derived_seed
 
 NAME = "view"  # the name of the study that samplers see
@@ -32,7 +32,7 @@ class OptunaSampler(Sampler):
         """With `pruned=False`, trials that were stopped or paused count as complete with their best value."""
         self._task, self._make = task, make
         self._pruned = pruned and not task.objective.several
-        self.kind, self.startup = kind, startup
+        self._kind, self.startup = kind, startup
         self._forget()
 
     def _forget(self) -> None:
@@ -50,6 +50,7 @@ class OptunaSampler(Sampler):
         for trial in trials:
             if self._seen.get(trial.number) is not trial:
                 self._see(trial)
+        self.kind = self._kind or (RANDOM_START if number < self.startup else self._task.spec.name)
         for attempt in range(ATTEMPTS):
             yield self._draw(number, derived_seed(self._task.seed, number, attempt))
 

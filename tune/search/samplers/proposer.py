@@ -14,7 +14,7 @@ from typing import Any
 
 from search_spaces import Config, Space, config_key
 from tune.record.status import Status
-from tune.record.trial import TrialRecord
+from tune.record.trial import PROPOSED, TrialRecord
 from tune.search.samplers.sampler import Sampler
 from tune.search.seeds import derived_seed
 
@@ -61,12 +61,13 @@ class Proposer:
                 self._known[trial.number] = config_key(trial.config)
         known = set(self._known.values())
         refused: list[Config] = []
-        for config in self._candidates(trials, number, first):
+        for proposed, config in self._candidates(trials, number, first):
             config = self._space.canonical(config)
             if (key := config_key(config)) not in known:
                 known.add(key)
                 if (facts := self._check(config)) is not None:
-                    return Proposal(config, {**facts, REFUSED: refused[:TOLD]} if refused else facts)
+                    told = {REFUSED: refused[:TOLD]} if refused else {}
+                    return Proposal(config, {**facts, **told, PROPOSED: proposed})
                 refused.append(config)
                 if len(refused) == MOST_REFUSED:
                     break
@@ -91,14 +92,20 @@ class Proposer:
                 ]
             yield from self._refused[trial.number]
 
-    def _candidates(self, trials: Sequence[TrialRecord], number: int, first: Sequence[Config]) -> Iterator[Config]:
-        yield from first
+    def _candidates(
+        self, trials: Sequence[TrialRecord], number: int, first: Sequence[Config]
+    ) -> Iterator[tuple[str, Config]]:
+        """Configurations, each with how it was found."""
+        yield from (("first", config) for config in first)
         learned = [*trials, *self._infeasible(trials)] if number >= self._sampler.startup else trials
-        proposals = self._sampler.proposals(learned, number)
-        if self._sampler.exhaustive:
-            yield from proposals
-            return
-        yield from islice(proposals, ENUMERABLE)
+        limit = None if self._sampler.exhaustive else ENUMERABLE
+        for config in islice(self._sampler.proposals(learned, number), limit):
+            yield self._sampler.kind, config
+        if not self._sampler.exhaustive:
+            yield from (("random", config) for config in self._others(number))
+
+    def _others(self, number: int) -> Iterator[Config]:
+        """Any configurations, at random."""
         source = random.Random(derived_seed(self._seed, number, -1))
         limit = self._space.size_limit
         if limit is not None and limit <= ENUMERABLE:

@@ -11,6 +11,8 @@ from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 from tune.spec.search_options import SamplerSpec
 
+RANDOM_START = "random start"  # the kind of a proposal that does not depend on results, where later ones will
+
 
 @dataclass(frozen=True)
 class Task:
@@ -39,7 +41,7 @@ class Sampler(ABC):
     What it remembers between calls only saves time: the same trials, number and seed give the same proposals.
 
     Attributes:
-        kind: What its proposals are called in tables, if they do not depend on results; else empty.
+        kind: How the configuration that it has just proposed was found, for tables: `random start`, `explore` ...
         startup: Trials at the start that do not depend on results, if the others do.
         exhaustive: Whether its proposals are all that the search is to try; else any other configuration may follow.
     """
