@@ -27,8 +27,8 @@ def add(
 ) -> None:
     """Add a trial with a configuration of your own to a search, running or not.
 
-    Searched fields that are not given are drawn at random. The trial is one more than the search was to run, and
-    starts as soon as a worker is free; where nothing runs the search, when it is resumed.
+    Searched fields that are not given are drawn at random. The trial is one more than the search was to run. It starts
+    as soon as a worker is free, or when the search is resumed.
     """
     from tune.record import locate_search
     from tune.record.opening import read_search

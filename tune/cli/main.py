@@ -52,9 +52,15 @@ class Commands(TyperGroup):
 def load(name: str) -> Any:
     """Import a command and dress it: errors as lines, examples at the end of its help."""
     module = import_module(f"tune.cli.{name}")
-    single = typer.Typer(**_SETTINGS)
-    single.command(name, epilog=_examples(module.EXAMPLES))(guarded(ends_with_next_step(name, getattr(module, name))))
+    command, single = getattr(module, name), typer.Typer(**_SETTINGS)
+    dressed = guarded(ends_with_next_step(name, command))
+    single.command(name, help=_paragraphs(command.__doc__), epilog=_examples(module.EXAMPLES))(dressed)
     return typer.main.get_command(single)
+
+
+def _paragraphs(docstring: str) -> str:
+    """A docstring with a line per paragraph: typer would keep the line breaks of all but the first."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in docstring.split("\n\n"))
 
 
 def _examples(lines: tuple[str, ...]) -> str:

@@ -30,8 +30,8 @@ def set(
 ) -> None:
     """Change settings of a search, running or not; they stay changed when it is resumed.
 
-    With fewer workers than now, those that are too many end with their trials. With null, as in
-    search.time_budget=null, a limit is removed.
+    With fewer workers than now, the extra ones end with their trials. With null, as in search.time_budget=null, a
+    limit is removed.
     """
     from tune.record import locate_search
     from tune.record.opening import read_search

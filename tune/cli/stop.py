@@ -24,8 +24,8 @@ def stop(
     """Stop a search that runs in another terminal or on another machine, or one of its trials.
 
     The search ends within seconds with everything saved, and `search SEARCH --resume` continues it. A trial that is
-    stopped keeps its epochs and its best weights, and is not continued. Where nothing runs the search, it happens when
-    it is resumed: a request to stop the search then ends it at once, and the next --resume continues.
+    stopped keeps its epochs and its best weights, and is not continued. If the search is not running, the request waits
+    until it is resumed: a request to stop the search ends that resume at once, and the next one continues.
     """
     from tune.record import locate_search
     from tune.record.opening import read_search
