@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tune.cli.asked import ask
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Search, Study
-from tune.cli.output import print_json
 
 EXAMPLES = (
     "imagetune add digits training.optimizer.lr=0.003",
@@ -30,14 +30,7 @@ def add(
     Searched fields that are not given are drawn at random. The trial is one more than the search was to run. It starts
     as soon as a worker is free, or when the search is resumed.
     """
-    from tune.record import locate_search
-    from tune.record.opening import read_search
     from tune.search.control import asking
     from tune.spec import data_root
 
-    found = read_search(locate_search(search, out, study))
-    asked = asking.leave(found, asking.add(found, values or (), data_root(data_dir)))
-    if json:
-        print_json(asking.document(found, asked))
-    else:
-        print(asking.told(found, asked))
+    ask(lambda found: asking.add(found, values or (), data_root(data_dir)), search, out, study, json)

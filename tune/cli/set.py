@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tune.cli.asked import ask
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import print_json
 
 EXAMPLES = (
     "imagetune set digits search.concurrent=4",
@@ -33,13 +33,6 @@ def set(
     With fewer workers than now, the extra ones end with their trials. With null, as in search.time_budget=null, a
     limit is removed.
     """
-    from tune.record import locate_search
-    from tune.record.opening import read_search
     from tune.search.control import asking
 
-    found = read_search(locate_search(search, out, study))
-    asked = asking.leave(found, asking.set_(found, values or ()))
-    if json:
-        print_json(asking.document(found, asked))
-    else:
-        print(asking.told(found, asked))
+    ask(lambda found: asking.set_(found, values or ()), search, out, study, json)

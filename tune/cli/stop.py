@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from tune.cli.asked import ask
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import print_json
 
 EXAMPLES = ("imagetune stop digits", "imagetune stop digits --trial 7")
 
@@ -27,13 +27,6 @@ def stop(
     stopped keeps its epochs and its best weights, and is not continued. If the search is not running, the request waits
     until it is resumed: a request to stop the search ends that resume at once, and the next one continues.
     """
-    from tune.record import locate_search
-    from tune.record.opening import read_search
     from tune.search.control import asking
 
-    found = read_search(locate_search(search, out, study))
-    asked = asking.leave(found, asking.stop(found, trial))
-    if json:
-        print_json(asking.document(found, asked))
-    else:
-        print(asking.told(found, asked))
+    ask(lambda found: asking.stop(found, trial), search, out, study, json)

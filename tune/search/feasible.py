@@ -22,7 +22,7 @@ class Feasibility:
     def __init__(self, spec: SearchSpec, root: Path) -> None:
         self._spec = spec
         self._inspect = lru_cache(maxsize=64)(lambda source: data.inspect(source, root))
-        self._cost = lru_cache(maxsize=4096)(_cost)
+        self._cost = lru_cache(maxsize=4096)(cost_of_model)
         self._nearest: dict[str, float] = {}
 
     def __call__(self, config: Config) -> Mapping[str, Any] | None:
@@ -40,13 +40,10 @@ class Feasibility:
             return None
         cost = self._cost(experiment.model, info.input_shape, len(info.classes))
         facts = {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
-        broken = False
-        for name, bound in self._spec.constraints.bounds.items():
-            if not bound.holds(value := getattr(cost, name)):
-                broken = True
-                nearest = self._nearest.setdefault(name, value)
-                self._nearest[name] = min(nearest, value, key=bound.distance)
-        return None if broken else facts
+        unmet = list(self._spec.constraints.unmet(cost))
+        for name, bound, value in unmet:
+            self._nearest[name] = min(self._nearest.get(name, value), value, key=bound.distance)
+        return None if unmet else facts
 
     @property
     def why_not(self) -> str:
@@ -57,5 +54,6 @@ class Feasibility:
         )
 
 
-def _cost(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:
+def cost_of_model(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:
+    """What the model of an experiment costs."""
     return models.cost_of(model.name, input_shape, classes, **model.options())

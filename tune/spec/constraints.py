@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from annotated_types import Ge
 from pydantic import ValidationInfo, field_validator, model_validator
 
+import models
 from tune.spec.base import Frozen
 
 
@@ -65,3 +67,9 @@ class ConstraintsSpec(Frozen):
         """Those that are given, by name."""
         named = {name: getattr(self, name) for name in type(self).model_fields}
         return {name: bound for name, bound in named.items() if bound is not None}
+
+    def unmet(self, cost: models.Cost) -> Iterator[tuple[str, Bound, float]]:
+        """Those that a model does not meet: name, limits, and the model's value."""
+        for name, bound in self.bounds.items():
+            if not bound.holds(value := getattr(cost, name)):
+                yield name, bound, value

@@ -20,11 +20,12 @@ import data
 import models
 from data.files import cores
 from search_spaces import Config
+from tune.search.feasible import cost_of_model
 from tune.search.own_images.speed import seconds_per_epoch
 from tune.search.preview.expected import Expected, expected
 from tune.spec.checks.experiment import check_tree
 from tune.spec.checks.images import looker
-from tune.spec.checks.search import check_constraints
+from tune.spec.checks.search import unmet
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem
 from tune.spec.experiment import Experiment
@@ -117,7 +118,7 @@ def preview(spec: SearchSpec, root: Path, progress: Callable[[int, int], None] =
     bad: list[str] = []
     configs, total, exhaustive = _configs(spec)
     began = time.monotonic()
-    cost = lru_cache(maxsize=4096)(_cost)
+    cost = lru_cache(maxsize=4096)(cost_of_model)
     for config in configs:
         found = _look_at(spec, config, look, cost)
         if isinstance(found, _Sample):
@@ -168,17 +169,12 @@ def _look_at(spec: SearchSpec, config: Config, look: Any, cost: Callable[..., mo
     if experiment is None or problems:
         return _text(problems)
     info = look(experiment.data)
-    if broken := next(check_constraints(spec.constraints, experiment, info), None):
-        return broken
-    return _Sample(config, experiment, cost(experiment.model, info.input_shape, len(info.classes)))
+    found = cost(experiment.model, info.input_shape, len(info.classes))
+    return next(unmet(spec.constraints, found), None) or _Sample(config, experiment, found)
 
 
 def _text(problems: Sequence[Problem]) -> str:
     return f"{problems[0].field}: {problems[0].message}" if problems else "it cannot be trained"
-
-
-def _cost(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:
-    return models.cost_of(model.name, input_shape, classes, **model.options())
 
 
 def _reasons(bad: Sequence[str], samples: int) -> Iterator[tuple[float, str]]:

@@ -214,6 +214,8 @@ def _rungs(spec: HalvingSpec, epochs: int, bracket: int) -> list[Rung]:
     return [Rung(grace * factor ** (k + bracket)) for k in reversed(range(count))]
 
 
-def asha(spec: HalvingSpec, epochs: int, objective: Objective, seed: int) -> Asha:
-    """Asynchronous successive halving of the type that the specification names."""
-    return (PromotingAsha if spec.type == "promotion" else StoppingAsha)(spec, epochs, objective, seed)
+def asha(
+    spec: HalvingSpec, epochs: int, objective: Objective, seed: int, weight: Callable[[int], float] = math.exp
+) -> Asha:
+    """Asynchronous successive halving of the type that the specification names; `weight` as in `Asha`."""
+    return (PromotingAsha if spec.type == "promotion" else StoppingAsha)(spec, epochs, objective, seed, weight)

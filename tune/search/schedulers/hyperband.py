@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tune.search.schedulers.asha import Asha, PromotingAsha, StoppingAsha
+from tune.search.schedulers.asha import Asha, asha
 from tune.spec.metric import Objective
 from tune.spec.search_options import HalvingSpec
 
@@ -17,5 +17,4 @@ def hyperband(spec: HalvingSpec, epochs: int, objective: Objective, seed: int) -
     def weight(rungs: int) -> float:
         return float(spec.reduction_factor ** (rungs - 1) / rungs)
 
-    kind = PromotingAsha if spec.type == "promotion" else StoppingAsha
-    return kind(spec, epochs, objective, seed, weight)
+    return asha(spec, epochs, objective, seed, weight)

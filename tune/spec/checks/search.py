@@ -18,14 +18,17 @@ from tune.spec.search_options import GridSpec, HalvingSpec, JudgingSpec
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
     """Which constraints an experiment does not meet."""
-    bounds = constraints.bounds
-    if not bounds:
-        return
-    cost = models.cost_of(experiment.model.name, info.input_shape, len(info.classes), **experiment.model.options())
-    for name, bound in bounds.items():
-        value = getattr(cost, name)
-        if not bound.holds(value):
-            yield f"must have {bound.text} {name.replace('_', '-')} by constraints.{name} (got {value})"
+    if constraints.bounds:
+        model = experiment.model
+        yield from unmet(
+            constraints, models.cost_of(model.name, info.input_shape, len(info.classes), **model.options())
+        )
+
+
+def unmet(constraints: ConstraintsSpec, cost: models.Cost) -> Iterator[str]:
+    """Which constraints a model of this cost does not meet."""
+    for name, bound, value in constraints.unmet(cost):
+        yield f"must have {bound.text} {name.replace('_', '-')} by constraints.{name} (got {value})"
 
 
 def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> list[Problem]:
