@@ -18,7 +18,10 @@ from tune.search.control import asking
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(180)]
 __all__ = ["imagetune"]  # the fixture
 
-LONG = SPACE.replace("trials: 12", "trials: 500").replace("name: asha", "name: none")
+LONG = (
+    SPACE.replace("trials: 12", "trials: 500").replace("epochs: 9", "epochs: 10000").replace("name: asha", "name: none")
+)
+"""No trial ends of itself, however slow the machine: what runs when it is asked for still runs when it is stopped."""
 
 
 def seconds(asked: Callable[[], Any]) -> tuple[float, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,15 @@ def test_the_real_driver_takes_about_as_many(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("trials", [0, 1])
 def test_few_trials(tmp_path: Path, trials: int) -> None:
     assert expected(spec_of(tmp_path), trials, 4).epochs == 9 * trials
+
+
+@pytest.mark.parametrize("scheduler", ["none", "asha", "hyperband", "median"])
+def test_long_trials_cost_no_more(tmp_path: Path, scheduler: str) -> None:
+    """A driver estimates while its workers wait."""
+    text = SPACE.replace("max_t: 9, grace_period: 1, reduction_factor: 3", "").replace("name: asha, ", "name: none")
+    long = spec_of(tmp_path, text, f"search.scheduler.name={scheduler}", "training.epochs=1000000")
+    began = time.process_time()
+    found = expected(long, 200, 4, rounds=1)
+    assert time.process_time() - began < 10
+    assert found.most == 200 * 1_000_000
+    assert found.epochs <= found.most

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 import statistics
+import sys
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tune.search.schedulers import scheduler_of
-from tune.search.schedulers.verdict import Action
+from tune.search.schedulers.verdict import Action, Scheduler
 from tune.spec.search import SearchSpec
 
 ROUNDS = 10  # searches in which trials come in random orders, of which the mean is taken
+EPOCHS = 200  # looks at a trial that is judged at every epoch
 MOST = 200  # trials of such a search; a larger one is expected to go on in the same way
 
 
@@ -47,22 +50,23 @@ def expected(
     some = min(trials, MOST)
     searches = [_simulated(spec, some, max(min(workers, some), 1), lengths, index) for index in range(rounds)]
     scale = trials / some if some else 0.0
-    rungs = sorted({epoch for reached, judged in searches for epoch in judged})
+    rungs = sorted({epoch for _, reached in searches for epoch in reached})
     return Expected(
-        scale * statistics.fmean(reached.total() for reached, _ in searches),
+        scale * statistics.fmean(epochs for epochs, _ in searches),
         round(trials * statistics.fmean(lengths)) if len(set(lengths)) > 1 else trials * lengths[0],
-        {epoch: scale * statistics.fmean(reached[epoch] for reached, _ in searches) for epoch in rungs},
+        {epoch: scale * statistics.fmean(reached[epoch] for _, reached in searches) for epoch in rungs},
     )
 
 
 def _simulated(
     spec: SearchSpec, trials: int, workers: int, lengths: Sequence[int], index: int
-) -> tuple[Counter[int], list[int]]:
-    """How many trials reach each epoch in one search, and at which epochs they are judged."""
+) -> tuple[int, Counter[int]]:
+    """The epochs of one search, and how many trials reach each epoch at which they are judged."""
     source = random.Random(index)
     scheduler = scheduler_of(spec)
     ranks = source.sample(range(trials), trials)
     ends = [min(source.choice(lengths), spec.longest) for _ in range(trials)]
+    looks = _looks(scheduler, spec.longest)
     done, reached = [0] * trials, Counter[int]()
     live: list[int] = []
     drawn = 0
@@ -77,12 +81,26 @@ def _simulated(
                 break
             live.append(number)
         if not live:
-            return reached, [epoch for epoch, _ in scheduler.rungs] if scheduler else []
-        for number in list(live):  # an epoch of each
-            done[number] += 1
-            reached[done[number]] += 1
+            return sum(done), Counter({epoch: reached[epoch] for epoch, _ in (scheduler.rungs if scheduler else [])})
+        until = {number: min(_next_look(looks, done[number]), ends[number]) for number in live}
+        step = min(until[number] - done[number] for number in live)
+        for number in list(live):  # as many epochs of each as nothing is decided in
+            done[number] += step
             action = Action.CONTINUE
-            if scheduler:
+            if scheduler and done[number] == until[number]:
+                reached[done[number]] += 1
                 action = scheduler.judge(number, done[number], float(ranks[number])).action
             if action is not Action.CONTINUE or done[number] >= ends[number]:
                 live.remove(number)
+
+
+def _looks(scheduler: Scheduler | None, longest: int) -> list[int]:
+    """The epochs at which trials are judged; of very long trials that are judged at every epoch, some."""
+    if scheduler is None:
+        return [longest]
+    return [epoch for epoch, _ in scheduler.rungs] or [*range(1, longest, max(longest // EPOCHS, 1)), longest]
+
+
+def _next_look(looks: list[int], done: int) -> int:
+    position = bisect_right(looks, done)
+    return looks[position] if position < len(looks) else sys.maxsize
