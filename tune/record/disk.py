@@ -12,7 +12,6 @@ from tune.errors import WorkError
 FULL = (errno.ENOSPC, errno.EDQUOT)  # "no space left on device", "disk quota exceeded"
 PATIENCE = 600.0  # seconds to wait for room before giving up
 PAUSE = 2.0  # seconds between two attempts
-ROOM_AGAIN = "there is room on the disk again; continuing"
 
 
 class UnwritableError(WorkError):
@@ -33,6 +32,38 @@ def is_full(error: BaseException | None) -> bool:
     return False
 
 
+class Wait:
+    """The wait for room on a full disk: told when it begins and ends, and given up after a while."""
+
+    def __init__(
+        self,
+        say: Callable[[str], None],
+        patience: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`patience` are the seconds to wait for room, by default `PATIENCE`."""
+        self._say, self._clock = say, clock
+        self._patience = PATIENCE if patience is None else patience
+        self._since: float | None = None
+
+    def full(self, where: object) -> str:
+        """The disk of `where` is full, now or still; returns why to give up, empty while there is time."""
+        if self._since is None:
+            self._since = self._clock()
+            self._say(
+                f"the disk of {where} is full: paused for up to {self._patience:.0f} s; free some space to continue"
+            )
+        if self._clock() - self._since < self._patience:
+            return ""
+        return f"{where}: the disk stayed full for {self._patience:.0f} s; free some space and resume"
+
+    def room(self) -> None:
+        """Something was written."""
+        if self._since is not None:
+            self._since = None
+            self._say("there is room on the disk again; continuing")
+
+
 def retry_while_disk_full(
     write: Callable[[], None],
     folder: Path,
@@ -50,23 +81,16 @@ def retry_while_disk_full(
     Raises:
         FullDiskError: The disk stayed full for that long. Nothing was written.
     """
-    patience = PATIENCE if patience is None else patience
-    start = time.monotonic()
-    told = False
+    wait = Wait(say, patience)
     while True:
         try:
             write()
         except Exception as error:
             if not is_full(error):
                 raise
-            if time.monotonic() - start >= patience:
-                message = f"{folder}: the disk stayed full for {patience:.0f} s; free some space and resume"
-                raise FullDiskError(message) from None
-            if not told:
-                say(f"the disk of {folder} is full: paused for up to {patience:.0f} s; free some space to continue")
-                told = True
+            if why := wait.full(folder):
+                raise FullDiskError(why) from None
             time.sleep(PAUSE)
         else:
-            if told:
-                say(ROOM_AGAIN)
+            wait.room()
             return

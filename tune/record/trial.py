@@ -62,6 +62,14 @@ class TrialRecord:
         """The metrics of an epoch, and what is known of the trial's model."""
         return {**{name: self.facts[name] for name in FACTS if name in self.facts}, **values}
 
+    def judged_by(self, epoch: EpochMetrics, objective: Objective) -> tuple[float, tuple[float, ...]] | None:
+        """What a scheduler judges it by after an epoch: the metric's value, and with several objectives the costs of
+        the others; None if one is missing.
+        """
+        values = self.with_facts(epoch.values)
+        value, others = values.get(objective.metric.name), objective.other_costs(values)
+        return None if value is None or others is None else (value, others)
+
     @property
     def promoted(self) -> int:
         """The last epoch at which it was paused and from which it was chosen to continue; 0 if there is none."""

@@ -83,7 +83,7 @@ class Report:
         end: epochs, early_stopping, diverged, out_of_memory, infeasible or failed; None while the trial continues.
         reason: Why it ended, in one line.
         detail: The last lines of a traceback.
-        paused: The disk is too full for the epoch's checkpoint; the next step tries again.
+        full_disk: The folder whose disk is too full for the epoch's checkpoint; the next step tries again.
         retire: The process must not train another trial: its memory or its CUDA context is no longer usable.
     """
 
@@ -91,7 +91,7 @@ class Report:
     end: str | None = None
     reason: str = ""
     detail: str = ""
-    paused: bool = False
+    full_disk: str = ""
     retire: bool = False
 
     def to_dict(self) -> dict[str, Any]:
@@ -205,7 +205,7 @@ class Attempt:
             save(self._last, training.state())
         except Exception as error:
             if is_full(error):
-                return Report(reason=f"the disk of {self._folder} is full", paused=True)
+                return Report(full_disk=str(self._folder))
             raise
         self._unsaved, self._saved = None, True
         return Report((metrics,), training.end and str(training.end))

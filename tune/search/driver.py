@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from enum import Enum
 
 import data
-from tune.record import disk
-from tune.record.disk import UnwritableError
+from tune.record.disk import UnwritableError, Wait
 from tune.record.observer import Observer
 from tune.record.status import Status
+from tune.search import trial_ends
 from tune.search.attempt import Assignment, Report
 from tune.search.control.taking import Control
 from tune.search.ends import Enough, hopeless
@@ -25,16 +25,6 @@ from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
 from tune.spec.search import SearchSettings
 from tune.training import EpochMetrics
-
-MAX_WORKER_DEATHS = 3  # a trial that loses its worker (a crash, a lost node) more often than this has failed
-
-ENDS = {
-    "epochs": (Status.COMPLETED, "all epochs"),
-    "early_stopping": (Status.COMPLETED, "early stopping"),
-    "diverged": (Status.DIVERGED, ""),
-    "infeasible": (Status.INFEASIBLE, ""),
-}
-"""Ends that workers report, as status and reason (empty: the report's own)."""
 
 
 class NoTrial(Enum):
@@ -57,7 +47,7 @@ class Driver:
         self._estimated = False
         self._to_kill: list[int] = []  # trials that were stopped by hand while they ran
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
-        self._full_since: float | None = None  # when a worker first found the disk full
+        self._full_disk = Wait(observer.say, clock=ledger.clock)  # where a worker writes its checkpoints
         self._retention = Retention(ledger.folder, self._settings.retention, ledger.record.objective, observer.say)
         self._retention.restore(ledger.trials.values())
         if ledger.interrupted:
@@ -147,7 +137,10 @@ class Driver:
         if number not in self.ledger.live:
             return True
         self.ledger.heartbeat(number)
-        self._watch_disk(report)
+        if report.full_disk and (why := self._full_disk.full(report.full_disk)):
+            self.stop(f"failed: {why}")
+        if report.epochs:
+            self._full_disk.room()
         for metrics in report.epochs:
             if self.ledger.epoch(number, metrics):
                 self.observer.epoch(number, metrics)
@@ -155,10 +148,13 @@ class Driver:
             if metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
         self._estimate()
-        if report.paused or self._has_enough():
+        if report.full_disk or self._has_enough():
             return False
         if report.end is not None:
-            self._end_as_reported(number, report)
+            end = trial_ends.reported(self.ledger, number, report)
+            if end.status is Status.COMPLETED and (epochs := self.ledger.trials[number].epochs):
+                self._enter_rung(number, epochs[-1])  # for those that are judged later
+            self._end(number, *end)
             return True
         return not self._behind(number, report) and self._judge(number)
 
@@ -195,18 +191,6 @@ class Driver:
         self._resumed.discard(number)
         return reached < had
 
-    def _watch_disk(self, report: Report) -> None:
-        """Say when workers start and stop waiting for room on the disk; stop the search when that takes too long."""
-        if report.paused and self._full_since is None:
-            self._full_since = self.ledger.clock()
-            self.observer.say(f"{report.reason}: paused for up to {disk.PATIENCE:.0f} s; free some space to continue")
-        elif report.paused and self._full_since is not None:
-            if self.ledger.clock() - self._full_since > disk.PATIENCE:
-                self.stop(f"failed: {report.reason} for more than {disk.PATIENCE:.0f} s; free some space and resume")
-        elif report.epochs and self._full_since is not None:
-            self._full_since = None
-            self.observer.say(disk.ROOM_AGAIN)
-
     def _judge(self, number: int) -> bool:
         """Whether the scheduler stops or pauses the trial at its last epoch."""
         epochs = self.ledger.trials[number].epochs
@@ -225,12 +209,8 @@ class Driver:
     def _enter_rung(self, number: int, metrics: EpochMetrics) -> Verdict:
         """Enter an epoch at the scheduler's rungs; what happens to the trial there."""
         scheduler = self.ledger.scheduler
-        objective = self.ledger.record.objective
-        values = self.ledger.trials[number].with_facts(metrics.values)
-        value, others = values.get(objective.metric.name), objective.other_costs(values)
-        if scheduler is None or value is None or others is None:
-            return CONTINUE
-        return scheduler.judge(number, metrics.epoch, value, others)
+        judged = self.ledger.trials[number].judged_by(metrics, self.ledger.record.objective)
+        return CONTINUE if scheduler is None or judged is None else scheduler.judge(number, metrics.epoch, *judged)
 
     def _not_promoted(self, numbers: set[int]) -> None:
         """End paused trials."""
@@ -239,34 +219,6 @@ class Driver:
             self._end(number, Status.STOPPED, f"{self._settings.scheduler.name}: not promoted at epoch {epoch}")
 
     # -- how trials end
-
-    def _end_as_reported(self, number: int, report: Report) -> None:
-        if report.end in ENDS:
-            status, reason = ENDS[report.end]
-            epochs = self.ledger.trials[number].epochs
-            if status is Status.COMPLETED and epochs:
-                self._enter_rung(number, epochs[-1])  # for those that are judged later
-            self._end(number, status, reason or report.reason)
-        elif report.end == "out_of_memory":
-            self._out_of_memory(number, report.reason)
-        else:
-            self._failed(number, report.reason, report.detail)
-
-    def _failed(self, number: int, reason: str, detail: str) -> None:
-        """Try the trial again, up to `failures.retries` times; then it has FAILED, with the last lines of its error."""
-        if detail:
-            self.ledger.fact(number, "error", detail)
-        if self.ledger.count(number, "attempts") <= self._settings.failures.retries:
-            self._requeue(number, f"{reason}; trying again")
-        else:
-            self._end(number, Status.FAILED, reason)
-
-    def _out_of_memory(self, number: int, reason: str) -> None:
-        """Other trials may have used the memory: while any are running, the trial is tried once more."""
-        if len(self.ledger.live) > 1 and self.ledger.count(number, "out_of_memory") == 1:
-            self._requeue(number, f"{reason}; trying once more, since other trials were using memory too")
-        else:
-            self._end(number, Status.OUT_OF_MEMORY, reason)
 
     def requeue(self, number: int, reason: str) -> None:
         """Put back a trial whose worker was replaced before it began; this counts as no attempt."""
@@ -283,15 +235,11 @@ class Driver:
             out_of_memory: Ray killed it because its node was running out of memory.
         """
         with self._stopping_on_error():
-            if number not in self.ledger.live:
-                self._retention.clear(self.ledger.trials[number])
-                return
-            if out_of_memory:
-                self._out_of_memory(number, reason)
-            elif (deaths := self.ledger.count(number, "losses")) <= MAX_WORKER_DEATHS:
-                self._requeue(number, f"{reason}; resuming from its last checkpoint")
+            if number in self.ledger.live:
+                end = trial_ends.out_of_memory if out_of_memory else trial_ends.worker_died
+                self._end(number, *end(self.ledger, number, reason))
             else:
-                self._end(number, Status.FAILED, f"lost its worker {deaths} times: {reason}")
+                self._retention.clear(self.ledger.trials[number])
 
     def poll(self) -> list[int]:
         """Called several times a second: updates the display, does what was asked from outside, checks the time budget.
@@ -306,19 +254,11 @@ class Driver:
         with self._stopping_on_error():
             self._control.take()
             killed, self._to_kill = self._to_kill, []
-            return [*killed, *self._hung()]
+            hung = trial_ends.hung(self.ledger)
+            for number in hung:
+                self._end(number, Status.FAILED, "hung")
+            return [*killed, *hung]
         return []
-
-    def _hung(self) -> list[int]:
-        """Ends live trials without an epoch for longer than `search.epoch_timeout`."""
-        limit = self._settings.epoch_timeout
-        if limit is None:
-            return []
-        now = self.ledger.clock()
-        late = [number for number, since in self.ledger.live.items() if since is not None and now - since > limit]
-        for number in late:
-            self._end(number, Status.FAILED, "hung")
-        return late
 
     def stop(self, reason: str) -> None:
         """Stop the search early. `requeue_all` then puts live trials back."""
@@ -340,6 +280,10 @@ class Driver:
         self.observer.ended(number, Status.WAITING, reason)
 
     def _end(self, number: int, status: Status, reason: str) -> None:
+        """End a trial, or put it back where the status is `WAITING`."""
+        if status is Status.WAITING:
+            self._requeue(number, reason)
+            return
         self._retention.ended(self.ledger.end(number, status, reason))
         self.observer.ended(number, status, reason)
         if why := hopeless(status, self.ledger.trials.values(), self._settings.failures):

@@ -18,7 +18,8 @@ from tune.record.status import Status
 from tune.record.storage.journal import Journal
 from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
-from tune.search.driver import MAX_WORKER_DEATHS, NoTrial
+from tune.search.driver import NoTrial
+from tune.search.trial_ends import MAX_WORKER_DEATHS
 
 FIELDS = ["training.optimizer.lr", "training.batch_size"]
 
@@ -294,3 +295,23 @@ def test_noise_is_noise() -> None:
     values = [noise(index) for index in range(1000)]
     assert 0 <= min(values) < 0.01
     assert 0.99 < max(values) < 1
+
+
+def test_a_full_disk_pauses_the_search_then_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Report(full_disk="/s/trial_00000")
+    simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
+    driver = simulation.driver
+    config = driver.next().config  # type: ignore[union-attr]
+    assert not driver.report(0, full)
+    assert not driver.report(0, full)
+    assert not driver.report(0, falling(0, config, 1))
+    told = [line for line in simulation.said if "disk" in line]
+    assert len(told) == 2
+    assert "the disk of /s/trial_00000 is full: paused for up to 600 s" in told[0]
+    assert "room on the disk again" in told[1]
+    assert not driver.halt
+    monkeypatch.setattr("tune.record.disk.PATIENCE", 0.0)
+    again = Simulation(spec_of(tmp_path), tmp_path / "again")
+    again.driver.next()
+    again.driver.report(0, full)
+    assert again.driver.halt.startswith("failed: /s/trial_00000: the disk stayed full")

@@ -118,9 +118,9 @@ class Asha(Scheduler):
             last = trial.epochs[-1].epoch if trial.epochs else 0
             for epoch in trial.epochs:
                 decided = epoch.epoch < last or trial.status not in (Status.WAITING, Status.RUNNING)
-                others = self._objective.other_costs(trial.with_facts(epoch.values))
-                if metric in epoch.values and others is not None and (decided or epoch.epoch == trial.promoted):
-                    self.judge(trial.number, epoch.epoch, epoch.values[metric], others)
+                judged = trial.judged_by(epoch, self._objective)
+                if judged is not None and (decided or epoch.epoch == trial.promoted):
+                    self.judge(trial.number, epoch.epoch, *judged)
             self._restore(trial, last)
 
     def _restore(self, trial: TrialRecord, last: int) -> None:
