@@ -92,7 +92,7 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
         f"{'front  ' * several}{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} "
         f"{'parameters':>12}"
     )
-    names = short_names(list(found.spec.space.domains))
+    names = short_names(found.fields)
     for row in shown:
         epoch = f"{count(row['best_epoch'])} of {row['epochs']}"
         front = f"{count(row['front']):>5}  " if several else ""

@@ -19,17 +19,18 @@ from tune.record.exclusive.lease import Lease
 from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, front_of, points_of
 from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
-from tune.record.search_yaml import FREE, read_spec, refuse_changes, study_of, write_spec
+from tune.record.search_yaml import FREE, read_outline, read_spec, refuse_changes, study_of, write_spec
 from tune.record.storage.journal import DamagedRecordError, repair
 from tune.record.storage.url import shown
 from tune.record.study import Record, directions, quiet_optuna
 from tune.record.tables import front_first, ranked, trials_table
 from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
-from tune.spec.search import SearchSpec
+from tune.spec.search_settings import SearchSettings
 
 if TYPE_CHECKING:
     from tune.record.storage.database import Database
+    from tune.spec.search import SearchSpec
 
 Say = Callable[[str], None]
 IDENTITY = "identity"  # the note in a record in a database, equal to that in its search.yaml
@@ -44,27 +45,38 @@ class Search:
 
     Attributes:
         folder: Its folder.
-        spec: What is searched, and how.
+        settings: How it searches.
+        fields: The names of the searched fields.
         facts: What is noted about the search as a whole.
         trials: By number.
         driven: Whether a process is running it.
     """
 
     folder: SearchFolder
-    spec: SearchSpec
+    settings: SearchSettings
+    fields: tuple[str, ...]
     facts: Mapping[str, Any]
     trials: tuple[TrialRecord, ...]
     driven: bool
 
+    @cached_property
+    def spec(self) -> SearchSpec:
+        """What is searched, and how; read when it is first asked for, since models bring torch.
+
+        Raises:
+            SpecError: `search.yaml` is damaged.
+        """
+        return read_spec(self.folder)
+
     @property
     def objective(self) -> Objective:
         """What the trials are judged by."""
-        return self.spec.search.objective
+        return self.settings.objective
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per trial, best first."""
-        table = trials_table(self.trials, list(self.spec.space.domains), self.objective, self.folder)
+        table = trials_table(self.trials, self.fields, self.objective, self.folder)
         if self.objective.several:
             return front_first(table, self.trials, self.objective)
         return ranked(table, self.objective.metric.name)
@@ -89,13 +101,13 @@ def read_search(folder: SearchFolder) -> Search:
         DamagedRecordError: `search.yaml` or the record is missing, or the record is damaged.
         UserError: the record is not where `--study` says.
     """
-    spec = read_spec(folder)
-    with quiet_optuna(), closing(open_record(folder, spec.search.objective)) as record:
+    settings, fields = read_outline(folder)
+    with quiet_optuna(), closing(open_record(folder, settings.objective)) as record:
         driven = is_driven(folder, record)
         facts, trials = record.facts, record.trials()
     if not driven:  # then nothing runs: what a process that died left running waits to be resumed
         trials = [trial.at_rest for trial in trials]
-    return Search(folder, spec, facts, tuple(trials), driven)
+    return Search(folder, settings, fields, facts, tuple(trials), driven)
 
 
 # -- to run

@@ -79,7 +79,7 @@ def status_of(search: Search) -> SearchStatus:
     counts = Counter(trial.status for trial in search.trials)
     best = best_trial(search.trials, search.objective)
     row = None if best is None else _row(search, best)
-    target = int(search.facts.get("trials", search.spec.search.trials))
+    target = int(search.facts.get("trials", search.settings.trials))
     target += sum(trial.added_by_hand for trial in search.trials)
     by_status = {str(status): counts[status] for status in Status}
     requests = tuple(all_requests(search.folder, search.facts))
@@ -103,4 +103,4 @@ def status_of(search: Search) -> SearchStatus:
 def _row(search: Search, trial: TrialRecord) -> dict[str, Any]:
     front = 1 if search.objective.several and trial.number in search.front else None
     kept = search.folder.kept(trial.number)
-    return trial_row(trial, list(search.spec.space.domains), search.objective, kept, front)
+    return trial_row(trial, search.fields, search.objective, kept, front)

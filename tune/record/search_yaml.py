@@ -6,7 +6,9 @@ import dataclasses
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from tune.errors import UserError
 from tune.files import write_whole
@@ -15,8 +17,10 @@ from tune.record.storage.journal import DamagedRecordError
 from tune.spec.dotted import flatten
 from tune.spec.errors import Problem, SpecError
 from tune.spec.files import dump_yaml, read_tree
-from tune.spec.load import load_search
-from tune.spec.search import SearchSpec
+from tune.spec.search_settings import SearchSettings
+
+if TYPE_CHECKING:
+    from tune.spec.search import SearchSpec
 
 FREE = ("search.trials", "search.concurrent", "search.time_budget", "search.stop", "search.resources", "data.path")
 """What may change when a search is continued; with any other change it would be another search.
@@ -39,9 +43,27 @@ def read_spec(folder: SearchFolder, root: Path | None = None, *, with_data: bool
         DamagedRecordError: `search.yaml` is missing.
         SpecError: it is damaged or of another version.
     """
+    from tune.spec.load import load_search
+
     check_described(folder)
     spec = load_search(str(folder.spec), root=root, with_data=with_data)
     return dataclasses.replace(spec, name=folder.name)
+
+
+def read_outline(folder: SearchFolder) -> tuple[SearchSettings, tuple[str, ...]]:
+    """How a search searches, and the names of its fields, without what takes models and torch to be understood.
+
+    Raises:
+        DamagedRecordError: `search.yaml` is missing.
+        SpecError: these parts of it are damaged.
+    """
+    check_described(folder)
+    tree = read_tree(folder.spec)
+    try:
+        return SearchSettings.model_validate(tree["search"]), tuple(tree["space"].keys())
+    except (KeyError, AttributeError, ValidationError):  # read as a whole, it says what is wrong
+        spec = read_spec(folder)
+        return spec.search, tuple(spec.space.domains)
 
 
 def check_described(folder: SearchFolder) -> None:

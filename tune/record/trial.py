@@ -14,8 +14,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Config
 from tune.record.status import Status
+from tune.spec.epoch import EpochMetrics
 from tune.spec.metric import FACTS, Objective
-from tune.training import EpochMetrics
 
 EPOCH = "epoch:"  # what the keys of the attributes with metrics begin with
 PROPOSED = "proposed"  # a fact: how its configuration was found, such as `random start` or `explore`

@@ -55,7 +55,7 @@ class SearchResults:
     @property
     def fields(self) -> list[str]:
         """Dotted names of the searched fields."""
-        return list(self._search.spec.space.domains)
+        return list(self._search.fields)
 
     @property
     def metric(self) -> str:

@@ -44,7 +44,7 @@ def trials_html(search: Search) -> str:
 
 
 def _columns(search: Search) -> list[Column]:
-    table, fields = search.table, short_names(list(search.spec.space.domains))
+    table, fields = search.table, short_names(search.fields)
     first = search.objective.metric.name
     metrics = [name for name in METRICS if METRICS[name].part == "val" and name in table and table[name].notna().any()]
     plain = dict.fromkeys(("trial", "status", first, *metrics, "best_epoch", "epochs", "seconds", "parameters"))

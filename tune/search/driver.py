@@ -23,7 +23,7 @@ from tune.search.ledger import Ledger
 from tune.search.preview.estimate import FIRST, note_estimate
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
-from tune.spec.search import SearchSettings
+from tune.spec.search_settings import SearchSettings
 from tune.training import EpochMetrics
 
 

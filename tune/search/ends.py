@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.spec.metric import METRICS
-from tune.spec.search import FailureSpec, StopSpec
+from tune.spec.search_settings import FailureSpec, StopSpec
 from tune.training import EpochMetrics
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.attempt import LAST, whole_state
 from tune.spec.metric import Objective
-from tune.spec.search import RetentionSpec
+from tune.spec.search_settings import RetentionSpec
 from tune.training import save_weights
 
 WRITING = 60.0  # seconds for which a temporary file may still be somebody's who is writing it

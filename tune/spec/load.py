@@ -15,7 +15,8 @@ from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
 from tune.spec.free_fields import first_configs, free_fields, reasons_against
 from tune.spec.overrides import Loaded, parse_overrides, read
-from tune.spec.search import SearchSettings, SearchSpec
+from tune.spec.search import SearchSpec
+from tune.spec.search_settings import SearchSettings
 
 __all__ = ["load_experiment", "load_search", "parse_overrides"]
 

@@ -1,9 +1,10 @@
 """Train one experiment: from images to metrics per epoch, weights, and a state to continue from exactly."""
 
+from tune.spec.epoch import EpochMetrics
 from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.failures import last_lines, out_of_memory, process_broken
 from tune.training.loop import Training, train
-from tune.training.metrics import End, EpochMetrics, best_of
+from tune.training.metrics import End, best_of
 from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
 from tune.training.process import cpu_threads, keep_freed_memory, seeded, stream_seed

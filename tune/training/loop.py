@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 import models
+from tune.spec.epoch import EpochMetrics
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, Objective, Part, metrics_of
 from tune.training.averaging import Averaging
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory
 from tune.training.graph import Graphed
-from tune.training.metrics import End, EpochMetrics, Sums, best_of, end_of
+from tune.training.metrics import End, Sums, best_of, end_of
 from tune.training.model import check_first_step, initial_model, memory_format
 from tune.training.optimizer import OptimizerStep
 from tune.training.precision import autocast, float32_on_gpu

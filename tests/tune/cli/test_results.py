@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -34,6 +36,26 @@ def test_rows_are_ranked_and_whole(imagetune: Command, search: Path) -> None:
     assert best["efficiency"] == pytest.approx(100 * 0.7 / 22)
     assert best["config.model.hidden_dim"] == 12
     assert (rows[4]["val_loss"], rows[4]["best_epoch"], rows[4]["status"]) == (None, None, "waiting")
+
+
+READING = """
+import sys
+from tune.cli import next_step
+from tune.cli.main import app
+next_step.on_terminal = lambda: True
+for command in ("status", "results"):
+    app([command, "hidden", "--out", sys.argv[1]], standalone_mode=False)
+print(sorted({"torch", "ray", "sklearn", "matplotlib", "plotly"} & set(sys.modules)))
+"""
+
+
+def test_reading_a_search_needs_no_torch(search: Path) -> None:
+    """It takes two thirds of the time that `status` would take with it."""
+    words = [sys.executable, "-c", READING, str(search.parent)]
+    found = subprocess.run(words, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    assert "hidden: 5 trials, ranked by val_loss" in found.stdout
+    assert "next: " in found.stdout
+    assert found.stdout.splitlines()[-1] == "[]"
 
 
 def test_the_tables_are_made_anew(imagetune: Command, search: Path) -> None:

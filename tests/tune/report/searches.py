@@ -71,7 +71,10 @@ def in_memory(path: Path, trials: Sequence[Made], text: str = SPACE) -> Search:
         TrialRecord(number, made.whole, made.status, made.reason, tuple(curve(made.losses)), {"parameters": 1000})
         for number, made in enumerate(trials)
     )
-    return Search(SearchFolder(path / "search"), spec_of(path, text), {}, records, False)
+    folder, spec = SearchFolder(path / "search"), spec_of(path, text)
+    folder.path.mkdir(exist_ok=True)
+    write_spec(folder, spec, {})
+    return Search(folder, spec.search, tuple(spec.space.domains), {}, records, False)
 
 
 def on_disk(path: Path, trials: Sequence[Made], text: str = SPACE, study: str | None = None) -> SearchFolder:

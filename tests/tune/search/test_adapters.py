@@ -32,7 +32,7 @@ from tune.search.request import Request
 from tune.search.runner import run_search
 from tune.search.shutdown import Outcome
 from tune.spec import SpecError
-from tune.spec.search import ResourcesSpec
+from tune.spec.search_settings import ResourcesSpec
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray"), pytest.mark.timeout(180)]
 

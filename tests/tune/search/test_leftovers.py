@@ -20,7 +20,7 @@ from tune.search.ray.patch import WorkerDiedError, known_to_tune
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Verdict
-from tune.spec.search import RetentionSpec
+from tune.spec.search_settings import RetentionSpec
 from tune.training import load_weights, save
 
 

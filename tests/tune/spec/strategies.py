@@ -15,8 +15,8 @@ from tune.spec.data_spec import Augmentations, DataSpec
 from tune.spec.experiment import TrainingSpec, model_spec_class
 from tune.spec.metric import FACTS, METRICS
 from tune.spec.schema import kind_in
-from tune.spec.search import MIN_SHARE
 from tune.spec.search_options import SAMPLERS, SCHEDULERS
+from tune.spec.search_settings import MIN_SHARE
 
 Trees = st.SearchStrategy[dict[str, Any]]
 

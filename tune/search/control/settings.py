@@ -10,7 +10,8 @@ from tune.spec.checks.pydantic_errors import validated
 from tune.spec.checks.search import check_search
 from tune.spec.dotted import set_dotted, within
 from tune.spec.errors import OVERRIDE, Problem, SpecError, similar
-from tune.spec.search import SearchSettings, SearchSpec
+from tune.spec.search import SearchSpec
+from tune.spec.search_settings import SearchSettings
 
 SETTABLE = ("trials", "concurrent", "time_budget", "stop")
 """Of the section `search`."""

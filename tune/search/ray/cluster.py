@@ -21,7 +21,7 @@ from tune.environment import training_environment
 from tune.errors import UserError, WorkError
 from tune.search.ray.reaper import reaped
 from tune.spec.errors import Problem, SpecError
-from tune.spec.search import ResourcesSpec
+from tune.spec.search_settings import ResourcesSpec
 
 AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 

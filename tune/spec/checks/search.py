@@ -12,8 +12,8 @@ from tune.spec.constraints import ConstraintsSpec
 from tune.spec.errors import Problem, nearest
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, metrics_of
-from tune.spec.search import SearchSettings
 from tune.spec.search_options import GridSpec, HalvingSpec, JudgingSpec
+from tune.spec.search_settings import SearchSettings
 
 
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:

@@ -1,0 +1,210 @@
+"""The section `search`: how to search. Knows no models, so that reading how a search is doing imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt
+from pydantic import (
+    BeforeValidator,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from tune.spec.base import FROM_LIST, Frozen
+from tune.spec.errors import one_of, shown
+from tune.spec.metric import FACTS, METRICS, Goal, Objective
+from tune.spec.search_options import AnySampler, AnyScheduler, AshaSpec, Count, TpeSpec
+
+MIN_SHARE = 1e-4  # of a CPU or GPU: the finest that Ray counts
+
+
+def _check_gpu(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value == "auto" or (number and (value == 0 or MIN_SHARE <= value <= 1)):
+        return value
+    if number and 1 < value < float("inf") and value == int(value):
+        return value
+    raise ValueError(f"must be auto, 0, from {MIN_SHARE} to 1, or a whole number (got {shown(value)})")
+
+
+class ResourcesSpec(Frozen):
+    """What each trial reserves.
+
+    Attributes:
+        cpu: CPU cores.
+        gpu: GPUs, or a share of one; auto is half a GPU if there is one, otherwise 0.
+    """
+
+    cpu: Annotated[float, Ge(MIN_SHARE)] = 1
+    gpu: Annotated[float | Literal["auto"], BeforeValidator(_check_gpu)] = "auto"
+
+
+class RetentionSpec(Frozen):
+    """Which checkpoints are kept on disk.
+
+    Attributes:
+        best: Keep those of this many best trials, each with the weights of its best epoch.
+        paused: Keep those of this many paused trials; any other that is promoted trains its epochs again.
+    """
+
+    best: Count = 5
+    paused: Count = 20
+
+
+class FailureSpec(Frozen):
+    """What happens when trials fail.
+
+    Attributes:
+        retries: How often a failed trial is tried again.
+        consecutive: End the search when this many first trials all fail, or ten times as many in a row are infeasible.
+    """
+
+    retries: Annotated[int, Ge(0)] = 1
+    consecutive: Count = 5
+
+
+class StopSpec(Frozen):
+    """When a search has done enough; the first of these that holds ends it. See also `time_budget`.
+
+    Attributes:
+        target: Values of metrics; ends the search after an epoch that is as good as all of them.
+        plateau: Ends it when this many trials in a row have not been better than the best before them.
+        epochs: Ends it when its trials have trained this many epochs in all.
+    """
+
+    target: Mapping[str, float] | None = None
+    plateau: Count | None = None
+    epochs: Count | None = None
+
+    @field_validator("target")
+    @classmethod
+    def _known(cls, target: Mapping[str, float] | None) -> Mapping[str, float] | None:
+        if target is not None and not target:
+            raise ValueError("must name at least one metric, such as {val_accuracy: 0.99} (got {})")
+        for name in target or {}:
+            if name not in METRICS:
+                raise ValueError(one_of(name, METRICS))
+        return target
+
+
+class ObjectiveSpec(Frozen):
+    """One of several objectives.
+
+    Attributes:
+        metric: A metric of epochs, or what is known of a model before it is trained: parameters or mult_adds.
+        mode: min or max; follows from the metric.
+    """
+
+    metric: str
+    mode: Goal | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in METRICS and metric not in FACTS:
+            raise ValueError(one_of(metric, [*METRICS, *FACTS]))
+        return metric
+
+    @field_validator("mode")
+    @classmethod
+    def _seeks_the_best(cls, mode: Goal | None, info: ValidationInfo) -> Goal | None:
+        return _its_own(mode, info)
+
+
+def _its_own(mode: Goal | None, info: ValidationInfo) -> Goal | None:
+    """Refuse a mode that is not that of the metric."""
+    metric = {**METRICS, **FACTS}.get(info.data.get("metric", ""))
+    if mode is not None and metric is not None and mode != metric.goal:
+        raise ValueError(f"must be {metric.goal} for {metric.name} (got {mode}); remove it, the metric decides")
+    return mode
+
+
+class SearchSettings(Frozen):
+    """How to search.
+
+    Attributes:
+        metric: What is minimized or maximized.
+        mode: min or max; follows from the metric.
+        objectives: Instead of metric, several of them: the search looks for the best trade-offs.
+        trials: The number of trials.
+        concurrent: Trials at the same time; by default as many as the resources allow.
+        seed: Of the sampler; by default the experiment's.
+        scheduler: Which trials are stopped early.
+        sampler: What proposes configurations.
+        resources: What each trial reserves.
+        retention: Which checkpoints are kept.
+        failures: What happens when trials fail.
+        epoch_timeout: Seconds after which an epoch counts as hung.
+        time_budget: Seconds after which the search ends cleanly.
+        stop: When the search has done enough.
+        loggers: Other tools that trials are written for as they run: tensorboard, mlflow.
+    """
+
+    metric: str = "val_loss"
+    mode: Goal | None = None
+    objectives: Annotated[tuple[ObjectiveSpec, ...], FROM_LIST] = ()
+    trials: Count = 50
+    concurrent: Count | None = None
+    seed: Annotated[int, Ge(0)] | None = None
+    scheduler: AnyScheduler = AshaSpec()
+    sampler: AnySampler = TpeSpec()
+    resources: ResourcesSpec = ResourcesSpec()
+    retention: RetentionSpec = RetentionSpec()
+    failures: FailureSpec = FailureSpec()
+    epoch_timeout: Annotated[float, Gt(0)] | None = None
+    time_budget: Annotated[float, Gt(0)] | None = None
+    stop: StopSpec = StopSpec()
+    loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], FROM_LIST] = ()
+
+    @property
+    def objective(self) -> Objective:
+        """What trials are judged by."""
+        if self.objectives:
+            return Objective.of([{**METRICS, **FACTS}[one.metric] for one in self.objectives])
+        return Objective(METRICS[self.metric])
+
+    @field_validator("objectives")
+    @classmethod
+    def _not_twice(cls, objectives: tuple[ObjectiveSpec, ...], info: ValidationInfo) -> tuple[ObjectiveSpec, ...]:
+        names = [one.metric for one in objectives]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise ValueError(f"must name each objective once (got {', '.join(twice)} twice)")
+        if names and not any(name in METRICS for name in names):
+            raise ValueError(f"must have a metric of epochs beside {', '.join(names)}, such as val_accuracy")
+        return objectives
+
+    @model_validator(mode="after")
+    def _metric_or_objectives(self) -> SearchSettings:
+        given = [name for name in ("metric", "mode") if name in self.model_fields_set]
+        if self.objectives and given:
+            raise ValueError(f"{' and '.join(given)} cannot be set together with objectives; remove one of them")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _either(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the metric where there are objectives, so that it can be loaded again."""
+        tree: dict[str, Any] = plain(self)
+        unused = ("metric", "mode") if self.objectives else ("objectives",)
+        return {name: value for name, value in tree.items() if name not in unused}
+
+    @field_validator("stop", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @field_validator("metric")
+    @classmethod
+    def _known(cls, metric: str) -> str:
+        if metric not in METRICS:
+            raise ValueError(one_of(metric, METRICS))
+        return metric
+
+    @field_validator("mode")
+    @classmethod
+    def _seeks_the_best(cls, mode: Goal | None, info: ValidationInfo) -> Goal | None:
+        return _its_own(mode, info)
