@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,13 +71,36 @@ def build_meta(name: str, input_shape: Sequence[int], classes: int, **options: A
         return registry.build(name, input_shape, classes, **options)
 
 
-def summary(model: nn.Module, input_shape: Sequence[int], batch: int = 1) -> str:
-    """Return torchinfo's table for a batch of images (C, H, W): each layer's shapes, parameters and multiply-adds."""
+def summary(model: nn.Module, input_shape: Sequence[int], batch: int = 1, width: int | None = None) -> str:
+    """Return torchinfo's table for a batch of images (C, H, W): each layer's shapes, parameters and multiply-adds.
+
+    If it is wider than `width` characters, columns are as narrow as their cells, and input shapes are left out if need
+    be: each is the output of the layer above.
+    """
     columns = ("input_size", "output_size", "num_params", "mult_adds")
-    table = str(_statistics(_without_storage(model), input_shape, batch, col_names=columns))
+    statistics = _statistics(_without_storage(model), input_shape, batch, col_names=columns)
+    table = str(statistics)
     for unit in Units:
         table = table.replace(f"({unit!s})", f"({unit.value})")  # torchinfo 1.8 prints "(Units.GIGABYTES)" for "(G)"
-    return table
+    return _narrow(table, width) if width is not None and statistics.formatting.get_total_width() > width else table
+
+
+def _narrow(table: str, width: int) -> str:
+    cells = {line: re.split(" {2,}", line.replace("│    ", "│ ")) for line in table.splitlines()}
+    rows = {line: found for line, found in cells.items() if len(found) == 5}
+    columns = range(5)
+    widths = [max(len(found[column]) for found in rows.values()) for column in columns]
+    if sum(widths) + 2 * 4 > width:
+        columns, widths = (0, 2, 3, 4), [widths[0], *widths[2:]]
+    rule = "=" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join(
+        "  ".join(f"{rows[line][column]:<{size}}" for column, size in zip(columns, widths, strict=True)).rstrip()
+        if line in rows
+        else rule
+        if line.startswith("==")
+        else line
+        for line in table.splitlines()
+    )
 
 
 def layer_counts(model: nn.Module) -> dict[str, int]:

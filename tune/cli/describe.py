@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
 
 from tune.cli.options import Json
-from tune.cli.output import print_json, shape
+from tune.cli.output import number, print_json, shape
 from tune.errors import UserError
 
 EXAMPLES = (
@@ -47,11 +49,13 @@ def describe(
     if json:
         print_json(facts)
         return
-    print(models.summary(models.build_meta(model, input_shape, classes, **values), input_shape, batch))
-    for key in ("channels", "sizes", "widths", "channel_ratio"):
-        if key in facts:
-            print(f"{key:<13} {facts[key]}")
-    print(f"{'layers':<13} {', '.join(f'{number} {kind}' for kind, number in facts['layers'].items())}")
+    width = get_terminal_size(fallback=(1_000, 0)).columns  # nothing is cut where there is no terminal
+    print(models.summary(models.build_meta(model, input_shape, classes, **values), input_shape, batch, width))
+    plan = {key: facts[key] for key in ("channels", "sizes", "widths") if key in facts}
+    plan |= {"channel_ratio": number(facts["channel_ratio"])} if "channel_ratio" in facts else {}
+    plan["layers"] = ", ".join(f"{n} {kind}" for kind, n in facts["layers"].items())
+    for key, value in plan.items():
+        print(textwrap.fill(f"{key:<13} {value}", width, subsequent_indent=" " * 14))
 
 
 def _facts(

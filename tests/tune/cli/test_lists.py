@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import models
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder
 
@@ -75,6 +76,15 @@ def test_describe_shows_every_layer_with_its_shapes_and_how_many_there_are_of_a_
     assert lines[-1] == (
         "layers        8 Conv2d, 7 BatchNorm2d, 7 ReLU, 2 MaxPool2d, 1 Dropout2d, 1 AvgPool2d, 1 Flatten, 1 LogSoftmax"
     )
+
+
+def test_describe_fits_the_terminal(imagetune: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in models.names():
+        out = imagetune("describe", name).out
+        assert max(map(len, out.splitlines())) <= 80, name
+        assert "Mult-Adds" in out
+    assert "│ │ └─Conv2d: 3-1              [100, 32, 32, 32]  896      91,750,400" in out  # of the last one, vae
 
 
 def test_describe_a_vae(imagetune: Command) -> None:
