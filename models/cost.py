@@ -88,13 +88,11 @@ def summary(model: nn.Module, input_shape: Sequence[int], batch: int = 1, width:
 def _narrow(table: str, width: int) -> str:
     cells = {line: re.split(" {2,}", line.replace("│    ", "│ ")) for line in table.splitlines()}
     rows = {line: found for line, found in cells.items() if len(found) == 5}
-    columns = range(5)
-    widths = [max(len(found[column]) for found in rows.values()) for column in columns]
-    if sum(widths) + 2 * 4 > width:
-        columns, widths = (0, 2, 3, 4), [widths[0], *widths[2:]]
-    rule = "=" * (sum(widths) + 2 * (len(widths) - 1))
+    widths = [max(len(found[column]) for found in rows.values()) for column in range(5)]
+    shown = [0, 1, 2, 3, 4] if sum(widths) + 2 * 4 <= width else [0, 2, 3, 4]
+    rule = "=" * (sum(widths[column] for column in shown) + 2 * (len(shown) - 1))
     return "\n".join(
-        "  ".join(f"{rows[line][column]:<{size}}" for column, size in zip(columns, widths, strict=True)).rstrip()
+        "  ".join(f"{rows[line][column]:<{widths[column]}}" for column in shown).rstrip()
         if line in rows
         else rule
         if line.startswith("==")

@@ -51,7 +51,7 @@ def describe(
         return
     width = get_terminal_size(fallback=(1_000, 0)).columns  # nothing is cut where there is no terminal
     print(models.summary(models.build_meta(model, input_shape, classes, **values), input_shape, batch, width))
-    plan = {key: facts[key] for key in ("channels", "sizes", "widths") if key in facts}
+    plan: dict[str, Any] = {key: facts[key] for key in ("channels", "sizes", "widths") if key in facts}
     plan |= {"channel_ratio": number(facts["channel_ratio"])} if "channel_ratio" in facts else {}
     plan["layers"] = ", ".join(f"{n} {kind}" for kind, n in facts["layers"].items())
     for key, value in plan.items():
