@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.reliability [--only NAME ...]
 
-The same functions as the tests of tests/tune/search (test_kills.py, test_faults.py) call; a row is written only if all
+The same functions as the tests of tests/tune/search/faults call; a row is written only if all
 that they assert held. Rows of other faults are kept. Takes about 20 minutes on an idle machine with two cores; the full
 disks and read-only folders need root, to mount small file systems.
 """
@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.rows import circumstances, write_rows
-from tests.tune.search import disk_faults, faults, faulty_searches, kills
+from tests.tune.search.faults import disks, kills, searches, table
+from tests.tune.search.faults.outcome import Row
 from tests.tune.search.processes import finish
-from tests.tune.search.rows import Row
 
 
 def scenarios() -> dict[str, Callable[[Path, Path], Row]]:
     """Name -> what is done in an empty folder, given that of an undisturbed search of the same space."""
-    return {**_kills(), **(faults.MOUNTING if disk_faults.can_mount() else {}), **faults.FAULTS}
+    return {**_kills(), **(table.MOUNTING if disks.can_mount() else {}), **table.FAULTS}
 
 
 def _kills() -> dict[str, Callable[[Path, Path], Row]]:
@@ -49,7 +49,7 @@ def _kills() -> dict[str, Callable[[Path, Path], Row]]:
 def undisturbed(out: Path) -> dict[str, Path]:
     """A search of either space that runs in peace."""
     finish(out, "digits")
-    finish(out, "tiny", space=faulty_searches.tiny(out))
+    finish(out, "tiny", space=searches.tiny(out))
     return {name: out / name for name in ("digits", "tiny")}
 
 

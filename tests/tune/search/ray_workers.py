@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from tests.tune.search.faulty_workers import worker
+from tests.tune.search.faults.workers import worker
 from tests.tune.search.simulation import falling, metrics
 from tune.search.attempt import Assignment, Job, Report
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tests.tune.search.kills import INJECT
+from tests.tune.search.faults.injections import INJECT
 from tests.tune.search.processes import Started, start
 from tests.tune.search.processes import finish as run_to_end
 

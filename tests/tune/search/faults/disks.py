@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.tune.search.faulty_searches import begin, ended, finish, killed_in_its_third_epoch, last_line, tiny
-from tests.tune.search.kills import SAME
-from tests.tune.search.processes import assert_same
-from tests.tune.search.rows import Row
+from tests.tune.search.faults.outcome import SAME, Row, assert_same
+from tests.tune.search.faults.searches import begin, ended, finish, killed_in_its_third_epoch, last_line, tiny
 
 
 def can_mount() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.search import kills
+from tests.tune.search.faults import kills
 from tests.tune.search.processes import finish
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]

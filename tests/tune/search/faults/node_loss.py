@@ -1,4 +1,4 @@
-"""A search on a cluster of two nodes, one of which is lost: `python -m tests.tune.search.node_loss OUT NAME`.
+"""A search on a cluster of two nodes, one of which is lost: `python -m tests.tune.search.faults.node_loss OUT NAME`.
 
 Prints what the search says, and `LOST` when the node goes, which is when two trials have recorded an epoch each.
 """
@@ -13,8 +13,9 @@ from typing import Any
 
 from ray.cluster_utils import Cluster
 
-from tests.tune.search.faulty_workers import WORKERS
-from tests.tune.search.processes import SMALL, recorded
+from tests.tune.search.faults.outcome import recorded
+from tests.tune.search.faults.workers import WORKERS
+from tests.tune.search.processes import SMALL
 from tune.search.display import Lines
 from tune.search.request import Request
 from tune.search.runner import run_search

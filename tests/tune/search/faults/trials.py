@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.tune.search.faulty_searches import TINY, begin, ended, statuses
-from tests.tune.search.rows import Row
+from tests.tune.search.faults.outcome import Row
+from tests.tune.search.faults.searches import TINY, begin, ended, statuses
 
 
 def diverging(out: Path, quiet: Path) -> Row:

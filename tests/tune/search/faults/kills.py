@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tune.search.processes import Started, assert_once, assert_same, counted, finish, start
-from tests.tune.search.rows import Row
+from tests.tune.search.faults.injections import INJECT
+from tests.tune.search.faults.outcome import SAME, Row, assert_once, assert_same, counted
+from tests.tune.search.processes import Started, finish, start
 from tune.record.folder import SearchFolder
 from tune.record.search_status import search_status
 
-INJECT = "tests.tune.search.injections"
 LINGERING = (INJECT, "worker:lingering")  # epochs of .3 s and more
 POINTS = {
     "lock:25": "while the journal's lock is held",
@@ -36,7 +36,6 @@ POINTS = {
 }
 BEGINNINGS = {"begin:1": "before search.yaml is written", "begun:1": "between search.yaml and the record"}
 STOPPING = (signal.SIGTERM, signal.SIGINT)
-SAME = "nothing: equal to an undisturbed search, weights too"
 
 
 def again_and_again(out: Path, quiet: Path, seeds: range, wanted: int) -> Row:
@@ -189,7 +188,7 @@ def node_lost(out: Path) -> Row:
     """Remove a node of a two-node cluster under two running trials."""
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    with Started(out / "nodes", ("tests.tune.search.node_loss",), (str(out), "nodes")) as search:
+    with Started(out / "nodes", ("tests.tune.search.faults.node_loss",), (str(out), "nodes")) as search:
         code = search.wait(280)
         said = search.said
     assert code == 0, said
@@ -208,7 +207,7 @@ def stale_worker(out: Path, quiet: Path) -> Row:
     (last,) = (out / "stale").glob("trial_00000/last-*.pt")
     arguments = (str(out / "stale"), last.name.removeprefix("last-").removesuffix(".pt"))
     began = time.monotonic()
-    stale = Started(out / "stale-worker", ("tests.tune.search.stale_worker",), arguments)
+    stale = Started(out / "stale-worker", ("tests.tune.search.faults.stale_worker",), arguments)
     with stale, counted(out / "stale"), start(out, "stale", module=LINGERING) as search:
         code = search.wait(240)
         assert code == 0, search.said

@@ -1,4 +1,4 @@
-"""A worker that a dead driver has left behind: `python -m tests.tune.search.stale_worker SEARCH TOKEN`.
+"""A worker that a dead driver has left behind: `python -m tests.tune.search.faults.stale_worker SEARCH TOKEN`.
 
 Takes trial 0 up where its checkpoint of that token stands, and trains and writes on, an epoch every second, until it is
 refused or done. Prints a line per step.

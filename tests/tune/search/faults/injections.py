@@ -1,7 +1,7 @@
-"""A search with a fault put in: `python -m tests.tune.search.injections FAULT search ...`.
+"""A search with a fault put in: `python -m tests.tune.search.faults.injections FAULT search ...`.
 
 FAULT is `POINT:N` (the N-th time the driver passes that point, it kills itself with SIGKILL), `worker:NAME` (a worker of
-faulty_workers.py trains), or `patience:SECONDS` (a full disk is waited for so long); several with commas.
+workers.py trains), or `patience:SECONDS` (a full disk is waited for so long); several with commas.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from optuna.trial import TrialState
 
 from tune.record.study import Record
 from tune.search.driver import Driver
+
+INJECT = "tests.tune.search.faults.injections"
 
 Patch = Callable[[Callable[[], None]], None]
 """Puts the call that may kill in its place."""
@@ -127,7 +129,7 @@ def inject(fault: str) -> None:
     """Put one fault in."""
     name, _, value = fault.partition(":")
     if name == "worker":
-        from tests.tune.search.faulty_workers import WORKERS
+        from tests.tune.search.faults.workers import WORKERS
         from tune.search.ray import adapters as on_ray
 
         on_ray.TrialWorker = WORKERS[value]  # type: ignore[misc]

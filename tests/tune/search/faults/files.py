@@ -10,10 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.tune.search import test_survival
-from tests.tune.search.faulty_searches import begin, ended, finish, killed_in_its_third_epoch, last_line
-from tests.tune.search.kills import SAME
-from tests.tune.search.processes import assert_same
-from tests.tune.search.rows import Row
+from tests.tune.search.faults.outcome import SAME, Row, assert_same
+from tests.tune.search.faults.searches import begin, ended, finish, killed_in_its_third_epoch, last_line
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "missing": Path.unlink,
