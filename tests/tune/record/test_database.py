@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
@@ -16,8 +15,9 @@ from optuna.trial import TrialState
 from search_spaces import Config
 from tests.tune.record.places import CONFIG, Place, Server
 from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, metrics, spec_of
+from tests.tune.search.survival import assert_same
 from tests.tune.search.test_driver import ends_at
-from tests.tune.search.test_survival import ENDS, tables
+from tests.tune.search.test_survival import ENDS
 from tune.errors import WorkError
 from tune.record import disk
 from tune.record.folder import SearchFolder
@@ -108,8 +108,7 @@ class TestRecord:
 
     def test_a_search_is_the_same_in_every_storage(self, place: Place) -> None:
         quiet = simulated(place, "quiet", None)
-        for ours, theirs in zip(tables(simulated(place, "s", place.study)), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
+        assert_same(simulated(place, "s", place.study), quiet)
 
 
 def simulated(place: Place, name: str, study: str | None, curve: Any = falling, **options: Any) -> Simulation:
@@ -144,8 +143,7 @@ def test_kills_change_nothing(database: Place, monkeypatch: pytest.MonkeyPatch) 
             except KilledError:
                 deaths += 1
                 simulation.record.close()
-        for ours, theirs in zip(tables(simulation), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
+        assert_same(simulation, quiet)
         simulation.record.close()
     assert deaths == 5
 
@@ -200,8 +198,7 @@ def test_a_server_that_restarts_is_waited_for(
     monkeypatch.setattr(disk, "PAUSE", 0.1)
     place = Place(tmp_path, postgresql.new_database())
     found = simulated(place, "s", place.study, crash_at(postgresql, 7, away=1.0))
-    for ours, theirs in zip(tables(found), tables(simulated(place, "quiet", None)), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    assert_same(found, simulated(place, "quiet", None))
     paused, back = found.said
     assert "does not answer; waiting up to 600 s" in paused
     assert "answers again" in back
@@ -226,6 +223,5 @@ def test_a_server_that_stays_away_ends_the_search_in_order(
     finally:
         postgresql.start()
     resumed = simulated(place, "s", place.study, checkpoints=checkpoints)
-    for ours, theirs in zip(tables(resumed), tables(simulated(place, "quiet", None)), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    assert_same(resumed, simulated(place, "quiet", None))
     place.close()

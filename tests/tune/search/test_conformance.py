@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from search_spaces import Config, config_key, parse_space
 from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
+from tests.tune.search.survival import assert_same, killed_at, survive
 from tests.tune.search.test_proposer import FREE, Search, proposer
-from tests.tune.search.test_survival import killed_at, survive, tables
+from tests.tune.search.test_survival import ending
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.samplers import SAMPLERS, Sampler, Task, sampler_of, too_odd
@@ -204,14 +204,12 @@ def test_every_scheduler_is_among_those_killed() -> None:
 
 @pytest.mark.parametrize("scheduler", SCHEDULES)
 def test_a_kill_changes_no_decision_of_a_scheduler(tmp_path: Path, scheduler: str) -> None:
-    """Trials that diverge, fail and are infeasible are among those of `survive`."""
+    """Trials that diverge, fail and are infeasible are among them."""
     chosen = ("search.sampler.name=random", f"search.scheduler={SCHEDULES[scheduler]}")
     spec = spec_of(tmp_path, SPACE, "search.trials=8", *chosen)
-    quiet = survive(spec, tmp_path / "quiet", [])
+    quiet = survive(ending(spec), tmp_path / "quiet")
     for every in (4, 7):  # the last write of each of so many
-        simulation = survive(spec, tmp_path / f"killed-{every}", [(every, "half")] * 40)
-        for ours, theirs in zip(tables(simulation), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
+        assert_same(survive(ending(spec), tmp_path / f"killed-{every}", [(every, "half")] * 40), quiet)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -219,11 +217,10 @@ def test_a_kill_changes_no_proposal_of_a_search(tmp_path: Path, name: str) -> No
     options = ", ".join(f"{key}: {value}" for key, value in OPTIONS.get(name, {}).items())
     spec = spec_of(tmp_path, SPACE, "search.trials=14", f"search.sampler={{name: {name}, {options}}}")
     with killed_at(math.inf, "half") as writes:
-        quiet = survive(spec, tmp_path / "quiet", [])
+        quiet = survive(ending(spec), tmp_path / "quiet")
         total = writes()
-    simulation = survive(spec, tmp_path / "killed", [(append, "half") for append in range(5, total, total // 5)])
-    for ours, theirs in zip(tables(simulation), tables(quiet), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    kills = [(write, "half") for write in range(5, total, total // 5)]
+    assert_same(survive(ending(spec), tmp_path / "killed", kills), quiet)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULES)

@@ -6,12 +6,11 @@ import math
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.simulation import LOSS, SPACE, Curve, KilledError, Simulation, falling, spec_of
-from tests.tune.search.test_survival import HOWS, killed_at, tables
+from tests.tune.search.simulation import LOSS, SPACE, Curve, Simulation, falling, spec_of
+from tests.tune.search.survival import HOWS, Begin, killed_at, killed_at_every_write, survive
 from tune.record.control_requests import Action, ControlRequest, all_requests, put
 from tune.record.folder import SearchFolder
 from tune.record.opening import open_record
@@ -55,6 +54,10 @@ def asking(folder: SearchFolder, requests: dict[tuple[int, int], list[ControlReq
     return curve
 
 
+def begin(spec: SearchSpec, requests: dict[tuple[int, int], list[ControlRequest]]) -> Begin:
+    return lambda folder: Simulation(spec, folder, asking(SearchFolder(folder), requests))
+
+
 def small(folder: Path, *overrides: str) -> SearchSpec:
     return spec_of(folder, SPACE, "search.trials=6", "search.scheduler.name=none", *overrides)
 
@@ -67,60 +70,28 @@ def requests_of(simulation: Simulation) -> dict[str, ControlRequest]:
 def test_a_kill_at_every_write_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
     """The tables and the answers are those of a search that was asked the same and left alone."""
     spec = small(tmp_path, "training.epochs=3", "search.scheduler.max_t=3")
-
-    def run(name: str) -> Simulation:
-        folder = SearchFolder(tmp_path / name)
-        simulation = Simulation(spec, folder.path, asking(folder, ASKED))
-        simulation.run(1, checkpoints.setdefault(name, {}))
-        return simulation
-
-    checkpoints: dict[str, dict[int, int]] = {}
-    with killed_at(math.inf, how) as writes:
-        quiet = run("quiet")
-        total = writes()
-    assert total > 50
-    tried = 0
-    for append in range(2, total + 1):
-        with killed_at(append, how), pytest.raises(KilledError):
-            run(f"killed-{append}")
-        killed = run(f"killed-{append}")
-        for ours, theirs in zip(tables(killed), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
-        found = {request.id: request.result for request in requests_of(killed).values()}
-        assert found == RESULTS, append
-        assert killed.ledger.target == 9
-        tried += 1
-    assert tried == total - 1
+    for simulation in killed_at_every_write(begin(spec, ASKED), tmp_path, how):
+        assert {request.id: request.result for request in requests_of(simulation).values()} == RESULTS
+        assert simulation.ledger.target == 9
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_a_stop_ends_a_search_once(tmp_path: Path, how: str) -> None:
     """Whenever its driver is killed: it was stopped before that, or is at the next start, and not a second time."""
-    spec, asked = small(tmp_path), {(1, 2): [ControlRequest(Action.STOP, id="1")]}
-
-    def run(name: str) -> Simulation:
-        folder = SearchFolder(tmp_path / name)
-        simulation = Simulation(spec, folder.path, asking(folder, asked))
-        simulation.run(1, checkpoints.setdefault(name, {}))
-        return simulation
-
-    checkpoints: dict[str, dict[int, int]] = {}
+    search = begin(small(tmp_path), {(1, 2): [ControlRequest(Action.STOP, id="1")]})
     with killed_at(math.inf, how) as writes:
-        stopped = run("quiet")
+        stopped = survive(search, tmp_path / "quiet")
         total = writes()
     assert stopped.driver.halt == STOPPED
     assert stopped.record.trials()[1].status is Status.WAITING
     assert len(stopped.record.trials()[1].epochs) == 2
-    assert not run("quiet").driver.halt
-    for append in range(total - 6, total + 1):
-        name = f"killed-{append}"
-        with killed_at(append, how), pytest.raises(KilledError):
-            run(name)
-        for _ in range(2):
-            run(name)
+    assert not survive(search, tmp_path / "quiet").driver.halt
+    for write in range(total - 6, total + 1):
+        folder = tmp_path / f"killed-{write}"
+        survive(search, folder, [(write, how)])
+        assert len(survive(search, folder).record.trials()) == 6
         state = '"state":{"state":"stopped"'
-        assert (tmp_path / name / "study.journal").read_text().count(state) == 1, append
-        assert len(Simulation(spec, tmp_path / name).record.trials()) == 6
+        assert (folder / "study.journal").read_text().count(state) == 1, write
 
 
 def test_what_is_asked_of_a_resting_search_is_done_when_it_is_resumed(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.simulation import SPACE, Curve, KilledError, Simulation, falling, metrics, spec_of
+from tests.tune.search.simulation import SPACE, Curve, Simulation, metrics, spec_of
+from tests.tune.search.survival import killed_at_every_write, tables
 from tests.tune.search.test_control import ask
-from tests.tune.search.test_survival import killed_at, tables
 from tune.record.control_requests import Action, ControlRequest
 from tune.record.status import Status
 from tune.search.attempt import Report
@@ -115,21 +115,6 @@ def test_another_rule_continues_the_search(tmp_path: Path) -> None:
 )
 def test_a_kill_at_every_write_ends_at_the_same_point(tmp_path: Path, text: str, scheduler: str) -> None:
     spec = spec_of(tmp_path, SPACE, f"search.{text}", f"search.scheduler.type={scheduler}", "search.trials=20")
-
-    def run(name: str) -> Simulation:
-        simulation = Simulation(spec, tmp_path / name, falling)
-        simulation.run(1, checkpoints.setdefault(name, {}))
-        return simulation
-
-    checkpoints: dict[str, dict[int, int]] = {}
-    with killed_at(math.inf, "after") as writes:
-        quiet = run("quiet")
-        total = writes()
+    quiet, *killed = killed_at_every_write(lambda folder: Simulation(spec, folder), tmp_path, "after", every=2)
     assert quiet.driver.halt
-    for append in range(2, total + 1, 2):
-        with killed_at(append, "after"), pytest.raises(KilledError):
-            run(f"killed-{append}")
-        killed = run(f"killed-{append}")
-        assert killed.driver.halt == quiet.driver.halt, append
-        for ours, theirs in zip(tables(killed), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
+    assert {simulation.driver.halt for simulation in killed} == {quiet.driver.halt}

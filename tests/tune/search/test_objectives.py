@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 import warnings
 from pathlib import Path
 from typing import Any
 
 import optuna
-import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from search_spaces import Config
-from tests.tune.search.simulation import KilledError, Simulation, metrics, noise, spec_of
-from tests.tune.search.test_survival import HOWS, killed_at
+from tests.tune.search.simulation import Simulation, metrics, noise, spec_of
+from tests.tune.search.survival import HOWS, killed_at_every_write
 from tune import load_search
 from tune.cli.main import app
 from tune.record.opening import read_search
 from tune.record.search_yaml import read_spec, write_spec
 from tune.record.status import Status
 from tune.record.storage.journal import Journal
-from tune.record.tables import epochs_table, trials_table
 from tune.search.attempt import Report
 from tune.spec import SpecError
 from tune.spec.metric import METRICS, Objective
-from tune.spec.search import SearchSpec
 
 SPACE = """
 experiment:
@@ -56,34 +51,11 @@ def curve(trial: int, config: Config, epoch: int) -> Report:
     return Report((type(metrics(1, 1.0))(epoch, one, 0.01, 0.5),), "epochs" if epoch == 9 else None)
 
 
-def frames(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
-    trials = simulation.record.trials()
-    fields = ["training.optimizer.lr", "training.batch_size"]
-    return trials_table(trials, fields, BOTH, simulation.folder), epochs_table(trials)
-
-
-def survive(spec: SearchSpec, folder: Path, append: float, how: str) -> Simulation:
-    checkpoints: dict[int, int] = {}
-    with killed_at(append, how), contextlib.suppress(KilledError):
-        Simulation(spec, folder, curve, files=True).run(1, checkpoints)
-    simulation = Simulation(spec, folder, curve, files=True)
-    simulation.run(1, checkpoints)
-    return simulation
-
-
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
 @pytest.mark.parametrize("how", [how if how == "half" else pytest.param(how, marks=pytest.mark.slow) for how in HOWS])
 def test_a_kill_at_every_write_changes_nothing(tmp_path: Path, kind: str, how: str) -> None:
     spec = spec_of(tmp_path, SPACE, "search.trials=5", f"search.scheduler.type={kind}", "search.sampler.name=nsga2")
-    with killed_at(math.inf, how) as writes:
-        quiet = Simulation(spec, tmp_path / "quiet", curve, files=True)
-        quiet.run()
-        total = writes()
-    assert total > 30
-    for append in range(2, total + 1):
-        simulation = survive(spec, tmp_path / f"killed-{append}", append, how)
-        for ours, theirs in zip(frames(simulation), frames(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
+    killed_at_every_write(lambda folder: Simulation(spec, folder, curve, files=True), tmp_path, how)
 
 
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])

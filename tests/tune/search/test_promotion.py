@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, falling, spec_of
-from tests.tune.search.test_survival import HOWS, killed_at, survive, tables
+from tests.tune.search.survival import HOWS, killed_at_every_write, survive, tables
+from tests.tune.search.test_survival import ending
 from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status
@@ -74,23 +73,15 @@ def test_paused_checkpoints_are_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", [how if how == "half" else pytest.param(how, marks=pytest.mark.slow) for how in HOWS])
 def test_a_kill_at_every_write_changes_nothing(tmp_path: Path, how: str) -> None:
     """The stopping type shows every way to die in every run."""
-    spec = spec_of(tmp_path, SPACE, "search.trials=6", PROMOTION)
-    with killed_at(math.inf, how) as writes:
-        quiet = survive(spec, tmp_path / "quiet", [])
-        total = writes()
-    assert total > 40
-    for append in range(2, total + 1):
-        simulation = survive(spec, tmp_path / f"killed-{append}", [(append, how)])
-        for ours, theirs in zip(tables(simulation), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
+    killed_at_every_write(ending(spec_of(tmp_path, SPACE, "search.trials=6", PROMOTION)), tmp_path, how)
 
 
 def test_with_several_workers_and_gp_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     gp = "search.sampler={name: gp, startup: 4}"
     spec = spec_of(tmp_path, SPACE, "search.trials=10", PROMOTION, gp)
     for every in (5, 8):
-        simulation = survive(spec, tmp_path / f"killed-{every}", [(every, "half")] * 30, workers=3)
-        trials, epochs = tables(simulation)
+        kills = [(every, "half")] * 30
+        trials, epochs = tables(survive(ending(spec), tmp_path / f"killed-{every}", kills, workers=3))
         assert (trials["status"] != "infeasible").sum() == 10
         assert not set(trials["status"]) & {"running", "waiting", "paused"}
         assert not epochs.duplicated(["trial", "epoch"]).any()

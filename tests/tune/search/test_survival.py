@@ -5,106 +5,41 @@ With one worker, the table of a search killed again and again equals that of one
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import Config
-from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, spec_of
+from tests.tune.search.simulation import SPACE, Simulation, falling, spec_of
+from tests.tune.search.survival import HOWS, Begin, assert_same, killed_at_every_write, survive, tables
 from tests.tune.search.test_driver import FIELDS, ends_at
 from tune.record.status import Status
-from tune.record.storage.journal import DamagedRecordError, Journal, repair
-from tune.record.tables import epochs_table, trials_table
+from tune.record.storage.journal import DamagedRecordError, repair
 from tune.search.attempt import Report
 from tune.spec import SearchSpec
 
-HOWS = ("before", "after", "half", "line")
 ENDS = {2: (3, "diverged"), 4: (2, "out_of_memory"), 5: (4, "failed"), 7: (1, "infeasible")}
 
 
-def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
-    trials = simulation.record.trials()
-    return trials_table(trials, FIELDS, LOSS, simulation.folder), epochs_table(trials)
-
-
-@contextmanager
-def killed_at(append: float, how: str) -> Iterator[Callable[[], int]]:
-    """The process dies at its n-th write to the journal: before it, after it, or with a part of it on the disk.
-
-    The part is half of the bytes, or the first of the lines that are written together.
-    """
-    original = Journal._append
-    count = 0
-
-    def dying(self: Journal, text: bytes) -> None:
-        nonlocal count
-        count += 1
-        if count < append:
-            return original(self, text)
-        if how == "after":
-            original(self, text)
-        parts = {"half": text[: len(text) // 2], "line": text[: text.index(b"\n") + 1]}
-        if how in parts:
-            with open(self._path, "ab") as file:
-                file.write(parts[how])
-        raise KilledError
-
-    Journal._append = dying  # type: ignore[method-assign]
-    try:
-        yield lambda: count
-    finally:
-        Journal._append = original  # type: ignore[method-assign]
-
-
-def survive(
-    spec: SearchSpec, folder: Path, kills: list[tuple[int, str]], workers: int = 1, **options: Any
-) -> Simulation:
-    """Run a search that dies at each of the kills in turn, then to its end."""
-    checkpoints: dict[int, int] = {}
-    for append, how in kills:
-        with killed_at(append, how):
-            try:
-                Simulation(spec, folder, ends_at(ENDS), **options).run(workers, checkpoints)
-            except KilledError:
-                continue
-            break
-    simulation = Simulation(spec, folder, ends_at(ENDS), **options)
-    simulation.run(workers, checkpoints)
-    return simulation
+def ending(spec: SearchSpec) -> Begin:
+    """Searches whose trials end in every way."""
+    return lambda folder: Simulation(spec, folder, ends_at(ENDS))
 
 
 @pytest.mark.parametrize("how", HOWS)
 def test_a_kill_at_every_write_changes_nothing(tmp_path: Path, how: str) -> None:
     """Every write to the journal is a moment to die at; all of them are tried."""
-    spec = spec_of(tmp_path, SPACE, "search.trials=8")
-    with killed_at(math.inf, how) as writes:
-        quiet = survive(spec, tmp_path / "quiet", [])
-        total = writes()
-    assert total > 50
-    tried = 0
-    for append in range(2, total + 1):
-        simulation = survive(spec, tmp_path / f"killed-{append}", [(append, how)])
-        for ours, theirs in zip(tables(simulation), tables(quiet), strict=True):
-            pd.testing.assert_frame_equal(ours, theirs)
-        tried += 1
-    assert tried == total - 1
+    killed_at_every_write(ending(spec_of(tmp_path, SPACE, "search.trials=8")), tmp_path, how)
 
 
 @settings(max_examples=15, deadline=None)
 @given(kills=st.lists(st.tuples(st.integers(2, 60), st.sampled_from(HOWS)), min_size=2, max_size=8))
 def test_many_kills_change_nothing(tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, str]]) -> None:
     folder = tmp_path_factory.mktemp("kills")
-    spec = spec_of(folder, SPACE, "search.trials=8")
-    quiet, killed = survive(spec, folder / "quiet", []), survive(spec, folder / "killed", kills)
-    for ours, theirs in zip(tables(killed), tables(quiet), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    begin = ending(spec_of(folder, SPACE, "search.trials=8"))
+    assert_same(survive(begin, folder / "killed", kills), survive(begin, folder / "quiet"))
 
 
 @settings(max_examples=15, deadline=None)
@@ -113,9 +48,7 @@ def test_with_several_workers_nothing_is_lost_or_doubled(
     tmp_path_factory: pytest.TempPathFactory, kills: list[tuple[int, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("kills")
-    spec = spec_of(folder)
-    simulation = survive(spec, folder / "s", kills, workers=3)
-    trials, epochs = tables(simulation)
+    trials, epochs = tables(survive(ending(spec_of(folder)), folder / "s", kills, workers=3))
     assert (trials["status"] != "infeasible").sum() == 12
     assert not set(trials["status"]) & {"running", "waiting"}
     assert not epochs.duplicated(["trial", "epoch"]).any()
@@ -132,8 +65,7 @@ def test_an_extended_search_goes_on_as_one_that_was_longer_from_the_start(tmp_pa
     assert len(extended.driver.ledger.trials) == 5
     extended = Simulation(spec, tmp_path / "extended", trials=12)
     extended.run()
-    for ours, theirs in zip(tables(extended), tables(longer), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    assert_same(extended, longer)
 
 
 def test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(tmp_path: Path) -> None:
@@ -151,7 +83,7 @@ def test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(tmp_path: P
         mended = [line for line in simulation.said if "unfinished record" in line]
         assert len(mended) == (0 if cut == len(last) else 1), cut
         simulation.run(1, dict(checkpoints))
-        pd.testing.assert_frame_equal(tables(simulation)[0], tables(quiet)[0])
+        assert_same(simulation, quiet)
     assert cut == len(last) > 50
 
 
@@ -207,5 +139,4 @@ def test_a_stop_in_order_loses_nothing(tmp_path: Path, turn: int) -> None:
     assert sum(len(trial.epochs) for trial in trials) == turn
     resumed = Simulation(spec, tmp_path / "stopped")
     resumed.run(1, checkpoints)
-    for ours, theirs in zip(tables(resumed), tables(quiet), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    assert_same(resumed, quiet)

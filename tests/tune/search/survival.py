@@ -1,0 +1,102 @@
+"""Kills of simulated searches: the driver's process dies at a write to the journal, and the search goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from tests.tune.search.simulation import KilledError, Simulation
+from tune.record.storage.journal import Journal
+from tune.record.tables import epochs_table, trials_table
+
+HOWS = ("before", "after", "half", "line")
+"""How it dies at a write: before it, after it, or with half of the bytes or the first of the lines on the disk."""
+
+Begin = Callable[[Path], Simulation]
+"""Begins a search in a folder, or opens the one that is there."""
+
+
+def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What the record holds: trials and epochs."""
+    trials, ledger = simulation.record.trials(), simulation.ledger
+    fields = list(ledger.spec.space.domains)
+    return trials_table(trials, fields, simulation.record.objective, simulation.folder), epochs_table(trials)
+
+
+def assert_same(one: Simulation, other: Simulation) -> None:
+    """Two searches have the same tables, in every column."""
+    for ours, theirs in zip(tables(one), tables(other), strict=True):
+        pd.testing.assert_frame_equal(ours, theirs)
+
+
+@contextmanager
+def killed_at(write: float, how: str) -> Iterator[Callable[[], int]]:
+    """The process dies at its n-th write; gives the number of writes so far."""
+    original = Journal._append
+    count = 0
+
+    def dying(self: Journal, text: bytes) -> None:
+        nonlocal count
+        count += 1
+        if count < write:
+            return original(self, text)
+        if how == "after":
+            original(self, text)
+        parts = {"half": text[: len(text) // 2], "line": text[: text.index(b"\n") + 1]}
+        if how in parts:
+            with open(self._path, "ab") as file:
+                file.write(parts[how])
+        raise KilledError
+
+    Journal._append = dying  # type: ignore[method-assign]
+    try:
+        yield lambda: count
+    finally:
+        Journal._append = original  # type: ignore[method-assign]
+
+
+def survive(begin: Begin, folder: Path, kills: Iterable[tuple[int, str]] = (), workers: int = 1) -> Simulation:
+    """Run a search that dies at each of the kills in turn as far as it gets there, then to its end."""
+    checkpoints: dict[int, int] = {}
+    for write, how in kills:
+        if not _dies(begin, folder, (write, how), checkpoints, workers):
+            break
+    simulation = begin(folder)
+    simulation.run(workers, checkpoints)
+    return simulation
+
+
+def killed_at_every_write(begin: Begin, folder: Path, how: str, every: int = 1) -> list[Simulation]:
+    """One search left alone, then one for each of its writes (or each n-th) that dies there and is continued.
+
+    Their tables are the same.
+    """
+    with killed_at(math.inf, how) as writes:
+        quiet = survive(begin, folder / "quiet")
+        moments = range(2, writes() + 1, every)
+    assert writes() > 30
+    killed = []
+    for write in moments:
+        checkpoints: dict[int, int] = {}
+        there = folder / f"killed-{write}"
+        assert _dies(begin, there, (write, how), checkpoints)
+        simulation = begin(there)
+        simulation.run(1, checkpoints)
+        assert_same(simulation, quiet)
+        killed.append(simulation)
+    assert len(killed) == len(moments)
+    return [quiet, *killed]
+
+
+def _dies(begin: Begin, folder: Path, kill: tuple[int, str], checkpoints: dict[int, int], workers: int = 1) -> bool:
+    """Run a search until it dies; False if it gets to its end before."""
+    with killed_at(*kill):
+        try:
+            begin(folder).run(workers, checkpoints)
+        except KilledError:
+            return True
+    return False
