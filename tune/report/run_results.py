@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tune.errors import UserError
 from tune.evaluation.saved import read_evaluation
 from tune.record.folder import RunFolder, locate_run
+from tune.runs.curves import comparable
 from tune.runs.info import RunInfo, read_run
 from tune.runs.weights import open_run
 from tune.spec import data_root
@@ -71,6 +72,17 @@ class RunResults:
             UserError: the run has not finished an epoch.
         """
         return self._table(self._folder.epochs_table, "has not finished an epoch")
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """`epochs`, with an autoencoder's `train_loss` on the scale of `val_loss`: the negative bound.
+
+        `epochs` has the loss that was minimized, `reconstruction + beta * kl`.
+
+        Raises:
+            UserError: the run has not finished an epoch.
+        """
+        return comparable(self.epochs, self.experiment, self.info)
 
     @property
     def best(self) -> pd.Series:

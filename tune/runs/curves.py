@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+import models
 from tune.files import write_whole
 from tune.record.folder import RunFolder
 from tune.runs.info import RunInfo, read_run
 from tune.spec import Experiment
 from tune.spec.metric import METRICS, Objective
-from tune.training import EpochMetrics, best_of, learning_rates, steps_per_epoch
+from tune.training import EpochMetrics, best_of, bound_of_minimized, learning_rates, steps_per_epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_NAMES = {"loss": "loss", "accuracy": "accuracy", "reconstruction": "reconstruction error", "kl": "KL divergence"}
 
 
 def write_curves(folder: RunFolder, say: Callable[[str], None]) -> None:
@@ -45,6 +44,17 @@ def write_curves(folder: RunFolder, say: Callable[[str], None]) -> None:
         say(f"could not draw the curves of {folder.path} ({type(error).__name__}: {error})")
 
 
+def comparable(table: pd.DataFrame, experiment: Experiment, info: RunInfo) -> pd.DataFrame:
+    """The epochs of a run with the training loss on the scale of the validation loss, to be drawn in one chart.
+
+    A VAE minimizes `reconstruction + beta * kl`, and reports the negative bound of validation images.
+    """
+    if models.get(experiment.model.name).task != "reconstruction":
+        return table
+    loss = bound_of_minimized(table["train_loss"], experiment.training.beta, math.prod(info.input_shape))
+    return table.assign(train_loss=loss)
+
+
 def _is_newer(path: Path, than: Path) -> bool:
     return path.is_file() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
@@ -61,7 +71,7 @@ def _curves(folder: RunFolder, experiment: Experiment, info: RunInfo, table: pd.
     """A panel per metric: training solid, validation dashed, and a line at the best epoch."""
     from tune.drawing import INK, new_figure, png
 
-    history = _history(table)
+    history = _history(comparable(table, experiment, info))
     kinds = dict.fromkeys(METRICS[name].kind for metrics in history for name in metrics.values)
     best = best_of(history, Objective(METRICS[info.metric]))
     figure = new_figure(0.4 + 4.8 * len(kinds), 4)
@@ -88,9 +98,7 @@ def _draw_metric(axes: Axes, kind: str, history: Sequence[EpochMetrics]) -> None
         if not all(map(math.isnan, values)):
             axes.plot(epochs, values, line, marker=marker, markersize=3.5, color=colour, label=label)
     metric = METRICS[f"train_{kind}"]
-    axes.set(
-        xlabel="epoch", ylabel=_NAMES.get(kind, kind) + (f" ({metric.unit})" if metric.unit not in ("", "%") else "")
-    )
+    axes.set(xlabel="epoch", ylabel=metric.words + (f" ({metric.unit})" if metric.unit not in ("", "%") else ""))
     axes.set_xlim(0.5, len(history) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if metric.unit == "%":

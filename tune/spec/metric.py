@@ -32,6 +32,11 @@ class Metric:
         """As in tables and in `search.metric`: `val_loss`."""
         return self.kind if self.part == "model" else f"{self.part}_{self.kind}"
 
+    @property
+    def words(self) -> str:
+        """What is measured, as on the axis of a chart: `loss`, `KL divergence`."""
+        return _WORDS.get(self.kind, self.kind)
+
     def text(self, value: float | None) -> str:
         """A value as it is shown: `98.20 %`, `0.0712`, or `-` if it is unknown."""
         if value is None or not math.isfinite(value):
@@ -53,6 +58,9 @@ def metrics_of(task: str) -> tuple[Metric, ...]:
     """The metrics of an epoch of a task: all of `train`, then all of `val`."""
     parts: tuple[Part, ...] = ("train", "val")
     return tuple(Metric(part, kind, goal, unit) for part in parts for kind, goal, unit in _KINDS[task])
+
+
+_WORDS = {"reconstruction": "reconstruction error", "kl": "KL divergence"}
 
 
 METRICS: dict[str, Metric] = {metric.name: metric for task in _KINDS for metric in metrics_of(task)}

@@ -11,7 +11,7 @@ from tune.training.process import cpu_threads, keep_freed_memory, seeded, stream
 from tune.training.schedules import learning_rates
 from tune.training.splits import Splits, open_splits, steps_per_epoch
 from tune.training.state import fingerprint
-from tune.training.tasks import Task, bound_terms, negative_bound, task_of
+from tune.training.tasks import Task, bound_of_minimized, bound_terms, negative_bound, task_of
 
 __all__ = [
     "CheckpointError",
@@ -24,6 +24,7 @@ __all__ = [
     "Training",
     "autocast",
     "best_of",
+    "bound_of_minimized",
     "bound_terms",
     "cpu_threads",
     "fingerprint",

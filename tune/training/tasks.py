@@ -122,6 +122,11 @@ def negative_bound(reconstruction: Tensor, kl: Tensor, beta: float, numbers: int
     return reconstruction / beta + kl + numbers * math.log(beta) / 2
 
 
+def bound_of_minimized(loss: Any, beta: float, numbers: int) -> Any:
+    """The negative bound of a VAE whose minimized loss, `reconstruction + beta * kl`, is this: a number or a column."""
+    return loss / beta + numbers * math.log(beta) / 2
+
+
 _TASKS: dict[str, Callable[[TrainingSpec], Task]] = {
     "classification": Classification,
     "reconstruction": Reconstruction,

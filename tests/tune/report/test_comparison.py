@@ -146,7 +146,7 @@ def test_autoencoders_are_compared_by_their_loss(tmp_path: Path) -> None:
     assert pair.overall.difference == 0.5
     assert [(name, one.difference) for name, one in pair.per_class] == [("0", 1.0), ("1", 0.0)]
     assert "The loss of b is 0.5 nats per image higher than that of a" in " ".join(sentences(found))
-    assert "Kl (training solid" in render(found)
+    assert "KL divergence (training solid" in render(found)
     scaled = run_folder(tmp_path / "scaled", (0.8,), "training.beta=2", text=VAE)
     evaluated_loss(scaled, [1, 2, 3, 4])
     assert "training.beta" in compare([a, scaled]).pairs[0].reason

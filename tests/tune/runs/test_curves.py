@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from PIL import Image
 
 from tests.tune.runs.folders import Quiet, plan, trained
 from tune.runs import curves
-from tune.runs.curves import write_curves
+from tune.runs.curves import comparable, write_curves
 from tune.runs.info import read_run, write_run
 from tune.runs.run import Interrupted, run
 from tune.training import learning_rates, steps_per_epoch
@@ -110,6 +111,14 @@ def test_curves_of_other_runs(tmp_path: Path, words: tuple[str, ...]) -> None:
     assert lines == []
     width, height = size(folder.figures / "curves.png")
     assert width > height
+
+
+def test_the_training_loss_of_a_vae_is_drawn_on_the_scale_of_its_validation_loss(tmp_path: Path) -> None:
+    folder = trained(tmp_path, "model={name: vae, cnn_layers: 2, latent_dim: 4}", "training.beta=0.1").folder
+    table = pd.read_parquet(folder.epochs_table)
+    for part, drawn in (("val", table), ("train", comparable(table, *read_run(folder)))):
+        bound = table[f"{part}_reconstruction"] / 0.1 + table[f"{part}_kl"] + 8 * 8 * math.log(0.1) / 2
+        assert drawn[f"{part}_loss"].tolist() == pytest.approx(bound.tolist(), rel=1e-5)
 
 
 def test_a_run_of_an_earlier_version_has_one_rate_per_epoch(tmp_path: Path) -> None:

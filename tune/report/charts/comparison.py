@@ -26,8 +26,8 @@ def _looks() -> Iterator[tuple[str, str]]:
 def curves(runs: Sequence[ComparedRun], metric: Metric) -> go.Figure:
     """A metric of validation by epoch, dashed, and that of training, solid; the best epoch of each run is marked."""
     unit = f" ({metric.unit})" if metric.unit == "nats" else ""
-    title = f"{metric.kind.capitalize()} (training solid, validation dashed)"
-    figure = empty_figure(title, "epoch", f"{metric.kind}{unit}", height=440)
+    title = f"{metric.words[0].upper()}{metric.words[1:]} (training solid, validation dashed)"
+    figure = empty_figure(title, "epoch", f"{metric.words}{unit}", height=440)
     for run, (color, symbol) in zip(runs, _looks(), strict=False):
         for part, dash in (("train", "solid"), ("val", "dash")):
             name = f"{part}_{metric.kind}"

@@ -15,6 +15,7 @@ import models
 from tune.errors import WorkError
 from tune.evaluation.saved import read_evaluation
 from tune.record.folder import RunFolder
+from tune.runs.curves import comparable
 from tune.runs.info import RunInfo, read_run
 from tune.spec import Experiment
 from tune.spec.metric import METRICS
@@ -29,7 +30,7 @@ class ComparedRun:
         folder: Its files.
         experiment: What was trained.
         info: What it was made with.
-        epochs: One row per epoch; empty before the first.
+        epochs: One row per epoch; empty before the first. A VAE's train_loss is a negative bound, as val_loss is.
         evaluation: `evaluation.json`; empty if the run has not been evaluated on the test images since its training.
         predictions: One row per test image; None likewise.
     """
@@ -80,6 +81,7 @@ def read_compared(folder: RunFolder, name: str) -> ComparedRun:
     experiment, info = read_run(folder)
     empty = pd.DataFrame({"epoch": pd.Series(dtype="int64"), "seconds": pd.Series(dtype="float64")})
     epochs = _table(folder.epochs_table)
+    epochs = None if epochs is None else comparable(epochs, experiment, info)
     evaluation = read_evaluation(folder) or {}
     predictions = _table(folder.predictions) if evaluation else None
     evaluation = {} if predictions is None else evaluation
