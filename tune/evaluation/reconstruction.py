@@ -13,7 +13,7 @@ from torch import Tensor
 import data
 from models.vae import VAE
 from tune.evaluation.inference import BATCH_NUMBERS, applying, batch_size, index_of
-from tune.evaluation.pictures import sheet
+from tune.evaluation.pictures import pairs
 from tune.evaluation.result import EvaluationResult, Extras, Grid
 from tune.runs.weights import TrainedRun
 from tune.training import bound_terms, negative_bound, seeded, stream_seed
@@ -101,8 +101,7 @@ def interpolate(run: TrainedRun, pair: data.Resident, steps: int) -> Tensor:
 
 def reconstructions_picture(run: TrainedRun, images: data.Resident, columns: int) -> bytes:
     """A PNG of images, `columns` in a row, each above its reconstruction."""
-    pairs = torch.cat([images.images[index_of(images)], reconstruct(run, images)], 2)  # (N, C, 2 H, W)
-    return sheet(pairs, columns)
+    return pairs(images.images[index_of(images)], reconstruct(run, images), columns, ("image", "reconstruction"))
 
 
 def vae_of(run: TrainedRun) -> VAE:

@@ -19,7 +19,7 @@ from tests.tune.runs.folders import trained
 from tune.errors import UserError
 from tune.evaluation import reconstruction
 from tune.evaluation.evaluate import evaluate
-from tune.evaluation.pictures import GAP, sheet
+from tune.evaluation.pictures import GAP, MARGIN, PAIR_GAP, sheet
 from tune.evaluation.result import Extras
 from tune.runs.run import RunResult
 from tune.runs.weights import TrainedRun, open_run
@@ -83,8 +83,8 @@ def test_validation_is_what_training_measured(done: RunResult, tmp_path: Path) -
 def test_the_grid_that_is_asked_for(done: RunResult, tmp_path: Path) -> None:
     usual = opened((evaluate(done.folder, "test", tmp_path, say).files[2]).read_bytes())
     asked = opened(evaluate(done.folder, "test", tmp_path, say, Extras((2, 3))).files[2].read_bytes())
-    assert usual.shape == (8 * 64 + 5 * GAP, 8 * 64 + 9 * GAP, 3)
-    assert asked.shape == (4 * 64 + 3 * GAP, 3 * 64 + 4 * GAP, 3)
+    assert usual.shape == (4 * (2 * 64 + GAP) + 5 * PAIR_GAP, MARGIN + 8 * 64 + 9 * PAIR_GAP, 3)
+    assert asked.shape == (2 * (2 * 64 + GAP) + 3 * PAIR_GAP, MARGIN + 3 * 64 + 4 * PAIR_GAP, 3)
     with pytest.raises(UserError, match="a grid of 40 x 40 is more than the 359 images"):
         evaluate(done.folder, "test", tmp_path, say, Extras((40, 40)))
 
@@ -107,10 +107,10 @@ def test_originals_stand_above_their_reconstructions(vae: TrainedRun, count: int
     back = ((made + 1) * 127.5).round().clamp(0, 255)
     for i in range(count):
         row, column = divmod(i, columns)
-        border = 0 if count == 1 else GAP
-        top, left = border + row * (2 * 64 + GAP), border + column * (64 + GAP)
+        border = 0 if count == 1 else PAIR_GAP
+        top, left = border + row * (2 * 64 + GAP + PAIR_GAP), MARGIN + border + column * (64 + PAIR_GAP)
         for j, image in enumerate((pixels[i, 0], back[i, 0])):
-            shown = png[top + j * 64 :, left:, 0][:64:8, :64:8].astype(int)
+            shown = png[top + j * (64 + GAP) :, left:, 0][:64:8, :64:8].astype(int)
             assert np.abs(shown - image.numpy().astype(int)).max() <= (1 if j else 0)
 
 
