@@ -46,6 +46,19 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
     Console().print(table)
 
 
+def wrapped(things: Sequence[str], width: int) -> str:
+    """Things as a list with commas, in lines of at most this width, which are broken between things if that can be."""
+    lines = [""]
+    for number, thing in enumerate(things):
+        text = thing + "," * (number < len(things) - 1)
+        longer = f"{lines[-1]} {text}".strip()
+        if len(longer) <= width or not lines[-1]:
+            lines[-1] = longer
+        else:
+            lines.append(text)
+    return "\n".join(lines)
+
+
 def count(value: float | None) -> str:
     """A whole number with thousands separators; `-` if unknown."""
     return "-" if value is None else f"{value:,.0f}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, parse_grid
-from tune.cli.output import number, percent, print_json, print_table, say
+from tune.cli.output import number, percent, print_json, print_table, say, wrapped
 from tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -123,10 +124,12 @@ def _classes(
     if json:
         print_json({"predictions": found.rows, "unreadable": found.unreadable})
         return
-    lines = (
-        (row["image"], ", ".join(f"{one['class']} {percent(one['probability'])}" for one in row["top"]))
+    width = get_terminal_size().columns
+    width -= min(max(len(row["image"]) for row in found.rows), width // 2) + 4
+    lines = [
+        (row["image"], wrapped([f"{one['class']} {percent(one['probability'])}" for one in row["top"]], width))
         for row in found.rows
-    )
+    ]
     print_table({"image": "left", "most probable classes": "left"}, lines)
 
 

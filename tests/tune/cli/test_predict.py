@@ -17,6 +17,7 @@ from PIL import Image
 import data
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import written
+from tune.cli.output import wrapped
 from tune.evaluation.pictures import GAP
 
 VAE = "model={name: vae, cnn_layers: 2, starting_channels: 8, final_channels: 16, latent_dim: 4}"
@@ -76,6 +77,14 @@ def test_all_classes_sum_to_one_and_the_table_is_for_people(
     assert len({one["class"] for one in row["top"]}) == 10
     assert sum(one["probability"] for one in row["top"]) == pytest.approx(1)
     assert "most probable classes" in imagetune("predict", classifier, digits[0]).out
+
+
+def test_lines_are_broken_between_classes() -> None:
+    assert wrapped(["golden retriever 90.00 %", "cat 9.00 %", "great white shark 1.00 %"], 38) == (
+        "golden retriever 90.00 %, cat 9.00 %,\ngreat white shark 1.00 %"
+    )
+    assert wrapped(["golden retriever 90.00 %", "cat 9.00 %"], 5) == "golden retriever 90.00 %,\ncat 9.00 %"
+    assert wrapped([], 5) == ""
 
 
 def test_any_image_is_brought_to_the_models_size_and_channels(
