@@ -81,6 +81,19 @@ def measured(name: str, value: float | None) -> str:
     return METRICS[name].text(value) if name in METRICS else number(value)
 
 
+def validated(row: Mapping[str, Any]) -> str:
+    """The validation metrics of a row of the table of trials in a line; with several seeds their spread too."""
+    from tune.spec.metric import METRICS
+
+    shown = [name for name in row if name in METRICS and METRICS[name].part == "val" and row[name] is not None]
+    return ", ".join(f"{name} {METRICS[name].text(row[name], row.get(f'{name}_std'))}" for name in shown)
+
+
+def where(row: Mapping[str, Any]) -> str:
+    """Where a trial has these metrics: in its best epoch, or on average over its seeds."""
+    return f"mean of {row['seeds']} seeds" if row.get("seeds", 1) > 1 else f"epoch {row['best_epoch']}"
+
+
 def shape(value: Sequence[int] | None) -> str:
     """(3, 32, 32) as `3x32x32`."""
     return "-" if value is None else "x".join(map(str, value))

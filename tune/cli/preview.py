@@ -94,6 +94,8 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     yield from _line("search", f"sampler {settings.sampler.name}, scheduler {scheduler}")
     most = f"at most {found.expected.most:,}, the longest trial {found.longest:,}"
     yield from _line("epochs", f"about {found.expected.epochs:,.0f} expected, {most}")
+    if settings.seeds > 1:
+        yield from _line("", f"with up to {settings.seeds} seeds for each trial that runs to its end")
     if rungs := [f"{trials:,.0f} at epoch {epoch}" for epoch, trials in found.expected.rungs.items()]:
         yield from _line("rungs", f"trials that are expected to get there: {', '.join(rungs)}")
     share = f"{100 * found.infeasible:.3g} % of {found.samples:,} {'' if found.exhaustive else 'random '}configurations"

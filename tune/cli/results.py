@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import count, front_text, measured, number, print_json, say
+from tune.cli.output import count, front_text, measured, number, print_json, say, validated, where
 
 if TYPE_CHECKING:
     from tune.record import SearchFolder
@@ -69,7 +69,9 @@ def _write(found: FoundSearch) -> None:
     from tune.record.tables import epochs_table, write_tables
 
     try:
-        write_tables(found.folder, found.table.sort_values("trial"), epochs_table(found.trials))
+        write_tables(
+            found.folder, found.table.sort_values("trial"), epochs_table(found.trials, seeds=found.settings.seeds)
+        )
     except OSError as error:
         # The table can still be shown to someone who may only read the folder.
         say(f"cannot write tables to {found.folder.path}: {error.strerror}")
@@ -101,6 +103,8 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
             f"{measured(second, row[second]):>{width}} {epoch:>10} {count(row['parameters']):>12}"
         )
         extra = {sort: row[sort]} if sort and sort not in (*_SHOWN, second) and not sort.startswith("config.") else {}
+        if row.get("seeds", 1) > 1:
+            print(textwrap.shorten(f"       {where(row)}: {validated(row)}", WIDTH))
         values = extra | {short: row[f"config.{name}"] for name, short in names.items()}
         print(textwrap.fill(_values_text(values), WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7))
         if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import front_text, measured, print_json
+from tune.cli.output import front_text, print_json, validated, where
 
 if TYPE_CHECKING:
     from tune.record.search_status import SearchStatus
@@ -31,9 +31,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     if found.front is not None:
         _print_front(found)
     elif (best := found.best) is not None:
-        values = {name: best[name] for name in best if name.startswith("val_") and best[name] is not None}
-        metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
-        print(f"best: trial {best['trial']}, epoch {best['best_epoch']}: {metrics}")
+        print(f"best: trial {best['trial']}, {where(best)}: {validated(best)}")
         config = {key.removeprefix("config."): value for key, value in best.items() if key.startswith("config.")}
         # Fields whose condition does not hold in this trial are left out.
         print("\n".join(f"  {name} = {value_text(value)}" for name, value in config.items() if value is not None))
@@ -62,6 +60,4 @@ def _print_front(found: SearchStatus) -> None:
     assert found.front is not None
     print(front_text(len(found.front), found.hypervolume))
     for row in found.front:
-        values = {name: row[name] for name in row if name.startswith("val_") and row[name] is not None}
-        metrics = ", ".join(f"{name} {measured(name, value)}" for name, value in values.items())
-        print(f"  trial {row['trial']}, epoch {row['best_epoch']}: {metrics}, {row['parameters']:,} parameters")
+        print(f"  trial {row['trial']}, {where(row)}: {validated(row)}, {row['parameters']:,} parameters")

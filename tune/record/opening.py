@@ -76,7 +76,8 @@ class Search:
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row per trial, best first."""
-        table = trials_table(self.trials, self.fields, self.objective, self.folder)
+        seeds = self.settings.seeds
+        table = trials_table(self.trials, self.fields, self.objective, self.folder, seeds=seeds)
         if self.objective.several:
             return front_first(table, self.trials, self.objective)
         return ranked(table, self.objective.metric.name)

@@ -84,7 +84,7 @@ def status_of(search: Search) -> SearchStatus:
     by_status = {str(status): counts[status] for status in Status}
     requests = tuple(all_requests(search.folder, search.facts))
     took = {
-        "epochs": sum(len(trial.epochs) for trial in search.trials),
+        "epochs": sum(len(trial.every_epoch) for trial in search.trials),
         "seconds": sum(trial.seconds for trial in search.trials),
     }
     enough = not search.driven and bool(noted.get("enough"))
@@ -103,4 +103,4 @@ def status_of(search: Search) -> SearchStatus:
 def _row(search: Search, trial: TrialRecord) -> dict[str, Any]:
     front = 1 if search.objective.several and trial.number in search.front else None
     kept = search.folder.kept(trial.number)
-    return trial_row(trial, search.fields, search.objective, kept, front)
+    return trial_row(trial, search.fields, search.objective, kept, front=front, seeds=search.settings.seeds)

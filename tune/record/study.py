@@ -23,7 +23,7 @@ from tune.record.distributions import CONSTRAINT_PREFIX, params
 from tune.record.status import Status
 from tune.record.storage.journal import DamagedRecordError, Journal
 from tune.record.storage.read_only import ReadOnlyStorage
-from tune.record.trial import EPOCH, PAUSED, PROMOTED, TrialRecord, read_trial
+from tune.record.trial import PAUSED, PROMOTED, SEED, TrialRecord, epoch_key, read_trial
 from tune.spec.epoch import EpochMetrics
 from tune.spec.metric import Objective
 
@@ -164,18 +164,28 @@ class Record:
         """Let a trial that is paused after this epoch continue."""
         self._writable.set_trial_user_attr(self._id(number), PROMOTED, epoch)
 
+    def next_seed(self, number: int, seed: int) -> None:
+        """Let a running trial wait for a worker again, to train another seed."""
+        identity = self._id(number)
+        with self._together():
+            self._writable.set_trial_user_attr(identity, SEED, seed)
+            self._writable.set_trial_state_values(identity, TrialState.WAITING)
+
     def fact(self, number: int, key: str, value: Any) -> None:
         """Note something about a trial that has not ended (JSON values)."""
         self._writable.set_trial_user_attr(self._id(number), key, value)
 
-    def epoch(self, number: int, metrics: EpochMetrics) -> None:
-        """Add an epoch of a running trial; doing so again changes nothing."""
+    def epoch(self, number: int, metrics: EpochMetrics, seed: int = 0) -> None:
+        """Add an epoch of a running trial; doing so again changes nothing. Optuna sees those of the first seed only."""
         identity = self._id(number)
+        if seed:
+            self._writable.set_trial_user_attr(identity, f"{epoch_key(seed)}{metrics.epoch}", metrics.to_dict())
+            return
         value = metrics.values.get(self.metric, math.nan)
         with self._together():
             # The value first: a kill between the two leaves no epoch, and both are written again.
             self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
-            self._writable.set_trial_user_attr(identity, f"{EPOCH}{metrics.epoch}", metrics.to_dict())
+            self._writable.set_trial_user_attr(identity, f"{epoch_key(0)}{metrics.epoch}", metrics.to_dict())
 
     def end(self, number: int, status: Status, reason: str = "") -> None:
         """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED; once.

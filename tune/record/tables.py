@@ -26,14 +26,23 @@ EPOCH_COLUMNS = ("trial", "epoch", "train_loss", "train_accuracy", "val_loss", "
 
 
 def trial_row(
-    trial: TrialRecord, fields: Sequence[str], objective: Objective, checkpoint: str | None, front: int | None = None
+    trial: TrialRecord,
+    fields: Sequence[str],
+    objective: Objective,
+    checkpoint: str | None,
+    *,
+    front: int | None = None,
+    seeds: int = 1,
 ) -> dict[str, Any]:
     """One row of the table of trials. Metrics are those of the best epoch; unknown values are None.
 
-    With several objectives, `front` is the trial's non-dominated rank: 1 if no other trial dominates it.
+    With several objectives, `front` is the trial's non-dominated rank: 1 if no other trial dominates it. With several
+    `seeds`, metrics are means over those that the trial has trained.
     """
-    best = trial.best(objective)
-    values = dict(best.values) if best else {}
+    best, results = trial.best(objective), trial.results(objective)
+    found = trial.result(objective) or {}
+    values = {name: found[name] for name in (results[0] if results else {})}
+    spread = spread_columns(objective) if seeds > 1 else {}
     parameters = trial.facts.get("parameters")
     accuracy = values.get("val_accuracy")
     return {
@@ -44,6 +53,8 @@ def trial_row(
         "best_epoch": best.epoch if best else None,
         **{name: _finite(values.get(name)) for name in (*COMMON, objective.metric.name)},
         **{name: _finite(value) for name, value in values.items() if name not in COMMON},
+        **({"seeds": len(results)} if seeds > 1 else {}),
+        **{column: _finite(trial.spread(objective, name)) for name, column in spread.items()},
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,
         "parameters": parameters,
@@ -55,18 +66,35 @@ def trial_row(
     }
 
 
+def spread_columns(objective: Objective) -> dict[str, str]:
+    """With several seeds: the column of each metric's standard deviation over them."""
+    names = dict.fromkeys(("val_loss", "val_accuracy", *(one.name for one in objective.every if one.part != "model")))
+    return {name: f"{name}_std" for name in names}
+
+
 def trials_table(
-    trials: Iterable[TrialRecord], fields: Sequence[str], objective: Objective, folder: SearchFolder
+    trials: Iterable[TrialRecord],
+    fields: Sequence[str],
+    objective: Objective,
+    folder: SearchFolder,
+    *,
+    seeds: int = 1,
 ) -> pd.DataFrame:
     """One row per trial, by number."""
     trials = list(trials)
     fronts = rank_of(points_of(trials, objective)) if objective.several else {}
-    rows = [trial_row(t, fields, objective, folder.kept(t.number), fronts.get(t.number)) for t in trials]
-    columns = list(trial_row(TrialRecord(0, {}, Status.WAITING), fields, objective, None))
+
+    def row(trial: TrialRecord, checkpoint: str | None) -> dict[str, Any]:
+        return trial_row(trial, fields, objective, checkpoint, front=fronts.get(trial.number), seeds=seeds)
+
+    rows = [row(trial, folder.kept(trial.number)) for trial in trials]
+    columns = list(row(TrialRecord(0, {}, Status.WAITING), None))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
     whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds", *(["front"] if objective.several else [])), "Int64")
-    real = dict.fromkeys((*COMMON, objective.metric.name, "efficiency", "seconds"), "Float64")
-    typed = table.astype({"trial": "int64", "epochs": "int64", **whole, **real})
+    spread = spread_columns(objective).values() if seeds > 1 else ()
+    real = dict.fromkeys((*COMMON, objective.metric.name, *spread, "efficiency", "seconds"), "Float64")
+    counted = dict.fromkeys(("trial", "epochs", *(["seeds"] if seeds > 1 else [])), "int64")
+    typed = table.astype({**counted, **whole, **real})
     return typed.assign(**{name: _column([row[name] for row in rows]) for name in (f"config.{f}" for f in fields)})
 
 
@@ -87,12 +115,21 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def epochs_table(trials: Iterable[TrialRecord]) -> pd.DataFrame:
-    """One row per epoch, by trial and epoch."""
-    rows = [{"trial": trial.number, **epoch.to_dict()} for trial in trials for epoch in trial.epochs]
-    table = pd.DataFrame(rows, columns=list(dict.fromkeys([*EPOCH_COLUMNS, *(key for row in rows for key in row)])))
-    real = {name: "float64" for name in table.columns if name not in ("trial", "epoch")}
-    return table.astype({"trial": "int64", "epoch": "int64", **real})
+def epochs_table(trials: Iterable[TrialRecord], *, seeds: int = 1) -> pd.DataFrame:
+    """One row per epoch, by trial and epoch.
+
+    With several `seeds`, after each trial's first seed those of the others: column `replicate` is 0, 1, ...
+    """
+    rows = [
+        {"trial": trial.number, **({"replicate": replicate} if seeds > 1 else {}), **epoch.to_dict()}
+        for trial in trials
+        for replicate, run in enumerate((trial.epochs, *trial.replicates)[:seeds])
+        for epoch in run
+    ]
+    whole = ["trial", *(["replicate"] if seeds > 1 else []), "epoch"]
+    names = dict.fromkeys([*whole, *EPOCH_COLUMNS, *(key for row in rows for key in row)])
+    table = pd.DataFrame(rows, columns=list(names))
+    return table.astype({name: "int64" if name in whole else "float64" for name in table.columns})
 
 
 def ranked(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -126,11 +163,11 @@ def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFram
     write_whole(folder.epochs_table, to_parquet(epochs))
 
 
-def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record) -> None:
+def write_all_tables(folder: SearchFolder, fields: Sequence[str], record: Record, *, seeds: int = 1) -> None:
     """Make both parquet files from the record."""
     trials = record.trials()
-    table = trials_table(trials, fields, record.objective, folder)
-    write_tables(folder, table, epochs_table(trials))
+    table = trials_table(trials, fields, record.objective, folder, seeds=seeds)
+    write_tables(folder, table, epochs_table(trials, seeds=seeds))
 
 
 def plain_rows(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import accumulate
+from itertools import accumulate, chain
+from operator import attrgetter
+from statistics import fmean, stdev
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
@@ -18,9 +20,12 @@ from tune.spec.epoch import EpochMetrics
 from tune.spec.metric import FACTS, Objective
 
 EPOCH = "epoch:"  # what the keys of the attributes with metrics begin with
+REPLICATE = "replicate:"  # the same for those of further seeds, such as `replicate:1:epoch:3` for the second seed
 PROPOSED = "proposed"  # a fact: how its configuration was found, such as `random start` or `explore`
 PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
 BY_HAND = "request"  # a fact: the request by which the trial was added
+SEEDS = "seeds"  # a fact, with `search.seeds`: how each seed that is over has ended, as `status` and `reason`
+SEED = "seed"  # a fact: which seed it trains, or has trained last; 0 is the first
 
 
 @dataclass(frozen=True)
@@ -32,21 +37,38 @@ class TrialRecord:
     status: Status
     reason: str = ""
     epochs: tuple[EpochMetrics, ...] = ()
+    """Of the first seed."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What is known beside metrics: parameters, mult_adds, attempts."""
     started: datetime | None = None
     """When it began to run, the last time if it was resumed; local time."""
     ended_at: datetime | None = None
     """When it ended; None while it has not."""
+    replicates: tuple[tuple[EpochMetrics, ...], ...] = ()
+    """The epochs of each further seed, up to `seed`."""
 
     def best(self, objective: Objective) -> EpochMetrics | None:
-        """The best epoch: the earlier of two equals, None where none has a finite value."""
+        """The best epoch of the first seed: the earlier of two equals, None where none has a finite value."""
         return objective.best(self.epochs)
 
+    def results(self, objective: Objective) -> list[Mapping[str, float]]:
+        """The metrics of the best epoch of the first seed, and of each further one that has trained to its end."""
+        ended = [seed["status"] == Status.COMPLETED for seed in self.facts.get(SEEDS, ())][1:]
+        runs = [self.epochs, *(run for run, good in zip(self.replicates, ended, strict=False) if good)]
+        return [best.values for run in runs if (best := objective.best(run)) is not None]
+
     def result(self, objective: Objective) -> dict[str, float] | None:
-        """What to compare the trial by: the metrics of its best epoch and what is known of its model; None without."""
-        best = self.best(objective)
-        return None if best is None else self.with_facts(best.values)
+        """What to compare the trial by: the means of `results`, and what is known of its model; None without."""
+        results = self.results(objective)
+        if not results:
+            return None
+        means = {name: fmean(values[name] for values in results) for name in results[0]}
+        return self.with_facts(means if len(results) > 1 else results[0])
+
+    def spread(self, objective: Objective, name: str) -> float | None:
+        """The standard deviation of a metric over its seeds (ddof 1); None with fewer than two."""
+        values = [values[name] for values in self.results(objective) if name in values]
+        return stdev(values) if len(values) > 1 else None
 
     def cost(self, objective: Objective) -> float | None:
         """What to rank the trial by, small is good: the cost of its result; None without one."""
@@ -69,6 +91,27 @@ class TrialRecord:
         values = self.with_facts(epoch.values)
         value, others = values.get(objective.metric.name), objective.other_costs(values)
         return None if value is None or others is None else (value, others)
+
+    @property
+    def seed(self) -> int:
+        """Which of its seeds it trains, or has trained last; 0 is the first."""
+        return int(self.facts.get(SEED, 0))
+
+    @property
+    def current(self) -> tuple[EpochMetrics, ...]:
+        """The epochs of that seed."""
+        return (self.epochs, *self.replicates)[self.seed]
+
+    def with_epoch(self, metrics: EpochMetrics) -> TrialRecord:
+        """The trial with one more epoch of that seed."""
+        if self.seed == 0:
+            return dataclasses.replace(self, epochs=(*self.epochs, metrics))
+        return dataclasses.replace(self, replicates=(*self.replicates[:-1], (*self.current, metrics)))
+
+    @property
+    def every_epoch(self) -> tuple[EpochMetrics, ...]:
+        """The epochs of all seeds, in the order in which they were trained."""
+        return tuple(chain(self.epochs, *self.replicates))
 
     @property
     def promoted(self) -> int:
@@ -99,18 +142,20 @@ class TrialRecord:
 
     @property
     def seconds(self) -> float:
-        """Seconds spent in its epochs."""
-        return sum(epoch.seconds for epoch in self.epochs)
+        """Seconds spent in its epochs, of all seeds."""
+        return sum(epoch.seconds for epoch in self.every_epoch)
 
     @property
     def epoch_ends(self) -> list[float]:
-        """When each epoch ended, in seconds since 1970, as far as is known.
+        """When each epoch of the first seed ended, in seconds since 1970, as far as is known.
 
         The record has the last start and the end of a trial, and how long its epochs took. Those before a promotion
-        are taken to have ended at that start; other pauses between epochs are left out.
+        or a further seed are taken to have ended at that start; other pauses between epochs are left out.
         """
+        every = self.every_epoch
         last = time.time() if self.ended_at is None else self.ended_at.timestamp()
-        before = sum(epoch.seconds for epoch in self.epochs[: self.promoted])
+        earlier = len(every) - len(self.current) if self.seed else self.promoted
+        before = sum(epoch.seconds for epoch in every[:earlier])
         first = last if self.started is None else self.started.timestamp() - before
         first = min(first, last - self.seconds)
         return [first + done for done in accumulate(epoch.seconds for epoch in self.epochs)]
@@ -132,21 +177,21 @@ def read_trial(trial: FrozenTrial) -> TrialRecord:
         status, reason = Status.RUNNING, ""
     else:
         status, reason = _resting(attrs), ""
-    epochs = sorted(
-        (EpochMetrics.from_dict(value) for key, value in attrs.items() if key.startswith(EPOCH)), key=_by_epoch
-    )
     known = {
-        key: value for key, value in attrs.items() if not key.startswith(EPOCH) and key not in ("config", "outcome")
+        key: value
+        for key, value in attrs.items()
+        if not key.startswith((EPOCH, REPLICATE)) and key not in ("config", "outcome")
     }
     return TrialRecord(
         trial.number,
         attrs.get("config", {}),
         status,
         reason,
-        tuple(epochs),
+        _epochs(attrs, 0),
         known,
         trial.datetime_start,
         trial.datetime_complete,
+        tuple(_epochs(attrs, seed) for seed in range(1, int(attrs.get(SEED, 0)) + 1)),
     )
 
 
@@ -155,5 +200,12 @@ def _resting(facts: Mapping[str, Any]) -> Status:
     return Status.PAUSED if facts.get(PAUSED, 0) > facts.get(PROMOTED, 0) else Status.WAITING
 
 
-def _by_epoch(metrics: EpochMetrics) -> int:
-    return metrics.epoch
+def epoch_key(seed: int) -> str:
+    """What the keys of the attributes with the epochs of a seed begin with."""
+    return f"{REPLICATE}{seed}:{EPOCH}" if seed else EPOCH
+
+
+def _epochs(attrs: Mapping[str, Any], seed: int) -> tuple[EpochMetrics, ...]:
+    prefix = epoch_key(seed)
+    found = (EpochMetrics.from_dict(value) for key, value in attrs.items() if key.startswith(prefix))
+    return tuple(sorted(found, key=attrgetter("epoch")))

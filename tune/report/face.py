@@ -73,8 +73,10 @@ class SearchResults:
         | `status`, `reason` | text | how it ended, such as `stopped` by `asha` |
         | `best_epoch` | int | from 1 |
         | `val_loss`, `val_accuracy`, `train_loss`, `train_accuracy` | float | accuracies are fractions from 0 to 1 |
-        | `epochs` | int | finished ones |
-        | `seconds` | float | of training |
+        | `epochs` | int | finished ones, of the first seed |
+        | `seeds` | int | in a search with `seeds`: how many the metrics are means of |
+        | `val_loss_std`, `val_accuracy_std` | float | likewise: standard deviations over them (ddof 1) |
+        | `seconds` | float | of training, all seeds |
         | `parameters`, `mult_adds` | int | multiply-adds per image |
         | `efficiency` | float | accuracy in % per 1,000 parameters |
         | `checkpoint` | text | the weights, below the search's folder; missing where they are not kept |
@@ -87,11 +89,17 @@ class SearchResults:
 
     @cached_property
     def epochs(self) -> pd.DataFrame:
-        """One row per epoch, by trial and epoch.
+        """One row per epoch, by trial and epoch; of each trial's first seed.
 
         Columns: `trial`, `epoch` (int, from 1); the metrics, `lr` (of the last step), `seconds` (float).
         """
         return epochs_table(self._search.trials)
+
+    @cached_property
+    def replicates(self) -> pd.DataFrame:
+        """The same of further seeds: column `replicate` is 1 for the second; empty in a search with one seed."""
+        table = epochs_table(self._search.trials, seeds=max(self._search.settings.seeds, 2))
+        return table[table["replicate"] > 0].reset_index(drop=True)
 
     @cached_property
     def winners(self) -> list[RunResults]:

@@ -67,7 +67,7 @@ def _subtitle(search: Search) -> str:
 def _cards(found: Findings, retrained: list[Winner]) -> list[tuple[str, str]]:
     best = found.trials.dropna(subset=[found.objective.metric.name]).head(1).to_dict("records")
     shown = [
-        (f"best {name}", METRICS[name].text(best[0][name]))
+        (f"best {name}", METRICS[name].text(best[0][name], best[0].get(f"{name}_std")))
         for name in METRICS
         if best and METRICS[name].part == found.objective.metric.part and pd.notna(best[0].get(name))
     ]

@@ -58,10 +58,12 @@ def _cost(found: Findings) -> list[str]:
     present = [status for status in Status if str(status) in counts]
     parts = [f"{counts[status]:,} {_words(status, int(counts[status]))}" for status in present]
     spent, most = len(found.epochs), found.spec.longest * len(found.trials)
+    further = sum(len(trial.every_epoch) - len(trial.epochs) for trial in found.search.trials)
     told = Status.STOPPED in present and not _open(found)
     saved = f", {100 * (1 - spent / most):.0f} % fewer than without early stopping" if told else ""
+    more = f", and {count(further, 'epoch')} of further seeds" if further else ""
     seconds = float(found.trials["seconds"].sum())
-    cost = f"Training took {_duration(seconds)} in {count(spent, 'epoch')}{saved}."
+    cost = f"Training took {_duration(seconds)} in {count(spent, 'epoch')}{saved}{more}."
     return [f"Of these, {listed(parts)}.", *([cost] if spent else [])]
 
 
@@ -75,9 +77,17 @@ def _best(best: pd.Series[Any], objective: Objective) -> str:
         (metric for metric in known if metric.part == objective.metric.part),
         key=lambda metric: metric != objective.metric,
     )
-    values = ", ".join(f"{metric.name} {metric.text(best[metric.name])}" for metric in shown)
+    values = ", ".join(
+        f"{metric.name} {metric.text(best[metric.name], _float(best.get(f'{metric.name}_std')))}" for metric in shown
+    )
+    seeds = int(best.get("seeds", 1))
+    where = f"on average over {seeds} seeds" if seeds > 1 else f"in its epoch {best['best_epoch']}"
     size = f", with {int(best['parameters']):,} parameters" if pd.notna(best["parameters"]) else ""
-    return f"The best is trial {best['trial']} in its epoch {best['best_epoch']}: {values}{size}."
+    return f"The best is trial {best['trial']} {where}: {values}{size}."
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
 
 
 def _mattered(shares: Mapping[str, float]) -> list[str]:

@@ -37,8 +37,8 @@ def trials_html(search: Search) -> str:
     columns = _columns(search)
     head = "".join(f"<th tabindex=0{_kind(column)}>{html.escape(column.heading)}</th>" for column in columns)
     rows = (
-        f'<tr tabindex=0 data-trial="{row["trial"]}">{"".join(_cell(of, row[of.name]) for of in columns)}</tr>'
-        for row in plain_rows(search.table[[column.name for column in columns]])
+        f'<tr tabindex=0 data-trial="{row["trial"]}">{"".join(_cell(of, row) for of in columns)}</tr>'
+        for row in plain_rows(search.table)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
@@ -47,7 +47,8 @@ def _columns(search: Search) -> list[Column]:
     table, fields = search.table, short_names(search.fields)
     first = search.objective.metric.name
     metrics = [name for name in METRICS if METRICS[name].part == "val" and name in table and table[name].notna().any()]
-    plain = dict.fromkeys(("trial", "status", first, *metrics, "best_epoch", "epochs", "seconds", "parameters"))
+    seeds = ("seeds",) if "seeds" in table else ()
+    plain = dict.fromkeys(("trial", "status", first, *metrics, *seeds, "best_epoch", "epochs", "seconds", "parameters"))
     headings = {name: name.replace("_", " ") for name in plain}
     last = ("proposed", "reason") if table["proposed"].any() else ("reason",)
     headings |= {f"config.{field}": short for field, short in fields.items()} | dict(zip(last, last, strict=True))
@@ -58,17 +59,20 @@ def _kind(column: Column) -> str:
     return ' class="text"' if column.text else ""
 
 
-def _cell(column: Column, value: Any) -> str:
+def _cell(column: Column, row: Mapping[str, Any]) -> str:
+    value = row[column.name]
     if value is None:
         return f'<td{_kind(column)} data-value="">-</td>'
     # A boolean is text: true is not 1.
     sorted_by = value_text(value) if isinstance(value, bool) else str(value)
-    return f'<td{_kind(column)} data-value="{html.escape(sorted_by)}">{html.escape(_shown(column.name, value))}</td>'
+    return (
+        f'<td{_kind(column)} data-value="{html.escape(sorted_by)}">{html.escape(_shown(column.name, value, row))}</td>'
+    )
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: Any, row: Mapping[str, Any]) -> str:
     if name in METRICS:
-        return METRICS[name].text(value)
+        return METRICS[name].text(value, row.get(f"{name}_std"))
     if name in ("status", "reason", "proposed"):
         return str(value).replace("_", " ") if name == "status" else str(value) or "-"
     if isinstance(value, float):

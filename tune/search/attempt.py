@@ -39,6 +39,7 @@ from tune.training import (
 )
 
 LAST = "last-*.pt"  # each attempt has a name of its own, so that a dead driver's worker cannot overwrite another's
+REPLICATE = "replicate{}-*.pt"  # the same where a trial trains its second seed (1) or a later one
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Assignment:
-    """One attempt at one trial. `token` is unique to the attempt."""
+    """One attempt at one trial. `token` is unique to the attempt, `seed` is added to the experiment's."""
 
     trial: int
     token: str
     config: Config
+    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,8 @@ class Attempt:
     def _begin(self) -> Training:
         job = self._job
         experiment = Experiment.model_validate(with_values(job.base, self._assignment.config))
+        seed = (experiment.seed + self._assignment.seed) % 2**63
+        experiment = experiment.model_copy(update={"seed": seed})
         device = trial_device(job.gpu)
         splits = _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device))
         if job.data and splits.identity.digest != job.data:
@@ -178,7 +182,7 @@ class Attempt:
     def _claim(self) -> dict[str, Any] | None:
         """The state of the furthest checkpoint, renamed to this attempt's; all others are deleted."""
         found: list[tuple[int, Path, dict[str, Any]]] = []
-        for path in self._folder.glob(LAST):
+        for path in self._folder.glob(self._pattern):
             if (state := whole_state(path)) is None:
                 path.unlink(missing_ok=True)  # half-written or damaged: its epochs are trained again
             else:
@@ -194,8 +198,12 @@ class Attempt:
         return state
 
     @property
+    def _pattern(self) -> str:
+        return REPLICATE.format(seed) if (seed := self._assignment.seed) else LAST
+
+    @property
     def _last(self) -> Path:
-        return self._folder / LAST.replace("*", self._assignment.token)
+        return self._folder / self._pattern.replace("*", self._assignment.token)
 
     def _save(self, training: Training, metrics: EpochMetrics) -> Report:
         """Write the checkpoint before the epoch is reported: the trial can resume from whatever was reported."""

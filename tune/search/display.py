@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -48,11 +49,11 @@ def config_text(config: Mapping[str, Any]) -> str:
     return " ".join(f"{name}={value_text(config[field])}" for field, name in short_names(config).items())
 
 
-def metrics_text(metrics: EpochMetrics) -> str:
+def metrics_text(values: Mapping[str, float], spread: Callable[[str], float | None] = lambda name: None) -> str:
     """An epoch's metrics in a line: those of validation, or where nothing validates those of training."""
-    known = [METRICS[name] for name in metrics.values]
+    known = [METRICS[name] for name in values if name in METRICS]
     shown = [metric for metric in known if metric.part == "val"] or known
-    return "  ".join(f"{metric.name} {metric.text(metrics.values[metric.name])}" for metric in shown)
+    return "  ".join(f"{metric.name} {metric.text(values[metric.name], spread(metric.name))}" for metric in shown)
 
 
 def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> str:
@@ -74,9 +75,11 @@ def front_text(search: Ledger) -> str:
 
 
 def _best_text(best: TrialRecord, search: Ledger) -> str:
-    metrics = best.best(search.record.objective)
-    assert metrics is not None
-    return f"trial {best.number}, epoch {metrics.epoch}: {metrics_text(metrics)}"
+    objective = search.record.objective
+    epoch, seeds = best.best(objective), len(best.results(objective))
+    where = f"mean of {seeds} seeds" if seeds > 1 or epoch is None else f"epoch {epoch.epoch}"
+    told = metrics_text(best.result(objective) or {}, partial(best.spread, objective))
+    return f"trial {best.number}, {where}: {told}"
 
 
 class Lines(Observer):
@@ -99,7 +102,7 @@ class Lines(Observer):
     def ended(self, trial: int | None, status: Status, reason: str) -> None:
         """Say so, with the trial's last metrics."""
         last = self._last.pop(trial, None)
-        told = f"  {metrics_text(last)} (epoch {last.epoch})" if last else ""
+        told = f"  {metrics_text(last.values)} (epoch {last.epoch})" if last else ""
         self.say(f"trial {trial} {status}{f': {reason}' if reason else ''}{told}")
 
     def say(self, text: str) -> None:
@@ -128,6 +131,11 @@ class Page(Lines):
         self._drawn = 0.0
         self._console = console
         self.live = Live(console=console, auto_refresh=False, transient=False)
+
+    def started(self, trial: int | None, config: Config, epochs_done: int) -> None:
+        """Say so; its epochs are those of another seed than before, or go on."""
+        super().started(trial, config, epochs_done)
+        self._epochs.pop(trial, None)
 
     def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
         """Show it beside the running trial."""
@@ -221,8 +229,9 @@ def _running(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> Table
     table = Table.grid(*(Column(no_wrap=True) for _ in range(4)), padding=(0, 2))
     for number in sorted(search.live):
         metrics = epochs.get(number)
-        told = (f"epoch {metrics.epoch}", metrics_text(metrics)) if metrics else ("begins", "")
-        table.add_row(f"trial {number}", *told, Text(config_text(search.trials[number].config), style="dim"))
+        seed = f"seed {trial.seed + 1}, " if (trial := search.trials[number]).seed else ""
+        told = (f"{seed}epoch {metrics.epoch}", metrics_text(metrics.values)) if metrics else (f"{seed}begins", "")
+        table.add_row(f"trial {number}", *told, Text(config_text(trial.config), style="dim"))
     return table
 
 

@@ -21,6 +21,7 @@ from tune.search.control.taking import Control
 from tune.search.ends import Enough, hopeless
 from tune.search.ledger import Ledger
 from tune.search.preview.estimate import FIRST, note_estimate
+from tune.search.replicates import outcome, trains_another
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
 from tune.spec.search_settings import SearchSettings
@@ -87,6 +88,8 @@ class Driver:
         """A paused trial that the scheduler chooses to continue; None if there is none."""
         scheduler = self.ledger.scheduler
         number = None if scheduler is None else scheduler.promote(last=last)
+        while scheduler is not None and number is not None and number not in self.ledger.paused:
+            number = scheduler.promote(last=last)  # it has ended at its rung: by early stopping, or by hand
         if number is not None:
             self.ledger.promote(number)
         elif last:
@@ -111,10 +114,10 @@ class Driver:
 
     def _start(self, number: int) -> Assignment:
         trial = self.ledger.start(number)
-        if trial.epochs:
+        if trial.current:
             self._resumed.add(number)
-        self.observer.started(number, trial.config, len(trial.epochs))
-        return Assignment(number, uuid.uuid4().hex[:8], trial.config)
+        self.observer.started(number, trial.config, len(trial.current))
+        return Assignment(number, uuid.uuid4().hex[:8], trial.config, trial.seed)
 
     # -- what workers report
 
@@ -141,22 +144,24 @@ class Driver:
             self.stop(f"failed: {why}")
         if report.epochs:
             self._full_disk.room()
+        first_seed = self.ledger.trials[number].seed == 0
         for metrics in report.epochs:
             if self.ledger.epoch(number, metrics):
                 self.observer.epoch(number, metrics)
-                self.enough.epoch(number, metrics)
-            if metrics is not report.epochs[-1]:
+                if first_seed:
+                    self.enough.epoch(number, metrics)
+            if first_seed and metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
         self._estimate()
         if report.full_disk or self._has_enough():
             return False
         if report.end is not None:
             end = trial_ends.reported(self.ledger, number, report)
-            if end.status is Status.COMPLETED and (epochs := self.ledger.trials[number].epochs):
+            if end.status is Status.COMPLETED and first_seed and (epochs := self.ledger.trials[number].epochs):
                 self._enter_rung(number, epochs[-1])  # for those that are judged later
-            self._end(number, *end)
+            self._end_seed(number, *end)
             return True
-        return not self._behind(number, report) and self._judge(number)
+        return not self._behind(number, report) and first_seed and self._judge(number)
 
     def _estimate(self) -> None:
         """Record what the search is expected to take, once it is known how long an epoch is."""
@@ -184,7 +189,7 @@ class Driver:
         It was judged at them already, and has not reached its best epoch again.
         """
         reached = max((metrics.epoch for metrics in report.epochs), default=0)
-        had = len(self.ledger.trials[number].epochs)
+        had = len(self.ledger.trials[number].current)
         if number in self._resumed and reached < had:
             reason = "its checkpoint is missing, damaged or of another version"
             self.observer.say(f"trial {number}: {reason}; training again up to epoch {had}")
@@ -237,7 +242,7 @@ class Driver:
         with self._stopping_on_error():
             if number in self.ledger.live:
                 end = trial_ends.out_of_memory if out_of_memory else trial_ends.worker_died
-                self._end(number, *end(self.ledger, number, reason))
+                self._end_seed(number, *end(self.ledger, number, reason))
             else:
                 self._retention.clear(self.ledger.trials[number])
 
@@ -256,7 +261,7 @@ class Driver:
             killed, self._to_kill = self._to_kill, []
             hung = trial_ends.hung(self.ledger)
             for number in hung:
-                self._end(number, Status.FAILED, "hung")
+                self._end_seed(number, Status.FAILED, "hung", last=True)  # its worker is killed, as if it had ended
             return [*killed, *hung]
         return []
 
@@ -279,12 +284,33 @@ class Driver:
         self.ledger.requeue(number)
         self.observer.ended(number, Status.WAITING, reason)
 
+    def _end_seed(self, number: int, status: Status, reason: str, *, last: bool = False) -> None:
+        """The seed that a trial trains has ended by itself: go on with the next one, or end the trial.
+
+        Args:
+            number: The trial.
+            status: How the seed has ended, or `WAITING` where it is tried again.
+            reason: Why.
+            last: Do not go on.
+        """
+        settings, first = self._settings, self.ledger.trials[number].seed == 0
+        if settings.seeds > 1 and (status.ended if not first else status is Status.COMPLETED):
+            trial = self.ledger.seed_over(number, status, reason)
+            if not last and trains_another(trial, self.ledger.trials.values(), settings):
+                self._retention.next_seed(self.ledger.next_seed(number))
+                told = f"its seed {trial.seed + 2} of {settings.seeds} is next"
+                return self.observer.ended(number, Status.WAITING, told)
+            status, reason = outcome(trial)
+        return self._end(number, status, reason)
+
     def _end(self, number: int, status: Status, reason: str) -> None:
         """End a trial, or put it back where the status is `WAITING`."""
         if status is Status.WAITING:
             self._requeue(number, reason)
             return
-        self._retention.ended(self.ledger.end(number, status, reason))
+        trial = self.ledger.end(number, status, reason)
+        self._retention.ended(trial)
+        self.enough.ended(trial)
         self.observer.ended(number, status, reason)
         if why := hopeless(status, self.ledger.trials.values(), self._settings.failures):
             self.stop(f"failed: {why}")

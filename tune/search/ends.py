@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from tune.record.status import Status
-from tune.record.trial import TrialRecord
+from tune.record.trial import SEEDS, TrialRecord
 from tune.spec.metric import METRICS
 from tune.spec.search_settings import FailureSpec, StopSpec
 from tune.training import EpochMetrics
@@ -23,17 +23,19 @@ INFEASIBLE_FACTOR = 10  # infeasible trials in a row that end a search, as a mul
 LIFTED = "lifted"  # the note of rules that held when the search was extended, and no longer apply
 
 
-def reaches(target: Mapping[str, float], metrics: EpochMetrics) -> bool:
-    """Whether an epoch is as good as all values of a target."""
+def reaches(target: Mapping[str, float], values: Mapping[str, float]) -> bool:
+    """Whether the metrics of an epoch, or their means over seeds, are as good as all values of a target."""
     return all(
-        (value := metrics.values.get(name)) is not None
+        (value := values.get(name)) is not None
         and (value >= wanted if METRICS[name].goal == "max" else value <= wanted)
         for name, wanted in target.items()
     )
 
 
 class Enough:
-    """Watches the rules of one search. Told of every epoch after it is recorded.
+    """Watches the rules of one search. Told of every epoch of a first seed, and of every end, after it is recorded.
+
+    With several seeds, a trial reaches the target when it has trained all of them, by its mean.
 
     Attributes:
         winner: The trial that has reached the target; None before.
@@ -49,10 +51,15 @@ class Enough:
     def epoch(self, number: int, metrics: EpochMetrics) -> None:
         """Enter an epoch that was just recorded."""
         self._update()
-        self._look_at(number, metrics)
+        self._look_at_epoch(number, metrics)
         cost = self._ledger.record.objective.cost(metrics.values)
         if cost is not None and (self._best is None or cost < self._best):
             self._improved(number, cost)
+
+    def ended(self, trial: TrialRecord) -> None:
+        """Enter the end of a trial."""
+        self._update()
+        self._look_at_mean(trial)
 
     @property
     def reached(self) -> str:
@@ -90,21 +97,34 @@ class Enough:
         self._lifted: dict[str, Any] = dict(facts.get(LIFTED, {}))
         for trial in self._ledger.trials.values():
             for metrics in trial.epochs:
-                self._look_at(trial.number, metrics)
-        best = self._ledger.best
-        self._best = None if best is None else best.cost(self._ledger.record.objective)
+                self._look_at_epoch(trial.number, metrics)
+            self._look_at_mean(trial)
+        objective = self._ledger.record.objective
+        bests = ((trial.number, trial.best(objective)) for trial in self._ledger.trials.values())
+        costs = [(cost, number) for number, best in bests if best and (cost := objective.cost(best.values)) is not None]
+        self._best, number = min(costs, default=(None, -1))
         noted = facts.get(IMPROVED, {})
         self._tried = int(noted.get("tried", 0))
-        if best is not None and self._best is not None and noted.get("cost") != self._best:
-            self._improved(best.number, self._best)
+        if self._best is not None and noted.get("cost") != self._best:
+            self._improved(number, self._best)
 
-    def _look_at(self, number: int, metrics: EpochMetrics) -> None:
+    def _look_at_epoch(self, number: int, metrics: EpochMetrics) -> None:
+        if self._ledger.spec.search.seeds == 1:
+            self._look_at(number, metrics.values, f"in epoch {metrics.epoch}")
+
+    def _look_at_mean(self, trial: TrialRecord) -> None:
+        seeds = self._ledger.spec.search.seeds
+        if 1 < seeds <= len(trial.facts.get(SEEDS, ())):
+            result = trial.result(self._ledger.record.objective) or {}
+            self._look_at(trial.number, result, f"on average over the seeds of trial {trial.number}")
+
+    def _look_at(self, number: int, values: Mapping[str, float], where: str) -> None:
         target = self._rules.target
         if not target or self.winner is not None or not self._applies("target", dict(target)):
             return
-        if reaches(target, metrics):
-            values = ", ".join(f"{name} {METRICS[name].text(metrics.values[name])}" for name in target)
-            self.winner, self._text = number, f"the target is reached: {values} in epoch {metrics.epoch}"
+        if reaches(target, values):
+            told = ", ".join(f"{name} {METRICS[name].text(values[name])}" for name in target)
+            self.winner, self._text = number, f"the target is reached: {told} {where}"
 
     def _improved(self, number: int, cost: float) -> None:
         """Count from here; the trial itself is not one of those that follow."""

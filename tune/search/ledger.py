@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.study import Record
-from tune.record.trial import PAUSED, PROMOTED, TrialRecord, best_trial
+from tune.record.trial import PAUSED, PROMOTED, SEED, SEEDS, TrialRecord, best_trial
 from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.schedulers import Scheduler
 from tune.search.warm_start import WARM, records
@@ -40,7 +40,7 @@ class Ledger:
         interrupted: Numbers of the trials that were live when an earlier driver died.
         added: How many trials were added by hand, infeasible ones not counted.
         tried: How many trials have ended or were paused, infeasible ones not counted.
-        epochs_spent: Epochs of all trials.
+        epochs_spent: Epochs of all trials and all seeds.
     """
 
     def __init__(
@@ -114,10 +114,10 @@ class Ledger:
             trials = max(self.left, 0) + len(self.waiting) + len(self.live) / 2  # most paused ones never continue
             return TimeLeft(self.elapsed / ended * trials, most=False)
         begun = [self.trials[number] for number in (*self.live, *self.waiting)]
-        seconds = [epoch.seconds for trial in begun for epoch in trial.epochs]
+        seconds = [epoch.seconds for trial in begun for epoch in trial.every_epoch]
         if not seconds or not self.live:
             return None
-        epochs = self.spec.longest * (max(self.left, 0) + len(begun)) - len(seconds)
+        epochs = self.spec.longest * self.spec.search.seeds * (max(self.left, 0) + len(begun)) - len(seconds)
         return TimeLeft(statistics.fmean(seconds) * epochs / len(self.live), most=True)
 
     # -- changes
@@ -159,10 +159,10 @@ class Ledger:
     def epoch(self, number: int, metrics: EpochMetrics) -> bool:
         """Record an epoch; returns False if it was recorded before."""
         trial = self.trials[number]
-        if metrics.epoch <= len(trial.epochs):
+        if metrics.epoch <= len(trial.current):
             return False
-        self.record.epoch(number, metrics)
-        self._change(number, epochs=(*trial.epochs, metrics))
+        self.record.epoch(number, metrics, trial.seed)
+        self._put(trial.with_epoch(metrics))
         return True
 
     def fact(self, number: int, key: str, value: object) -> None:
@@ -181,6 +181,21 @@ class Ledger:
         self.live.pop(number, None)
         self.record.requeue(number)
         self._change(number, status=Status.WAITING)
+
+    def seed_over(self, number: int, status: Status, reason: str) -> TrialRecord:
+        """Record how a seed of a live trial has ended; doing so again changes nothing."""
+        trial = self.trials[number]
+        seeds = [*trial.facts.get(SEEDS, ())][: trial.seed]
+        self.fact(number, SEEDS, [*seeds, {"status": str(status), "reason": reason}])
+        return self.trials[number]
+
+    def next_seed(self, number: int) -> TrialRecord:
+        """Let a live trial wait for a worker, to train its next seed."""
+        trial = self.trials[number]
+        self.live.pop(number, None)
+        self.record.next_seed(number, trial.seed + 1)
+        facts = {**trial.facts, SEED: trial.seed + 1}
+        return self._change(number, status=Status.WAITING, facts=facts, replicates=(*trial.replicates, ()))
 
     def pause(self, number: int) -> None:
         """Pause a live trial after its last epoch."""
@@ -219,4 +234,4 @@ class Ledger:
         self._counts[trial.status] += sign
         self.added += sign * trial.added_by_hand
         self.tried += sign * trial.tried
-        self.epochs_spent += sign * len(trial.epochs)
+        self.epochs_spent += sign * len(trial.every_epoch)

@@ -1,7 +1,8 @@
 """What a search keeps on disk: the best weights of its K best ended trials, and the last checkpoint of the others.
 
 At every moment there are at most K files of best weights (with several objectives, at least those of the front), one
-checkpoint per live trial (two while it is written), and those of the P best paused trials.
+checkpoint per live trial (two while it is written; one more while it trains a further seed), and those of the P best
+paused trials. The weights that are kept are those of a trial's first seed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, best_first, front_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.search.attempt import LAST, whole_state
+from tune.search.attempt import LAST, REPLICATE, whole_state
 from tune.spec.metric import Objective
 from tune.spec.search_settings import RetentionSpec
 from tune.training import save_weights
@@ -53,6 +54,8 @@ class Retention:
         for trial in trials:
             if trial.number in kept:
                 self._keep(trial)
+            elif not trial.status.ended:
+                self.next_seed(trial)
         self.paused(trial for trial in trials if trial.status is Status.PAUSED)
 
     def ended(self, trial: TrialRecord) -> None:
@@ -76,8 +79,16 @@ class Retention:
     def clear(self, trial: TrialRecord) -> None:
         """Delete what a worker that was killed has written after its trial ended."""
         if trial.status.ended:
-            for path in self._folder.trial(trial.number).glob(LAST):
-                path.unlink(missing_ok=True)
+            self._delete_checkpoints(trial.number)
+
+    def next_seed(self, trial: TrialRecord) -> None:
+        """Delete the checkpoint of the further seed before the one that the trial trains next."""
+        for seed in range(1, trial.seed):
+            self._delete_checkpoints(trial.number, REPLICATE.format(seed))
+
+    def _delete_checkpoints(self, number: int, pattern: str = "*.pt") -> None:
+        for path in self._folder.trial(number).glob(pattern):
+            path.unlink(missing_ok=True)
 
     def paused(self, trials: Iterable[TrialRecord]) -> None:
         """Keep the checkpoints of the best paused trials: of those with most epochs, the best.
@@ -100,8 +111,7 @@ class Retention:
         if weights is not None and best is not None:
             facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._objective.metric.name}
             retry_while_disk_full(lambda: save_weights(target, weights, facts), target.parent, self._say)
-        for path in found:
-            path.unlink(missing_ok=True)
+        self._delete_checkpoints(trial.number)
 
     def _drop(self, number: int) -> None:
         shutil.rmtree(self._folder.trial(number), ignore_errors=True)

@@ -61,7 +61,8 @@ def close(driver: Driver) -> None:
     driver.observer.over(ledger)
     outcome = _outcome(driver)
     ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason, "enough": outcome.enough})
-    write_all_tables(ledger.folder, list(ledger.spec.space.domains), ledger.record)
+    spec = ledger.spec
+    write_all_tables(ledger.folder, list(spec.space.domains), ledger.record, seeds=spec.search.seeds)
 
 
 def _outcome(driver: Driver) -> Outcome:

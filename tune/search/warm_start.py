@@ -18,7 +18,7 @@ from tune.record.opening import Search
 from tune.record.search_yaml import made_with
 from tune.record.status import Status
 from tune.record.study import Record
-from tune.record.trial import TrialRecord
+from tune.record.trial import SEEDS, TrialRecord
 from tune.spec.dotted import flatten, get_dotted, with_values, within
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
@@ -152,13 +152,16 @@ def _meaning(experiment: Experiment, limit: int | None) -> dict[str, Any]:
 def _row(trial: TrialRecord, config: Config, objective: Objective) -> dict[str, Any]:
     metric = objective.metric.name
     values = [[epoch.epoch, epoch.values[metric]] for epoch in trial.epochs if metric in epoch.values]
-    row = {"config": config, "status": str(trial.status), "values": values}
+    row: dict[str, Any] = {"config": config, "status": str(trial.status), "values": values}
     if objective.several:
         row["facts"] = trial.with_facts({})
         others = [one.name for one in objective.every if one.part != "model" and one.name != metric]
         row["others"] = {
             name: [epoch.values[name] for epoch in trial.epochs if metric in epoch.values] for name in others
         }
+    if len(results := trial.results(objective)) > 1:
+        measured = [one.name for one in objective.every if one.part != "model"]
+        row["replicates"] = [{name: values[name] for name in measured} for values in results[1:]]
     return row
 
 
@@ -170,10 +173,17 @@ def records(rows: Iterable[Mapping[str, Any]], metric: str) -> list[TrialRecord]
             config=dict(row["config"]),
             status=Status(row["status"]),
             epochs=tuple(_epochs(row, metric)),
-            facts=dict(row.get("facts", {})),
+            facts={**row.get("facts", {}), **_seeds(row)},
+            replicates=tuple((EpochMetrics(1, dict(values), 0.0, 0.0),) for values in row.get("replicates", ())),
         )
         for index, row in enumerate(rows)
     ]
+
+
+def _seeds(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Further seeds, of which the row has the best epochs of those that count."""
+    further = len(row.get("replicates", ()))
+    return {SEEDS: [{"status": str(Status.COMPLETED), "reason": ""}] * (further + 1)} if further else {}
 
 
 def _epochs(row: Mapping[str, Any], metric: str) -> Iterator[EpochMetrics]:

@@ -37,13 +37,15 @@ class Metric:
         """What is measured, as on the axis of a chart: `loss`, `KL divergence`."""
         return _WORDS.get(self.kind, self.kind)
 
-    def text(self, value: float | None) -> str:
-        """A value as it is shown: `98.20 %`, `0.0712`, or `-` if it is unknown."""
+    def text(self, value: float | None, spread: float | None = None) -> str:
+        """A value as it is shown: `98.20 %`, `0.0712`, or `-` if it is unknown; with its spread `98.20 ± 0.15 %`."""
         if value is None or not math.isfinite(value):
             return "-"
         if self.part == "model":
             return f"{value:,.0f}"
-        return f"{100 * value:.2f} %" if self.unit == "%" else f"{value:.4f}"
+        scale, digits, unit = (100, 2, " %") if self.unit == "%" else (1, 4, "")
+        around = "" if spread is None or not math.isfinite(spread) else f" ± {scale * spread:.{digits}f}"
+        return f"{scale * value:.{digits}f}{around}{unit}"
 
 
 _KINDS: dict[str, tuple[tuple[str, Goal, str], ...]] = {

@@ -134,6 +134,9 @@ class SearchSettings(Frozen):
         trials: The number of trials.
         concurrent: Trials at the same time; by default as many as the resources allow.
         seed: Of the sampler; by default the experiment's.
+        seeds: How many seeds the best trials are trained with: the experiment's, the next one, ... After each, a trial
+            is trained with another if it is among the best third of those that have run to their end (with asha and
+            hyperband: 1 / reduction_factor). Trials are ranked by the mean over their seeds.
         scheduler: Which trials are stopped early.
         sampler: What proposes configurations.
         resources: What each trial reserves.
@@ -151,6 +154,7 @@ class SearchSettings(Frozen):
     trials: Count = 50
     concurrent: Count | None = None
     seed: Annotated[int, Ge(0)] | None = None
+    seeds: Count = 1
     scheduler: AnyScheduler = AshaSpec()
     sampler: AnySampler = TpeSpec()
     resources: ResourcesSpec = ResourcesSpec()

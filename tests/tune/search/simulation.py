@@ -21,7 +21,7 @@ from tune.record.opening import open_record
 from tune.record.search_yaml import write_spec
 from tune.record.storage.journal import repair
 from tune.record.study import Record
-from tune.search.attempt import Report
+from tune.search.attempt import Assignment, Report
 from tune.search.control.settings import in_force
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import SETTINGS, Ledger
@@ -34,6 +34,9 @@ from tune.training import EpochMetrics, save
 
 Curve = Callable[[int, Config, int], Report]
 """(trial, config, epoch) -> what the worker says after that epoch."""
+
+Replicate = Callable[[int, Config, int, int], Report]
+"""(trial, config, epoch, seed) -> the same where the trial trains its second seed (1) or a later one."""
 
 LOSS = Objective(METRICS["val_loss"])
 
@@ -107,10 +110,11 @@ class Simulation:
         facts: Mapping[str, Any] | None = None,
         files: bool = False,
         study: str | None = None,
+        replicate: Replicate | None = None,
     ) -> None:
         self.folder = SearchFolder(folder, study)
         folder.mkdir(parents=True, exist_ok=True)
-        self.curve, self.files = curve, files
+        self.curve, self.files, self.replicate = curve, files, replicate
         self.said: list[str] = []
         observer = Listening(self.said)
         settings = spec.search
@@ -133,15 +137,18 @@ class Simulation:
         return open_record(self.folder, spec.search.objective, say, create=True)
 
     def run(self, workers: int = 1, checkpoints: dict[int, int] | None = None) -> None:
-        """Let workers take turns until the driver is done. `checkpoints`: trial -> epochs, which outlive a kill."""
+        """Let workers take turns until the driver is done. `checkpoints`: trial -> epochs, which outlive a kill.
+
+        Those of further seeds are at 1,000 * seed + trial.
+        """
         done = {} if checkpoints is None else checkpoints
-        busy: dict[int, tuple[Config, bool]] = {}
+        busy: dict[int, tuple[Assignment, bool]] = {}
         while True:
             while len(busy) < workers:
                 answer = self.driver.next()
                 if isinstance(answer, NoTrial):
                     break
-                busy[answer.trial] = (answer.config, answer.trial in done)
+                busy[answer.trial] = (answer, _key(answer) in done)
             if not busy:
                 assert answer is NoTrial.DONE
                 return
@@ -151,31 +158,42 @@ class Simulation:
                 self.driver.requeue_all()
                 return
             for number in list(busy):
-                config, resumed = busy[number]
-                report = self._history(number, config, done) if resumed else self._step(number, config, done)
-                busy[number] = (config, False)
+                task, resumed = busy[number]
+                report = self._history(task, done) if resumed else self._step(task, done)
+                busy[number] = (task, False)
                 if self.driver.report(number, report):
                     del busy[number]
                 if self.driver.halt:
                     self.driver.requeue_all()
                     return
 
-    def _step(self, number: int, config: Config, done: dict[int, int]) -> Report:
-        epoch = done.get(number, 0) + 1
-        report = self.curve(number, config, epoch)
+    def _step(self, task: Assignment, done: dict[int, int]) -> Report:
+        epoch = done.get(_key(task), 0) + 1
+        report = self._report(task, epoch)
         if report.epochs:
-            done[number] = epoch
-            self._write(number, epoch)
+            done[_key(task)] = epoch
+            self._write(task, epoch)
         return report
 
-    def _history(self, number: int, config: Config, done: dict[int, int]) -> Report:
+    def _report(self, task: Assignment, epoch: int) -> Report:
+        if task.seed and self.replicate is not None:
+            return self.replicate(task.trial, task.config, epoch, task.seed)
+        return self.curve(task.trial, task.config, epoch)
+
+    def _history(self, task: Assignment, done: dict[int, int]) -> Report:
         """What a resumed worker says first: all epochs of its checkpoint."""
-        reports = [self.curve(number, config, epoch) for epoch in range(1, done[number] + 1)]
+        reports = [self._report(task, epoch) for epoch in range(1, done[_key(task)] + 1)]
         epochs = tuple(metrics for report in reports for metrics in report.epochs)
         return dataclasses.replace(reports[-1], epochs=epochs)
 
-    def _write(self, number: int, epochs: int) -> None:
+    def _write(self, task: Assignment, epochs: int) -> None:
         if self.files:
-            folder = self.folder.trial(number)
+            folder = self.folder.trial(task.trial)
             folder.mkdir(exist_ok=True)
-            save(folder / "last-x.pt", {"history": [{}] * epochs, "best_weights": {"w": torch.zeros(3)}})
+            name = f"replicate{task.seed}-x.pt" if task.seed else "last-x.pt"
+            weights = {"w": torch.full((3,), float(task.seed))}
+            save(folder / name, {"history": [{}] * epochs, "best_weights": weights})
+
+
+def _key(task: Assignment) -> int:
+    return 1000 * task.seed + task.trial

@@ -23,8 +23,9 @@ Begin = Callable[[Path], Simulation]
 def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What the record holds: trials and epochs."""
     trials, ledger = simulation.record.trials(), simulation.ledger
-    fields = list(ledger.spec.space.domains)
-    return trials_table(trials, fields, simulation.record.objective, simulation.folder), epochs_table(trials)
+    fields, seeds = list(ledger.spec.space.domains), ledger.spec.search.seeds
+    table = trials_table(trials, fields, simulation.record.objective, simulation.folder, seeds=seeds)
+    return table, epochs_table(trials, seeds=seeds)
 
 
 def assert_same(one: Simulation, other: Simulation) -> None:

@@ -38,11 +38,11 @@ def rule(folder: Path, *overrides: str) -> SearchSpec:
 
 def test_a_target_is_reached_by_every_metric_in_its_direction() -> None:
     epoch = metrics(1, 2.0)  # accuracy .8
-    assert reaches({"val_loss": 2.0, "val_accuracy": 0.8}, epoch)
-    assert not reaches({"val_loss": 1.9, "val_accuracy": 0.8}, epoch)
-    assert not reaches({"val_loss": 2.0, "val_accuracy": 0.81}, epoch)
-    assert not reaches({"val_kl": 1.0}, epoch)
-    assert not reaches({"val_loss": 2.0}, metrics(1, math.nan))
+    assert reaches({"val_loss": 2.0, "val_accuracy": 0.8}, epoch.values)
+    assert not reaches({"val_loss": 1.9, "val_accuracy": 0.8}, epoch.values)
+    assert not reaches({"val_loss": 2.0, "val_accuracy": 0.81}, epoch.values)
+    assert not reaches({"val_kl": 1.0}, epoch.values)
+    assert not reaches({"val_loss": 2.0}, metrics(1, math.nan).values)
 
 
 def test_the_trial_that_reaches_the_target_ends_and_keeps_its_weights(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.tune.search.test_survival import ending
 from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status
-from tune.search.attempt import Report
+from tune.search.attempt import Assignment, Report
 
 PROMOTION = "search.scheduler.type=promotion"
 
@@ -23,9 +23,9 @@ def test_a_search_spends_its_epochs_on_short_trials_and_ends_with_a_long_one(tmp
     trained: Counter[tuple[int, int]] = Counter()
 
     class Counting(Simulation):
-        def _step(self, number: int, config: Config, done: dict[int, int]) -> Report:
-            trained[number, done.get(number, 0) + 1] += 1
-            return super()._step(number, config, done)
+        def _step(self, task: Assignment, done: dict[int, int]) -> Report:
+            trained[task.trial, done.get(task.trial, 0) + 1] += 1
+            return super()._step(task, done)
 
     simulation = Counting(spec_of(tmp_path, SPACE, PROMOTION), tmp_path / "s")
     simulation.run()

@@ -125,8 +125,9 @@ class MLflow:
             for name, value in {**epoch.values, "lr": epoch.lr, _LAST: epoch.seconds}.items()
         ]
         best, name = trial.best(self._objective), self._objective.metric.name
-        if trial.status.ended and best is not None:
-            metrics.append(Metric(f"best_{name}", best.values[name], times[best.epoch - 1], best.epoch))
+        result = trial.result(self._objective)
+        if trial.status.ended and best is not None and result is not None:
+            metrics.append(Metric(f"best_{name}", result[name], times[best.epoch - 1], best.epoch))
         return metrics
 
 

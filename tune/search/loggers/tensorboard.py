@@ -58,7 +58,7 @@ class TensorBoard:
     def _end(self, trial: TrialRecord) -> None:
         """The fields, the best value and the outcome, in a file of their own."""
         best, name = trial.best(self._objective), f"best/{self._objective.metric.name}"
-        values = {name: best.values[self._objective.metric.name]} if best else {}
+        values = {name: result[self._objective.metric.name]} if (result := trial.result(self._objective)) else {}
         with SummaryWriter(str(self._folder(trial.number)), filename_suffix=_ENDED) as writer:
             fields = {field: _plain(value) for field, value in trial.config.items()}
             for summary in hparams(fields, values):  # type: ignore[no-untyped-call]

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tune.search.replicates import going_on
 from tune.search.schedulers import scheduler_of
 from tune.search.schedulers.verdict import Action, Scheduler
 from tune.spec.search import SearchSpec
+from tune.spec.search_settings import SearchSettings
 
 ROUNDS = 10  # searches in which trials come in random orders, of which the mean is taken
 EPOCHS = 200  # looks at a trial that is judged at every epoch
@@ -24,8 +26,8 @@ class Expected:
     """What a search is expected to take.
 
     Attributes:
-        epochs: Of all trials, as expected.
-        most: The same if no trial is stopped early.
+        epochs: Of all trials and seeds, as expected.
+        most: The same if no trial is stopped early, and all are trained with every seed.
         rungs: Epochs at which trials are judged, each with the number of trials expected to get there.
     """
 
@@ -51,9 +53,10 @@ def expected(
     searches = [_simulated(spec, some, max(min(workers, some), 1), lengths, index) for index in range(rounds)]
     scale = trials / some if some else 0.0
     rungs = sorted({epoch for _, reached in searches for epoch in reached})
+    most = round(trials * statistics.fmean(lengths)) if len(set(lengths)) > 1 else trials * lengths[0]
     return Expected(
         scale * statistics.fmean(epochs for epochs, _ in searches),
-        round(trials * statistics.fmean(lengths)) if len(set(lengths)) > 1 else trials * lengths[0],
+        most * spec.search.seeds,
         {epoch: scale * statistics.fmean(reached[epoch] for _, reached in searches) for epoch in rungs},
     )
 
@@ -69,6 +72,7 @@ def _simulated(
     looks = _looks(scheduler, spec.longest)
     done, reached = [0] * trials, Counter[int]()
     live: list[int] = []
+    ended: list[int] = []  # those that ran to their end, in order
     drawn = 0
     while True:
         while len(live) < workers:
@@ -81,7 +85,8 @@ def _simulated(
                 break
             live.append(number)
         if not live:
-            return sum(done), Counter({epoch: reached[epoch] for epoch, _ in (scheduler.rungs if scheduler else [])})
+            spent = sum(done) + _further(spec.search, [(ranks[number], done[number]) for number in ended])
+            return spent, Counter({epoch: reached[epoch] for epoch, _ in (scheduler.rungs if scheduler else [])})
         until = {number: min(_next_look(looks, done[number]), ends[number]) for number in live}
         step = min(until[number] - done[number] for number in live)
         for number in list(live):  # as many epochs of each as nothing is decided in
@@ -90,8 +95,21 @@ def _simulated(
             if scheduler and done[number] == until[number]:
                 reached[done[number]] += 1
                 action = scheduler.judge(number, done[number], float(ranks[number])).action
+            if done[number] >= ends[number]:
+                ended.append(number)
             if action is not Action.CONTINUE or done[number] >= ends[number]:
                 live.remove(number)
+
+
+def _further(settings: SearchSettings, ended: Sequence[tuple[int, int]]) -> int:
+    """The epochs of further seeds, from the rank and the epochs of each trial that ran to its end, in order."""
+    best = min if settings.objective.metric.goal == "min" else max
+    epochs, seen = 0, list[int]()
+    for rank, length in ended if settings.seeds > 1 else ():
+        seen.append(rank)
+        better = sum(best(other, rank) != rank for other in seen)
+        epochs += (settings.seeds - 1) * length if better < going_on(len(seen), settings) else 0
+    return epochs
 
 
 def _looks(scheduler: Scheduler | None, longest: int) -> list[int]:

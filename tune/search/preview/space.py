@@ -206,7 +206,8 @@ def _disk(spec: SearchSpec, params_bytes: float, trials: int, workers: int) -> f
     settings = spec.search
     paused = min(settings.retention.paused, trials) if settings.scheduler.pauses else 0
     kept = min(settings.retention.best, trials)
-    return params_bytes * (STATES * (2 * workers + paused) + kept)
+    first_seeds = workers if settings.seeds > 1 else 0  # each has the last checkpoint of its first seed beside them
+    return params_bytes * (STATES * (2 * workers + first_seeds + paused) + kept)
 
 
 def _seconds(

@@ -70,6 +70,8 @@ class GaussianProcessSampler(Sampler):
             for epoch in trial.epochs:
                 cost = objective.cost(epoch.values)
                 best = best if cost is None else min(best, cost)
+                if epoch.epoch == last and trial.replicates and (mean := trial.cost(objective)) is not None:
+                    best = mean  # over its seeds
                 if math.isfinite(best) and (epoch.epoch in rungs or (epoch.epoch == last and trial.status.ended)):
                     rows.append((index, epoch.epoch, best))
         return rows
@@ -152,6 +154,8 @@ def scaled(costs: Array, task: Task) -> Array:
         positive = errors[finite & (errors > 0)]
         errors = np.log(np.maximum(errors, positive.min() / 2)) if len(positive) else np.where(finite, 0.0, np.inf)
     errors = np.where(finite, errors, errors[finite].max() + 1)
+    if np.ptp(errors) == 0:  # their standard deviation may be a rounding error
+        return np.zeros(len(costs))
     middle = np.median(errors)
     width = math.sqrt(np.mean((errors[errors <= middle] - middle) ** 2)) or 1.0
     quantiles = np.clip(rankdata(errors) / (len(errors) + 1), 0.5, 1 - 1e-9)

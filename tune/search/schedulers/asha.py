@@ -112,12 +112,12 @@ class Asha(Scheduler):
         """Restore the rungs from recorded trials.
 
         The last epoch of a trial that waits or runs is left out: the trial is judged there when it resumes, unless it
-        was paused there before and has been promoted.
+        was paused there before and has been promoted, or trains a further seed.
         """
         for trial in trials:
             last = trial.epochs[-1].epoch if trial.epochs else 0
             for epoch in trial.epochs:
-                decided = epoch.epoch < last or trial.status not in (Status.WAITING, Status.RUNNING)
+                decided = epoch.epoch < last or trial.seed or trial.status not in (Status.WAITING, Status.RUNNING)
                 judged = trial.judged_by(epoch, self._objective)
                 if judged is not None and (decided or epoch.epoch == trial.promoted):
                     self.judge(trial.number, epoch.epoch, *judged)

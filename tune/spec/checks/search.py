@@ -42,6 +42,9 @@ def check_search(settings: SearchSettings, space: Space, sample: Experiment) -> 
         problems.append(Problem(_where(settings), message))
     if settings.objective.several:
         problems += _several_problems(settings)
+    if settings.seeds > 1 and "seed" in space.domains:
+        message = f"must be 1 where seed is searched (got {settings.seeds}); remove seed from the space"
+        problems.append(Problem("search.seeds", message))
     if isinstance(settings.sampler, GridSpec):
         problems += _grid_problems(settings.sampler, space)
     if isinstance(settings.scheduler, JudgingSpec):
