@@ -73,6 +73,7 @@ def scan(source: Source) -> Listing:
     notes += _untested(root, classes, labels[test])
     _check_names(root, paths)
     notes += _similar_names(root, classes)
+    notes += [] if parts else _same_folders_inside(root, classes, paths)
     if text := left.text():
         notes.append(f"not used in {root}: {text}")
     return Listing(root, classes, paths, labels, train, test, tuple(notes))
@@ -221,7 +222,7 @@ def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(_folded(name), []).append(name)
-    pairs = [" and ".join(ascii(name) for name in names) for names in alike.values() if len(names) > 1]
+    pairs = [_listed([ascii(name) for name in names]) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []
     listed = shortened(pairs, MOST_NAMED)
@@ -229,3 +230,23 @@ def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
         f"classes in {root} differ only in upper and lower case or in Unicode form: {listed}; "
         "if they are the same class, merge them"
     ]
+
+
+def _same_folders_inside(root: Path, classes: tuple[str, ...], paths: list[str]) -> list[str]:
+    """A note on classes that all have the same folders inside, and images only there: those may be the classes."""
+    inner: dict[str, set[str]] = {name: set() for name in classes}
+    for path in paths:
+        name, *folders = path.split("/")[:-1]
+        inner[name].add(folders[0] if folders else "")
+    names = inner[classes[0]]
+    if len(names) < 2 or "" in names or any(others != names for others in inner.values()):
+        return []
+    return [
+        f"every class of {root} ({shortened(map(repr, classes))}) has the same folders inside "
+        f"({shortened(map(repr, sorted(names)))}); if those are the classes, rename the folders around them to train/ "
+        "and test/"
+    ]
+
+
+def _listed(words: list[str]) -> str:
+    return " and ".join([*filter(None, [", ".join(words[:-1])]), words[-1]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,16 +71,18 @@ def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, Da
     """
     found = _look(source, root, say)
     listing = found.listing
-    for note in (*listing.notes, *_repeated(found)):
+    for note in listing.notes:
         say(note)
     sets = {each: _prepared(source, found, each, root, say) for each in _PARTS if len(listing.positions(each))}
-    unreadable = [
-        (listing.paths[listing.positions(each)[position]], reason)
+    unreadable = {
+        int(listing.positions(each)[position]): reason
         for each, images in sets.items()
         for position, reason in images.unreadable
-    ]
+    }
+    for note in _repeated(found, unreadable):
+        say(note)
     if unreadable:
-        _tell_unreadable(source, listing, unreadable, say)
+        _tell_unreadable(source, listing, [(listing.paths[i], why) for i, why in unreadable.items()], say)
     if part not in sets:
         return _no_images(source, listing), _identity(found)
     present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
@@ -115,26 +117,25 @@ def _tell_unreadable(source: Source, listing: Listing, unreadable: list[tuple[st
     raise DataError("\n".join([f"cannot read {count}:", *lines, advice]))
 
 
-def _repeated(found: _Images) -> Iterator[str]:
-    """Notes on files of the same content in both parts, or in several classes."""
-    listing = found.listing
-    rows = found.hashes.view(f"V{HASH_BYTES}").ravel().tolist()
-    labels, unread = listing.labels.tolist(), bytes(HASH_BYTES)
-    trained = {rows[i]: i for i in listing.train.tolist()[::-1]}
-    twice = [(i, trained[rows[i]]) for i in listing.test.tolist() if rows[i] != unread and rows[i] in trained]
+def _repeated(found: _Images, unreadable: Container[int]) -> Iterator[str]:
+    """Notes on images of the same content in both parts, or in several classes; damaged files are no images."""
+    listing, nothing = found.listing, bytes(HASH_BYTES)  # `nothing`: the hash of a file that cannot be opened
+    hashes = found.hashes.view(f"V{HASH_BYTES}").ravel().tolist()
+    rows = {i: row for i, row in enumerate(hashes) if row != nothing and i not in unreadable}
+    trained = {rows[i]: i for i in listing.train.tolist()[::-1] if i in rows}
+    twice = [(i, trained[rows[i]]) for i in listing.test.tolist() if i in rows and rows[i] in trained]
     if twice:
         test, train = (listing.paths[i] for i in twice[0])
         yield (
             f"{len(twice):,} of {len(listing.test):,} test images in {listing.root} are also training images ({test} "
             f"is the same as {train}), which makes test results too good; remove the duplicates"
         )
-    label_of: dict[bytes, int] = {}
+    labels = listing.labels.tolist()
     first: dict[bytes, int] = {}
     conflicts: dict[bytes, int] = {}
-    for i, (row, label) in enumerate(zip(rows, labels, strict=True)):
-        if row != unread and label_of.setdefault(row, label) != label:
+    for i, row in rows.items():
+        if labels[first.setdefault(row, i)] != labels[i]:
             conflicts.setdefault(row, i)
-        first.setdefault(row, i)
     if conflicts:
         row, i = next(iter(conflicts.items()))
         yield (

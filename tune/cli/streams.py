@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -12,8 +13,25 @@ from typing import TextIO
 
 from tune.errors import WorkError
 
-ESCAPED = "backslashreplace"  # how to print what an encoding lacks, or half of a file name that is not UTF-8: \xe9
+ESCAPED = "imagetune.escaped"  # how to print what an encoding lacks, or bytes of a file name that are not UTF-8: \xe9
 _REASONS = {errno.EPIPE: "its reader has ended", errno.EBADF: "it is closed"}
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """As `backslashreplace`, except that bytes of file names are shown as they are, not as Python's stand-ins."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    shown = (
+        f"\\x{ord(letter) - 0xDC00:02x}"
+        if "\udc80" <= letter <= "\udcff"
+        else letter.encode("ascii", "backslashreplace").decode()
+        for letter in text
+    )
+    return "".join(shown), error.end
+
+
+codecs.register_error(ESCAPED, _escape)
 
 
 class _Messages(io.TextIOWrapper):

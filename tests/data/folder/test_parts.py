@@ -220,6 +220,26 @@ def test_copies_in_a_test_part_that_was_carved_and_in_other_classes_are_told(ima
     assert any("1 image is in more than one class" in line for line in lines)
 
 
+def test_damaged_files_of_one_content_are_no_images_of_one_content(images: Path, root: Path) -> None:
+    for name in ("blue", "green", "red"):
+        for number in range(5):
+            (images / name / f"bad {number}.png").write_text("not an image")
+    (line,) = told_of(images, root, test_fraction=0.5, skip_unreadable=True)
+    assert line.startswith("skipped 15 of")
+
+
+def test_classes_with_the_same_folders_inside_are_told(tmp_path: Path, root: Path) -> None:
+    """Parts whose names are not known, such as those of another language."""
+    own = tmp_path / "own"
+    for part in ("Entrenamiento", "Prueba"):
+        folder_of(own / part)
+    (line,) = [line for line in told_of(own, root) if "same folders inside" in line]
+    assert "'Entrenamiento', 'Prueba'" in line
+    assert "'blue', 'green', 'red'" in line
+    picture(own / "Prueba" / "loose.png", grey=99)
+    assert not [line for line in told_of(own, root) if "same folders inside" in line]
+
+
 def test_class_names_that_look_the_same_are_told(tmp_path: Path, root: Path) -> None:
     (line,) = told_of(folder_of(tmp_path / "own", ("Cat", "cat", "é", "e\u0301", "dog")), root)
     assert "'Cat' and 'cat'" in line

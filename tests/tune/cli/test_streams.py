@@ -85,3 +85,10 @@ def test_every_encoding_can_print_every_name(images: Path, encoding: str) -> Non
     document = shell(f"{command} --json", images, PYTHONIOENCODING=encoding)
     assert document.returncode == 0
     assert json.loads(document.stdout)["classes"] == ["café", "na\udcefve"]
+
+
+def test_bytes_of_names_are_shown_as_they_are(tmp_path: Path) -> None:
+    """Not as the characters that stand in for them in Python."""
+    ended = shell("imagetune status x --out $'na\\xefve'", tmp_path)
+    assert ended.returncode == 2
+    assert b"there is no search.yaml in na\\xefve/x" in ended.stderr
