@@ -102,6 +102,8 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     yield from _line("infeasible", share)
     for part, text in found.reasons:
         yield from _line("", f"{100 * part:.3g} %, such as: {text}")
+    if spec.constraints.latency_ms is not None:
+        yield from _line("", "constraints.latency_ms is left out here: the search measures each model that it draws")
     yield from _range("parameters", found.parameters, lambda value: f"{value:,.0f}")
     yield from _range("mult-adds", found.mult_adds, _large, " per image")
     yield from _range("memory", found.memory, _bytes, " per trial, without torch's own")

@@ -22,6 +22,7 @@ EXAMPLES = (
     "imagetune results digits --csv trials.csv",
 )
 WIDTH = 80
+_INDENT = " " * 7
 _SHOWN = ("trial", "status", "val_loss", "best_epoch", "epochs", "parameters")
 _SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss: the first of these that any trial has
 
@@ -104,11 +105,11 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
         )
         extra = {sort: row[sort]} if sort and sort not in (*_SHOWN, second) and not sort.startswith("config.") else {}
         if row.get("seeds", 1) > 1:
-            print(textwrap.shorten(f"       {where(row)}: {validated(row)}", WIDTH))
+            print(_INDENT + textwrap.shorten(f"{where(row)}: {validated(row)}", WIDTH - len(_INDENT)))
         values = extra | {short: row[f"config.{name}"] for name, short in names.items()}
-        print(textwrap.fill(_values_text(values), WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7))
+        print(textwrap.fill(_values_text(values), WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
         if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:
-            print(textwrap.shorten(f"       {row['reason']}", WIDTH))
+            print(_INDENT + textwrap.shorten(row["reason"], WIDTH - len(_INDENT)))
 
 
 def _second(found: FoundSearch, ranked_by: str) -> str:

@@ -59,6 +59,7 @@ def trial_row(
         "seconds": trial.seconds,
         "parameters": parameters,
         "mult_adds": trial.facts.get("mult_adds"),
+        **({"latency_ms": trial.facts["latency_ms"]} if "latency_ms" in trial.facts else {}),
         "efficiency": 100 * accuracy / (parameters / 1000) if accuracy is not None and parameters else None,
         "checkpoint": checkpoint,
         "proposed": trial.proposed,

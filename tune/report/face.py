@@ -78,6 +78,7 @@ class SearchResults:
         | `val_loss_std`, `val_accuracy_std` | float | likewise: standard deviations over them (ddof 1) |
         | `seconds` | float | of training, all seeds |
         | `parameters`, `mult_adds` | int | multiply-adds per image |
+        | `latency_ms` | float | in a search that limits it: milliseconds for one image, on one CPU core |
         | `efficiency` | float | accuracy in % per 1,000 parameters |
         | `checkpoint` | text | the weights, below the search's folder; missing where they are not kept |
         | `proposed` | text | how it was found: `first`, `random start`, `explore`, `exploit`, `tpe`, `by hand` ... |

@@ -13,7 +13,7 @@ from tune.evaluation.classification import Classifier, pixel_classifier_of, pred
 from tune.evaluation.evaluate import images_of
 from tune.evaluation.inference import pixels_of
 from tune.evaluation.scores import score
-from tune.export.latency import measure_latency
+from tune.evaluation.timing import measure_latency
 from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
 from tune.export.quantize import quantize
 from tune.files import write_whole

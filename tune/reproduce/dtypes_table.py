@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tune.export.latency import quartiles
+from tune.evaluation.timing import quartiles
 from tune.reproduce import merged_table
 from tune.reproduce.cells import joined, means, middle
 from tune.reproduce.merged_table import Line

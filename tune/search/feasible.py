@@ -12,21 +12,28 @@ from pydantic import ValidationError
 import data
 import models
 from search_spaces import Config
+from tune.search.latency import Latencies
 from tune.spec.checks.experiment import check_experiment
+from tune.spec.constraints import LATENCY
 from tune.spec.search import SearchSpec
 
 
 class Feasibility:
-    """Checks configurations of one search. Data sets and models are looked at once each."""
+    """Checks configurations of one search. Data sets and models are looked at once each.
 
-    def __init__(self, spec: SearchSpec, root: Path) -> None:
-        self._spec = spec
+    `latencies` measures models; without, `constraints.latency_ms` is not checked.
+    """
+
+    def __init__(self, spec: SearchSpec, root: Path, latencies: Latencies | None = None) -> None:
+        self._spec, self._latencies = spec, latencies
         self._inspect = lru_cache(maxsize=64)(lambda source: data.inspect(source, root))
         self._cost = lru_cache(maxsize=4096)(cost_of_model)
         self._nearest: dict[str, float] = {}
 
     def __call__(self, config: Config) -> Mapping[str, Any] | None:
-        """Parameters and multiply-adds per image; None if the configuration is impossible or violates a constraint.
+        """Facts about its model; None if the configuration is impossible or violates a constraint.
+
+        They are its parameters, multiply-adds per image and, where that is limited, latency.
 
         Raises:
             data.DataError: The images cannot be found any more, whatever the configuration.
@@ -39,8 +46,13 @@ class Feasibility:
         if check_experiment(experiment, info):
             return None
         cost = self._cost(experiment.model, info.input_shape, len(info.classes))
-        facts = {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
-        unmet = list(self._spec.constraints.unmet(cost))
+        facts: dict[str, Any] = {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
+        constraints = self._spec.constraints
+        unmet = list(constraints.unmet(cost))
+        if (limit := constraints.latency_ms) is not None and self._latencies is not None and not unmet:
+            facts[LATENCY] = latency = self._latencies.of(experiment.model, info.input_shape, len(info.classes))
+            if not limit.holds(latency):
+                unmet = [(LATENCY, limit, latency)]
         for name, bound, value in unmet:
             self._nearest[name] = min(self._nearest.get(name, value), value, key=bound.distance)
         return None if unmet else facts
@@ -49,7 +61,7 @@ class Feasibility:
     def why_not(self) -> str:
         """Which constraints were not met, each with the value that came nearest; empty if all were met."""
         return "; ".join(
-            f"constraints.{name} allows {self._spec.constraints.bounds[name].text}, the nearest value was {value}"
+            f"constraints.{name} allows {self._spec.constraints.bounds[name].text}, the nearest value was {value:.12g}"
             for name, value in self._nearest.items()
         )
 

@@ -21,6 +21,7 @@ from tune.runs.versions import versions
 from tune.search.control.settings import in_force
 from tune.search.driver import Driver
 from tune.search.feasible import Feasibility
+from tune.search.latency import Latencies
 from tune.search.ledger import SETTINGS, Ledger
 from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster
@@ -134,7 +135,7 @@ def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
     record.note("state", {"state": "running", "reason": "", "request": answered})
     scheduler = scheduler_of(spec)
     sampler = sampler_of(spec, scheduler, observer.say)
-    check = Feasibility(spec, request.root)
+    check = Feasibility(spec, request.root, Latencies(record))
     proposer = Proposer(spec.space, sampler, spec.seed, check, lambda: check.why_not)
     driver = Driver(Ledger(spec, search.folder, record, proposer, scheduler, trials=trials), observer)
     if request.extend is not None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import EXPERIMENT, written
-from tune.export.latency import measure_latency
+from tune.evaluation.timing import measure_latency
 from tune.reproduce import dtypes
 from tune.reproduce.dtypes_table import ROWS
 from tune.reproduce.subprocess_training import train_here

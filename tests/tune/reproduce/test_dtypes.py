@@ -17,7 +17,7 @@ from search_spaces import shipped
 from tests.tune.runs.folders import EXPERIMENT, Quiet, plan, written
 from tune.errors import UserError
 from tune.evaluation.evaluate import evaluate
-from tune.export.latency import measure_latency, quartiles
+from tune.evaluation.timing import measure_latency, quartiles
 from tune.record.folder import RunFolder
 from tune.reproduce import dtypes
 from tune.reproduce import subprocess_training as own_process

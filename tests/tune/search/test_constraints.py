@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.simulation import SPACE, Simulation, metrics, spec_of
+from tests.tune.search.simulation import LOSS, SPACE, Simulation, metrics, spec_of
 from tests.tune.search.test_proposer import Search, proposer
 from tune.record.status import Status
+from tune.record.tables import trials_table
 from tune.record.trial import TrialRecord
+from tune.search import latency
 from tune.search.driver import NoTrial
 from tune.search.feasible import Feasibility
+from tune.search.latency import Latencies
 from tune.search.samplers.proposer import REFUSED, Proposer
 
 NETWORK = SPACE.replace("{name: mnist_mlr}", "{name: simple_cnn}").replace(
@@ -66,3 +70,65 @@ def refused(name: str, told: bool) -> int:
 
 def test_a_sampler_learns_what_the_constraints_refuse() -> None:
     assert refused("tpe", told=True) < refused("tpe", told=False) / 2
+
+
+def latency_search(tmp_path: Path, text: str = "") -> tuple[Simulation, Feasibility]:
+    """A search whose models may take 2 ms, with the real check."""
+    spec = spec_of(tmp_path, NETWORK + f"constraints: {{latency_ms: {{max: 2}}{text}}}\n")
+    simulation = Simulation(spec, tmp_path / "s")
+    check = Feasibility(spec, tmp_path, Latencies(simulation.record))
+    sampler = simulation.ledger.proposer._sampler
+    simulation.ledger.proposer = Proposer(spec.space, sampler, spec.seed, check, lambda: check.why_not)
+    return simulation, check
+
+
+def test_slow_models_are_refused_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by a resumed search: what was measured is in the record."""
+    measured: list[int] = []
+
+    def measure(model: Any, input_shape: tuple[int, int, int], classes: int) -> float:
+        measured.append(model.hidden_dim)
+        return float(model.hidden_dim / 128)
+
+    monkeypatch.setattr(latency, "_measured", measure)
+    simulation, _ = latency_search(tmp_path)
+    simulation.run()
+    trials = simulation.record.trials()
+    assert len(trials) == 12
+    assert all(trial.facts["latency_ms"] == trial.config["model.hidden_dim"] / 128 <= 2 for trial in trials)
+    told = [config["model.hidden_dim"] for trial in trials for config in trial.facts.get(REFUSED, ())]
+    assert told
+    assert min(told) > 256
+    assert len(measured) == len(set(measured))
+    table = trials_table(trials, [], LOSS, simulation.folder)
+    assert table["latency_ms"].tolist() == [trial.facts["latency_ms"] for trial in trials]
+    before = len(measured)
+    resumed, check = latency_search(tmp_path)
+    for trial in resumed.record.trials():
+        assert check(trial.config)
+    assert len(measured) == before
+
+
+def test_a_model_that_breaks_another_constraint_is_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(latency, "_measured", lambda *model: pytest.fail("it was measured"))
+    simulation, _ = latency_search(tmp_path, ", parameters: {max: 900}")
+    assert simulation.driver.next() is NoTrial.DONE
+    assert "constraints.parameters allows at most 900" in simulation.driver.halt
+
+
+def test_a_space_in_which_every_model_is_too_slow_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "_measured", lambda model, *shape: 3 + model.hidden_dim / 100)
+    simulation, _ = latency_search(tmp_path)
+    assert simulation.driver.next() is NoTrial.DONE
+    assert simulation.driver.halt.endswith("constraints.latency_ms allows at most 2, the nearest value was 3.16")
+
+
+def test_a_model_is_really_measured(tmp_path: Path) -> None:
+    simulation, _ = latency_search(tmp_path)
+    spec = simulation.ledger.spec
+    model = spec.experiment(spec.example).model
+    found = Latencies(simulation.record).of(model, (1, 8, 8), 10)
+    assert 0 < found < 1000
+    assert Latencies(simulation.record).of(model, (1, 8, 8), 10) == found
