@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtri
-from scipy.stats import rankdata
+from scipy.special import log_ndtr
 
 from search_spaces import Config, config_key
 from tune.record.status import Status
@@ -26,6 +25,7 @@ MOST_ROWS = 150  # observations that the process is fitted to
 BEST_ROWS = 40  # of these, the best of all; the others are the latest
 CANDIDATES = 1000
 NEIGHBOURS = 300  # variations of the best candidates, in each of three rounds
+FAR = 1e4
 KEPT = 50  # candidates that survive a round
 
 
@@ -37,9 +37,10 @@ class GaussianProcessSampler(Sampler):
     whole curve of its neighbours. The first trials are a Sobol sequence.
 
     Values are compared on a scale that outliers do not rule (`scaled`); a configuration that diverged or ran out of
-    memory counts as the worst. Running trials count as if they ended as predicted, so that no two workers are sent to
-    the same place. A proposal that is expected to be better than the best is there to `exploit` what is known, any
-    other to `explore`.
+    memory counts as the worst. The improvement is that below the best value reached so far, whatever the epoch.
+    Running trials count as if they ended as predicted, so that no two workers are sent to the same place. A
+    proposal that is expected to be better than the best is there to `exploit` what is known, any other to
+    `explore`.
     """
 
     def __init__(self, task: Task) -> None:
@@ -84,14 +85,15 @@ class GaussianProcessSampler(Sampler):
         points = encoding.snap(encoding.points([trial.config for trial in trials]))
         indices = [index for index, _, _ in rows]
         inputs = self._inputs(points[indices], np.array([epoch for _, epoch, _ in rows]))
-        process = GaussianProcess.fit(inputs, scaled(np.array([cost for *_, cost in rows]), self._task))
+        values = scaled(np.array([cost for *_, cost in rows]), self._task)
+        process, reached = GaussianProcess.fit(inputs, values), float(values.min())
         if running := [index for index, trial in enumerate(trials) if trial.status in (Status.RUNNING, Status.WAITING)]:
             at_end = self._inputs(points[running])
             process = process.with_observations(at_end, process.predict(at_end)[0])
         seen = points[sorted(set(indices))]
         means, _ = process.predict(self._inputs(seen))
         best = float(means.min())
-        candidates = self._candidates(process, best, seen[np.argsort(means)[:5]], generator)
+        candidates = self._candidates(process, reached, seen[np.argsort(means)[:5]], generator)
         known = {config_key(trial.config) for trial in trials}
         for point in candidates:
             config = encoding.config(point)
@@ -142,26 +144,26 @@ def thinned(rows: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
 def scaled(costs: Array, task: Task) -> Array:
     """Costs (N, infinite ones among them) with mean 0 and variance 1, on a scale that outliers do not rule.
 
-    Losses are compared by their logarithms, accuracies by those of their errors. Costs above the median keep their
-    order only: they get the quantiles of a normal distribution as wide as the better half (as in Song et al. 2024,
-    https://arxiv.org/abs/2408.11527, section 4).
+    Losses are compared by their logarithms, accuracies by those of their errors; beyond `FAR` times the median all are
+    as bad. An infinite cost is as bad as the worst finite one.
     """
     finite = np.isfinite(costs)
     if not finite.any():
         return np.zeros(len(costs))
-    errors = 1 + costs if task.objective.metric.unit == "%" else costs
-    if (errors[finite] >= 0).all():
-        positive = errors[finite & (errors > 0)]
-        errors = np.log(np.maximum(errors, positive.min() / 2)) if len(positive) else np.where(finite, 0.0, np.inf)
-    errors = np.where(finite, errors, errors[finite].max() + 1)
+    errors = np.where(finite, costs, costs[finite].max())
+    if task.objective.metric.unit == "%":
+        errors = 1 + errors
+    if (errors >= 0).all():
+        if not errors.any():
+            return np.zeros(len(costs))
+        errors = np.log(np.maximum(errors, errors[errors > 0].min() / 2))
+        errors = np.minimum(errors, np.median(errors) + math.log(FAR))
+    else:  # such as bounds of log-likelihoods: linear near the median, logarithmic far from it
+        width = np.median(np.abs(errors - np.median(errors))) or 1.0
+        errors = np.arcsinh((errors - np.median(errors)) / width)
     if np.ptp(errors) == 0:  # their standard deviation may be a rounding error
         return np.zeros(len(costs))
-    middle = np.median(errors)
-    width = math.sqrt(np.mean((errors[errors <= middle] - middle) ** 2)) or 1.0
-    quantiles = np.clip(rankdata(errors) / (len(errors) + 1), 0.5, 1 - 1e-9)
-    errors = np.where(errors > middle, middle + width * ndtri(quantiles), errors)
-    spread = errors.std() or 1.0
-    result: Array = (errors - errors.mean()) / spread
+    result: Array = (errors - errors.mean()) / errors.std()
     return result
 
 
