@@ -59,7 +59,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         found[row["method"], int(row["workers"])][row["task"]].append(row)
-    reference = found["stock", 1]
+    reference = found.get(("stock", 1), {})
     lines = []
     for (method, workers), tasks in found.items():
         common = [task for task in tasks if task in reference]

@@ -60,6 +60,7 @@ class GpSpec(LearningSpec):
     """A Gaussian process that learns from unfinished trials."""
 
     name: Literal["gp"] = "gp"
+    startup: Annotated[int, Ge(0)] = 8  # a Sobol sequence covers a space evenly after 2, 4, 8, ... points
 
 
 class TpeSpec(LearningSpec):
