@@ -45,6 +45,7 @@ search:
 """
 LOAD = "from tune import load_search; s = load_search(r'{search}'); s.trials, s.epochs"
 COMMANDS = {
+    "imagetune status": ["-m", "tune", "status", "{search}"],
     "imagetune results": ["-m", "tune", "results", "{search}"],
     "imagetune report": ["-m", "tune", "report", "{search}"],
     "load_search": ["-c", LOAD],
