@@ -68,7 +68,10 @@ def test_describe_gives_the_published_numbers(imagetune: Command) -> None:
     assert facts["layers"] == layers
 
 
-def test_describe_shows_every_layer_with_its_shapes_and_how_many_there_are_of_a_type(imagetune: Command) -> None:
+def test_describe_shows_every_layer_with_its_shapes_and_how_many_there_are_of_a_type(
+    imagetune: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     lines = imagetune("describe", "mnist_v2").out.splitlines()
     (first,) = [line.split() for line in lines if "Conv2d: 1-1 " in line]
     assert first[1:] == ["1-1", "[100,", "1,", "28,", "28]", "[100,", "4,", "28,", "28]", "36", "2,822,400"]
