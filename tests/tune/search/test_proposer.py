@@ -201,7 +201,7 @@ def test_seeds_differ_with_every_part() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("gp", ["random start"] * 10 + ["explore or exploit"] * 6),
+        ("gp", ["random start"] * 8 + ["explore or exploit"] * 8),
         ("tpe", ["random start"] * 10 + ["tpe"] * 6),
         ("random", ["random"] * 16),
         ("qmc", ["quasi-random"] * 16),
