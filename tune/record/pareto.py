@@ -48,7 +48,12 @@ def crowding(points: Sequence[Point]) -> list[float]:
 
 
 def best_first(points: Mapping[int, Point]) -> list[int]:
-    """Trials by the non-dominated rank of their points, then by crowding distance, then by number."""
+    """Trials by the non-dominated rank of their points, then by crowding distance, then by number.
+
+    With a single objective: by their costs, then by number.
+    """
+    if all(len(point) == 1 for point in points.values()):
+        return sorted(points, key=lambda number: (points[number], number))
     numbers = sorted(points)
     ranked = dict(zip(numbers, ranks([points[number] for number in numbers]), strict=True))
     order: list[int] = []

@@ -10,10 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 import data
-import models
 from search_spaces import Config
 from tune.search.latency import Latencies
 from tune.spec.checks.experiment import check_experiment
+from tune.spec.checks.search import cost_of_model
 from tune.spec.constraints import LATENCY
 from tune.spec.search import SearchSpec
 
@@ -64,8 +64,3 @@ class Feasibility:
             f"constraints.{name} allows {self._spec.constraints.bounds[name].text}, the nearest value was {value:.12g}"
             for name, value in self._nearest.items()
         )
-
-
-def cost_of_model(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:
-    """What the model of an experiment costs."""
-    return models.cost_of(model.name, input_shape, classes, **model.options())

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from tune.record.pareto import best_first
 from tune.record.status import Status
 from tune.record.trial import SEEDS, TrialRecord
-from tune.spec.metric import Objective
 from tune.spec.search_options import HalvingSpec
 from tune.spec.search_settings import SearchSettings
 
@@ -23,7 +22,10 @@ def trains_another(trial: TrialRecord, trials: Iterable[TrialRecord], settings: 
     """
     if trial.seed + 1 >= settings.seeds:
         return False
-    ranking = _ranking([other for other in trials if SEEDS in other.facts], settings.objective)
+    compared = [other for other in trials if SEEDS in other.facts]
+    ranking = best_first(
+        {other.number: costs for other in compared if (costs := other.costs(settings.objective)) is not None}
+    )
     return trial.number in ranking[: going_on(len(ranking), settings)]
 
 
@@ -31,13 +33,6 @@ def going_on(trials: int, settings: SearchSettings) -> int:
     """How many of so many trials are trained with another seed."""
     scheduler = settings.scheduler
     return math.ceil(trials / (scheduler.reduction_factor if isinstance(scheduler, HalvingSpec) else SHARE))
-
-
-def _ranking(trials: Iterable[TrialRecord], objective: Objective) -> list[int]:
-    points = {trial.number: costs for trial in trials if (costs := trial.costs(objective)) is not None}
-    if objective.several:
-        return best_first(points)
-    return sorted(points, key=lambda number: (points[number], number))
 
 
 def outcome(trial: TrialRecord) -> tuple[Status, str]:

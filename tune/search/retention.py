@@ -72,9 +72,8 @@ class Retention:
 
     def _kept(self) -> set[int]:
         """The best K trials; with several objectives the whole front at least."""
-        if not self._objective.several:
-            return set(sorted(self._points, key=lambda number: (self._points[number], number))[: self._best])
-        return {*best_first(self._points)[: self._best], *front_of(self._points)}
+        best = best_first(self._points)[: self._best]
+        return {*best, *front_of(self._points)} if self._objective.several else {*best}
 
     def clear(self, trial: TrialRecord) -> None:
         """Delete what a worker that was killed has written after its trial ended."""

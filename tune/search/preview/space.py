@@ -20,12 +20,11 @@ import data
 import models
 from data.files import cores
 from search_spaces import Config
-from tune.search.feasible import cost_of_model
 from tune.search.own_images.speed import seconds_per_epoch
 from tune.search.preview.expected import Expected, expected
 from tune.spec.checks.experiment import check_tree
 from tune.spec.checks.images import looker
-from tune.spec.checks.search import unmet
+from tune.spec.checks.search import cost_of_model, unmet
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem
 from tune.spec.experiment import Experiment

@@ -17,10 +17,8 @@ ITERATIONS = 40
 SCALE_BOUNDS = (-4.0, 5.0)  # of the logarithm of length scales
 NOISE_BOUNDS = (math.log(1e-6), 1.0)
 SIGNAL_BOUNDS = (-3.0, 3.0)
-NOISE_PRIOR = (
-    -8.0,
-    2.0,
-)  # mean and standard deviation of the logarithm of the noise's variance; low, so that the best can be told apart
+# Mean and standard deviation of the logarithm of the noise's variance: little, so that the best can be told apart.
+NOISE_PRIOR = (-8.0, 2.0)
 
 
 @dataclass(frozen=True)

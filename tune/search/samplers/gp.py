@@ -25,7 +25,7 @@ MOST_ROWS = 150  # observations that the process is fitted to
 BEST_ROWS = 40  # of these, the best of all; the others are the latest
 CANDIDATES = 1000
 NEIGHBOURS = 300  # variations of the best candidates, in each of three rounds
-FAR = 1e4
+FAR = 1e4  # losses so many times the median, and all beyond, count as equal
 KEPT = 50  # candidates that survive a round
 
 
@@ -159,8 +159,8 @@ def scaled(costs: Array, task: Task) -> Array:
         errors = np.log(np.maximum(errors, errors[errors > 0].min() / 2))
         errors = np.minimum(errors, np.median(errors) + math.log(FAR))
     else:  # such as bounds of log-likelihoods: linear near the median, logarithmic far from it
-        width = np.median(np.abs(errors - np.median(errors))) or 1.0
-        errors = np.arcsinh((errors - np.median(errors)) / width)
+        from_median = errors - np.median(errors)
+        errors = np.arcsinh(from_median / (np.median(np.abs(from_median)) or 1.0))
     if np.ptp(errors) == 0:  # their standard deviation may be a rounding error
         return np.zeros(len(costs))
     result: Array = (errors - errors.mean()) / errors.std()

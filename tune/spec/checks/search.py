@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import data
 import models
@@ -19,10 +20,12 @@ from tune.spec.search_settings import SearchSettings
 def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info: data.DatasetInfo) -> Iterator[str]:
     """Which constraints an experiment does not meet."""
     if constraints.bounds:
-        model = experiment.model
-        yield from unmet(
-            constraints, models.cost_of(model.name, info.input_shape, len(info.classes), **model.options())
-        )
+        yield from unmet(constraints, cost_of_model(experiment.model, info.input_shape, len(info.classes)))
+
+
+def cost_of_model(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:
+    """What the model of an experiment costs."""
+    return models.cost_of(model.name, input_shape, classes, **model.options())
 
 
 def unmet(constraints: ConstraintsSpec, cost: models.Cost) -> Iterator[str]:
