@@ -1,13 +1,13 @@
-"""Searches and runs for notebooks and scripts: `load_search` and `load_run`. Neither needs Ray, nor the images."""
+"""A search for notebooks and scripts: `load_search`, which needs neither Ray nor the images."""
 
 from __future__ import annotations
 
 import os
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from torch import nn
 
 from tune.errors import UserError
 from tune.record.folder import RunFolder, locate_search
@@ -17,12 +17,12 @@ from tune.record.search_yaml import made_with
 from tune.record.tables import epochs_table
 from tune.record.trial import TrialRecord
 from tune.report.analysis import budget_correlation, importances
-from tune.report.run_results import RunResults, load_run
-from tune.runs.weights import build_trained
-from tune.spec import Experiment, data_root
-from tune.spec.checks.images import inspect_data
 
-__all__ = ["RunResults", "SearchResults", "data_root", "load_run", "load_search"]
+if TYPE_CHECKING:  # they bring torch, which tables do not need
+    from torch import nn
+
+    from tune.report.run_results import RunResults
+    from tune.spec import Experiment
 
 
 class SearchResults:
@@ -105,6 +105,8 @@ class SearchResults:
     @cached_property
     def winners(self) -> list[RunResults]:
         """The runs of retrained trials, those of the best trial first."""
+        from tune.report.run_results import RunResults
+
         folders = [
             path for number in self.trials["trial"] for path in self._search.folder.winners.glob(f"{number:05d}-*")
         ]
@@ -172,6 +174,8 @@ class SearchResults:
             UserError: there is no such trial, or its weights are not kept (`search.retention.best` says how many are).
             CheckpointError: the weights are damaged.
         """
+        from tune.runs.weights import build_trained
+
         number = self._trial(trial).number
         path = self._search.folder.best(number)
         if not path.is_file():
@@ -191,6 +195,8 @@ class SearchResults:
 
     def _shape(self, trial: int) -> tuple[tuple[int, int, int], int]:
         """The shape of the images and the number of classes."""
+        from tune.spec.checks.images import data_root, inspect_data
+
         spec, recorded = self.experiment(trial).data, made_with(self._search.folder)
         if "input_shape" not in recorded:  # a search of an earlier version: the images are needed
             info = inspect_data(spec, data_root())
