@@ -3,7 +3,7 @@
     python -m tests.benchmarks.reliability [--only NAME ...]
 
 The same functions as the tests of tests/tune/search/faults call; a row is written only if all
-that they assert held. Rows of other faults are kept. Takes about 20 minutes on an idle machine with two cores; the full
+that they assert held. Rows of other faults are kept. Takes about an hour on an idle machine with two cores; the full
 disks and read-only folders need root, to mount small file systems.
 """
 
@@ -33,6 +33,7 @@ def _kills() -> dict[str, Callable[[Path, Path], Row]]:
     moments = kills.POINTS | kills.BEGINNINGS
     return {
         "again_and_again": partial(kills.again_and_again, seeds=range(12), wanted=60),
+        **{f"again_and_again_{kind}": partial(kills.of_a_kind, kind=kind, wanted=15) for kind in kills.KINDS},
         **{f"at_{point}": partial(kills.at_a_point, point=point, moment=text) for point, text in moments.items()},
         "driver_alone": kills.driver_alone,
         "stale_worker": kills.stale_worker,

@@ -18,6 +18,7 @@ from tune.spec.search_options import without_foreign
 _EMPTY: dict[str, Any] = {"experiment": {}, "space": {}, "constraints": {}, "first": [], "search": {}}
 _NAMES = (*_EMPTY, "made_with")
 _SETTINGS = ("search", "constraints")  # sections beside the experiment that overrides can change
+_INSTEAD = {"objectives": ("metric", "mode"), "metric": ("objectives",)}  # field of search: those it takes the place of
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def _apply(sections: Tree, values: Mapping[str, object]) -> list[Problem]:
     """Put the values into the sections of a file, in place; what is wrong with their names.
 
     An override of a searched field, or of a section around it, fixes it: it leaves the space. An override of a
-    sampler's or scheduler's name leaves out the options of the file that the other does not have.
+    sampler's or scheduler's name leaves out the options of the file that the other does not have; one of the
+    objectives leaves out the file's metric, and the other way round.
     """
     problems = []
     for name, value in values.items():
@@ -135,6 +137,10 @@ def _apply(sections: Tree, values: Mapping[str, object]) -> list[Problem]:
         if f"search.{kind}.name" in values and isinstance(options := sections["search"].get(kind), Mapping):
             given = [name.split(".")[2] for name in values if name.startswith(f"search.{kind}.")]
             sections["search"][kind] = without_foreign(kind, options, given)
+    for field, others in _INSTEAD.items():
+        for other in others if f"search.{field}" in values else ():
+            if f"search.{other}" not in values:
+                sections["search"].pop(other, None)
     return problems
 
 

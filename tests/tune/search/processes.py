@@ -88,7 +88,7 @@ class Started:
         return self.until(lambda: self._epochs() > before)
 
     def _epochs(self) -> int:
-        return self.journal.read_bytes().count(b'"epoch:') if self.journal.is_file() else 0
+        return self.journal.read_bytes().count(b"epoch:") if self.journal.is_file() else 0
 
     def _lines(self) -> int:
         return self.journal.read_bytes().count(b"\n") if self.journal.is_file() else 0

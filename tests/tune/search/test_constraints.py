@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from search_spaces import Config
 from tests.tune.search.simulation import LOSS, SPACE, Simulation, metrics, spec_of
+from tests.tune.search.survival import survive
 from tests.tune.search.test_proposer import Search, proposer
 from tune.record.status import Status
 from tune.record.tables import trials_table
@@ -72,10 +74,10 @@ def test_a_sampler_learns_what_the_constraints_refuse() -> None:
     assert refused("tpe", told=True) < refused("tpe", told=False) / 2
 
 
-def latency_search(tmp_path: Path, text: str = "") -> tuple[Simulation, Feasibility]:
+def latency_search(tmp_path: Path, text: str = "", name: str = "s") -> tuple[Simulation, Feasibility]:
     """A search whose models may take 2 ms, with the real check."""
     spec = spec_of(tmp_path, NETWORK + f"constraints: {{latency_ms: {{max: 2}}{text}}}\n")
-    simulation = Simulation(spec, tmp_path / "s")
+    simulation = Simulation(spec, tmp_path / name)
     check = Feasibility(spec, tmp_path, Latencies(simulation.record))
     sampler = simulation.ledger.proposer._sampler
     simulation.ledger.proposer = Proposer(spec.space, sampler, spec.seed, check, lambda: check.why_not)
@@ -107,6 +109,38 @@ def test_slow_models_are_refused_and_measured_once(tmp_path: Path, monkeypatch: 
     for trial in resumed.record.trials():
         assert check(trial.config)
     assert len(measured) == before
+
+
+@pytest.mark.parametrize("how", ["before", "half", "after"])
+def test_a_kill_between_measuring_and_noting_turns_no_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """A model that is measured again may get another value; what was decided by the first one stays."""
+    times: Counter[int] = Counter()
+
+    def measure(model: Any, input_shape: tuple[int, int, int], classes: int) -> float:
+        times[model.hidden_dim] += 1
+        return float(model.hidden_dim / 128 + times[model.hidden_dim] % 2)  # odd times are slow: many are at the limit
+
+    def begin(folder: Path) -> Simulation:
+        return latency_search(tmp_path, name=folder.name)[0]
+
+    monkeypatch.setattr(latency, "_measured", measure)
+    turned = 0
+    for write in range(2, 60):
+        times.clear()
+        simulation = survive(begin, tmp_path / f"killed-{write}", [(write, how)])
+        spec, record = simulation.ledger.spec, simulation.record
+        turned += max(times.values()) > 1
+        noted = {key: value for key, value in record.facts.items() if key.startswith(latency.NOTE)}
+        assert len(noted) == len(times)
+        known = Latencies(record)
+        decided = [(config, False) for trial in record.trials() for config in trial.facts.get(REFUSED, ())]
+        decided += [(trial.config, True) for trial in record.trials()]
+        assert len(record.trials()) == 12
+        for config, allowed in decided:
+            assert (known.of(spec.experiment(config).model, (1, 8, 8), 10) <= 2) is allowed
+    assert turned > 3 if how != "after" else turned == 0
 
 
 def test_a_model_that_breaks_another_constraint_is_not_measured(

@@ -189,6 +189,18 @@ def test_another_name_leaves_the_options_of_the_file_that_it_does_not_have(desk:
     )
 
 
+def test_objectives_take_the_place_of_the_metric_of_the_file(desk: Desk) -> None:
+    text, several = (
+        SEARCH + "search: {metric: val_accuracy, mode: max}\n",
+        "search.objectives=[{metric: val_loss}, {metric: parameters}]",
+    )
+    found = desk.search(text, several).search
+    assert [metric.name for metric in found.objective.every] == ["val_loss", "parameters"]
+    text = SEARCH + "search: {objectives: [{metric: val_loss}, {metric: parameters}]}\n"
+    assert desk.search(text, "search.metric=val_accuracy").search.objective.metric.name == "val_accuracy"
+    assert desk.faults(desk.search, text, several, "search.metric=val_loss") == ["override: search"]
+
+
 def test_a_grid_needs_to_know_how_many_values_to_try(desk: Desk) -> None:
     (fault,) = desk.refusal(desk.search, SEARCH, "search.sampler.name=grid")
     assert fault == (

@@ -5,16 +5,18 @@ All but the lost node run with one worker, and must leave what a search left alo
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.tune.search.faults.injections import INJECT
 from tests.tune.search.faults.outcome import SAME, Row, assert_once, assert_same, counted
-from tests.tune.search.processes import Started, finish, start
+from tests.tune.search.processes import SMALL, Started, finish, start
 from tune.record.folder import SearchFolder
 from tune.record.search_status import search_status
 
@@ -38,29 +40,53 @@ BEGINNINGS = {"begin:1": "before search.yaml is written", "begun:1": "between se
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 
-def again_and_again(out: Path, quiet: Path, seeds: range, wanted: int) -> Row:
+class Kind(NamedTuple):
+    """Searches that differ from the plain one. `files`: checkpoints that they may have beyond it."""
+
+    overrides: tuple[str, ...] = ()
+    files: int = 0
+
+
+PLAIN = Kind()
+PROMOTION = ("search.scheduler.type=promotion", "search.retention.paused=4")
+KINDS = {
+    "promotion": Kind(PROMOTION, files=4),
+    "gp": Kind((*PROMOTION, "search.sampler={name: gp, startup: 4}"), files=4),
+    "seeds": Kind(("search.seeds=2",), files=1),
+    "objectives": Kind(("search.objectives=[{metric: val_accuracy}, {metric: parameters}]",), files=9),  # of the front
+}
+
+
+def of_a_kind(out: Path, quiet: Path, kind: str, wanted: int) -> Row:
+    """Kill searches of a kind again and again; they are compared with an undisturbed one of that kind."""
+    finish(out, "quiet", *SMALL, *KINDS[kind].overrides)
+    row = again_and_again(out, out / "quiet", range(12), wanted, KINDS[kind])
+    return dataclasses.replace(row, fault=f"{row.fault}, {kind}")
+
+
+def again_and_again(out: Path, quiet: Path, seeds: range, wanted: int, kind: Kind = PLAIN) -> Row:
     """Kill process groups at random moments over several searches, until there were enough kills."""
-    began, kills, searches, highest = time.monotonic(), 0, 0, 0
+    began, kills, searches, highest, bound = time.monotonic(), 0, 0, 0, 0
     for seed in seeds:
-        with counted(out / f"killed-{seed}") as census:
-            kills += _until_it_ends(out, f"killed-{seed}", seed)
-        searches, highest = searches + 1, max(highest, census.highest)
+        with counted(out / f"killed-{seed}", files=kind.files) as census:
+            kills += _until_it_ends(out, f"killed-{seed}", seed, kind.overrides)
+        searches, highest, bound = searches + 1, max(highest, census.highest), census.bound
         assert_same(out / f"killed-{seed}", quiet)
-        if kills >= wanted and searches >= 3:
+        if kills >= wanted and searches >= min(3, wanted // 5):
             break
     assert kills >= wanted
     happened = (
-        f"{searches} of {searches} searches went on to their end; never more than {highest} checkpoints (bound 5)"
+        f"{searches} of {searches} searches went on to their end; never more than {highest} checkpoints (bound {bound})"
     )
     injected = f"SIGKILL to the process group at {kills} random moments of {searches} searches"
     return Row("kill -9 again and again", injected, happened, -signal.SIGKILL, SAME, time.monotonic() - began)
 
 
-def _until_it_ends(out: Path, name: str, seed: int) -> int:
+def _until_it_ends(out: Path, name: str, seed: int, overrides: tuple[str, ...]) -> int:
     """Kill one search while it starts, or soon after it has recorded something, until it ends; how often."""
     source, kills = random.Random(seed), 0
     while True:
-        with start(out, name) as search:
+        with start(out, name, *SMALL, *overrides) as search:
             if source.random() < 0.25:
                 search.until(clock(source.uniform(0.5, 8)))
             else:

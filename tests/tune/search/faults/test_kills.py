@@ -37,6 +37,12 @@ def test_twenty_kills_over_several_searches(tmp_path: Path, quiet: Path) -> None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", kills.KINDS)
+def test_kills_over_searches_of_every_kind(tmp_path: Path, quiet: Path, kind: str) -> None:
+    kills.of_a_kind(tmp_path, quiet, kind, wanted=5)
+
+
+@pytest.mark.slow
 def test_a_driver_killed_alone_leaves_nothing_that_disturbs(tmp_path: Path, quiet: Path) -> None:
     kills.driver_alone(tmp_path, quiet)
 
