@@ -111,8 +111,10 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     if found.seconds is not None:
         each = f"{duration(found.seconds.epoch)} an epoch, measured here on random images"
         yield from _line("time", f"about {duration(found.seconds.search)}: {each}")
-        more = "to keep free beside --time-budget" if settings.time_budget else "more"
-        yield from _line("", f"retraining the best trial on 3 seeds: about {duration(found.seconds.retrain)} {more}")
+        seeds, keep = settings.keep_for_retraining or 3, "; search.keep_for_retraining=3 keeps that free"
+        hint = keep if settings.time_budget and not settings.keep_for_retraining else ""
+        more = duration(found.seconds.retrain)
+        yield from _line("", f"retraining the best trial on {seeds} seeds: about {more} more{hint}")
     if settings.time_budget is not None:
         yield from _line("", f"the time budget of {settings.time_budget:g} s ends it before that, if need be")
 

@@ -22,7 +22,15 @@ from tune.spec.search_settings import SearchSettings
 if TYPE_CHECKING:
     from tune.spec.search import SearchSpec
 
-FREE = ("search.trials", "search.concurrent", "search.time_budget", "search.stop", "search.resources", "data.path")
+FREE = (
+    "search.trials",
+    "search.concurrent",
+    "search.time_budget",
+    "search.keep_for_retraining",
+    "search.stop",
+    "search.resources",
+    "data.path",
+)
 """What may change when a search is continued; with any other change it would be another search.
 
 Images may have moved (`data.path`): that they are the same is checked by their content.

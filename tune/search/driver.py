@@ -253,9 +253,7 @@ class Driver:
             The trials whose workers the caller must kill: those that hang, and those that were stopped by hand.
         """
         self.observer.tick(self.ledger)
-        budget = self._settings.time_budget
-        if budget is not None and self.ledger.elapsed > budget:
-            self.stop(f"the time budget of {budget:g} s is used up")
+        self._watch_budget()
         with self._stopping_on_error():
             self._control.take()
             killed, self._to_kill = self._to_kill, []
@@ -264,6 +262,13 @@ class Driver:
                 self._end_seed(number, Status.FAILED, "hung", last=True)  # its worker is killed, as if it had ended
             return [*killed, *hung]
         return []
+
+    def _watch_budget(self) -> None:
+        """Stop the search once its time budget is used up."""
+        budget = self._settings.time_budget
+        if budget is not None and not self.halt and self.ledger.elapsed > budget - (kept := self.ledger.kept_seconds):
+            but = f", but for {kept:.0f} s to retrain the best trial" if kept else ""
+            self.stop(f"the time budget of {budget:g} s is used up{but}")
 
     def stop(self, reason: str) -> None:
         """Stop the search early. `requeue_all` then puts live trials back."""

@@ -120,6 +120,14 @@ class Ledger:
         epochs = self.spec.longest * self.spec.search.seeds * (max(self.left, 0) + len(begun)) - len(seconds)
         return TimeLeft(statistics.fmean(seconds) * epochs / len(self.live), most=True)
 
+    @property
+    def kept_seconds(self) -> float:
+        """Of the time budget, what `search.keep_for_retraining` keeps: as long as the best trial's epochs took."""
+        seeds, best = self.spec.search.keep_for_retraining, self.best
+        if not seeds or best is None:
+            return 0.0
+        return seeds * self.spec.longest * statistics.fmean(epoch.seconds for epoch in best.epochs)
+
     # -- changes
 
     def change_settings(self, spec: SearchSpec, names: Iterable[str]) -> None:

@@ -144,6 +144,8 @@ class SearchSettings(Frozen):
         failures: What happens when trials fail.
         epoch_timeout: Seconds after which an epoch counts as hung.
         time_budget: Seconds after which the search ends cleanly.
+        keep_for_retraining: End earlier, so that time is left in the budget to train the best trial again, to the last
+            epoch, on so many seeds.
         stop: When the search has done enough.
         loggers: Other tools that trials are written for as they run: tensorboard, mlflow.
     """
@@ -162,6 +164,7 @@ class SearchSettings(Frozen):
     failures: FailureSpec = FailureSpec()
     epoch_timeout: Annotated[float, Gt(0)] | None = None
     time_budget: Annotated[float, Gt(0)] | None = None
+    keep_for_retraining: Annotated[int, Ge(0)] = 0
     stop: StopSpec = StopSpec()
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], FROM_LIST] = ()
 

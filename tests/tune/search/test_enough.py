@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.simulation import SPACE, Curve, Simulation, metrics, spec_of
+from tests.tune.search.simulation import SPACE, Curve, Simulation, falling, metrics, spec_of
 from tests.tune.search.survival import killed_at_every_write, tables
 from tests.tune.search.test_control import ask
 from tune.record.control_requests import Action, ControlRequest
@@ -118,3 +118,22 @@ def test_a_kill_at_every_write_ends_at_the_same_point(tmp_path: Path, text: str,
     quiet, *killed = killed_at_every_write(lambda folder: Simulation(spec, folder), tmp_path, "after", every=2)
     assert quiet.driver.halt
     assert {simulation.driver.halt for simulation in killed} == {quiet.driver.halt}
+
+
+@pytest.mark.parametrize(("keep", "ends_at"), [(0, 100), (2, 91)])
+def test_a_time_budget_keeps_time_to_retrain_the_best_trial(tmp_path: Path, keep: int, ends_at: int) -> None:
+    """Its 9 epochs of .5 s each, on so many seeds."""
+    settings = ("search.time_budget=100", f"search.keep_for_retraining={keep}")
+    simulation = Simulation(spec_of(tmp_path, SPACE, *settings), tmp_path / "s")
+    driver, ledger = simulation.driver, simulation.ledger
+    driver.poll()
+    driver.next()
+    driver.report(0, falling(0, ledger.trials[0].config, 1))
+    for second in range(1, 200):
+        ledger.clock = lambda: ledger.began + second  # noqa: B023
+        driver.poll()
+        if driver.halt:
+            break
+    assert second == ends_at + 1
+    told = f", but for {9 * 0.5 * keep:.0f} s to retrain the best trial" if keep else ""
+    assert driver.halt == f"the time budget of 100 s is used up{told}"

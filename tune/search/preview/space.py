@@ -229,7 +229,8 @@ def _seconds(
     if not measured:
         return None
     epoch = statistics.fmean(measured)
-    return Seconds(epoch, epoch * will.epochs / workers, epoch * spec.longest * WINNER_SEEDS)
+    seeds = spec.search.keep_for_retraining or WINNER_SEEDS
+    return Seconds(epoch, epoch * will.epochs / workers, epoch * spec.longest * seeds)
 
 
 def _timed(experiment: Experiment, spec: SearchSpec) -> Experiment:
