@@ -198,7 +198,7 @@ def test_objectives_take_the_place_of_the_metric_of_the_file(desk: Desk) -> None
     assert [metric.name for metric in found.objective.every] == ["val_loss", "parameters"]
     text = SEARCH + "search: {objectives: [{metric: val_loss}, {metric: parameters}]}\n"
     assert desk.search(text, "search.metric=val_accuracy").search.objective.metric.name == "val_accuracy"
-    assert desk.faults(desk.search, text, several, "search.metric=val_loss") == ["override: search"]
+    assert desk.faults(desk.search, text, several, "search.metric=val_loss") == ["FILE: search"]
 
 
 def test_a_grid_needs_to_know_how_many_values_to_try(desk: Desk) -> None:
