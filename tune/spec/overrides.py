@@ -138,7 +138,7 @@ def _apply(sections: Tree, values: Mapping[str, object]) -> list[Problem]:
             given = [name.split(".")[2] for name in values if name.startswith(f"search.{kind}.")]
             sections["search"][kind] = without_foreign(kind, options, given)
     for field, others in _INSTEAD.items():
-        for other in others if f"search.{field}" in values else ():
+        for other in others if values.get(f"search.{field}") else ():
             if f"search.{other}" not in values:
                 sections["search"].pop(other, None)
     return problems

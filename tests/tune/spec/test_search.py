@@ -39,6 +39,9 @@ FAULTS = {
     "stop={target: {val_acc: 0.9}}": "stop.target",
     "stop={target: {val_accuracy: high}}": "stop.target.val_accuracy",
     "stop={target: {val_kl: 1}}": "stop.target.val_kl",
+    "stop={target: {val_accuracy: 99}}": "stop.target.val_accuracy",
+    "stop={target: {train_accuracy: -0.1}}": "stop.target.train_accuracy",
+    "keep_for_retraining=-1": "keep_for_retraining",
     "stop={budget: 3}": "stop.budget",
     "resources.cpu=0": "resources.cpu",
     "resources.cpu=two": "resources.cpu",
@@ -199,6 +202,8 @@ def test_objectives_take_the_place_of_the_metric_of_the_file(desk: Desk) -> None
     text = SEARCH + "search: {objectives: [{metric: val_loss}, {metric: parameters}]}\n"
     assert desk.search(text, "search.metric=val_accuracy").search.objective.metric.name == "val_accuracy"
     assert desk.faults(desk.search, text, several, "search.metric=val_loss") == ["FILE: search"]
+    found = desk.search(SEARCH + "search: {metric: val_accuracy}\n", "search.objectives=[]").search
+    assert found.objective.metric.name == "val_accuracy"
 
 
 def test_a_grid_needs_to_know_how_many_values_to_try(desk: Desk) -> None:

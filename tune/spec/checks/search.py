@@ -80,7 +80,9 @@ def _tasks(space: Space, sample: Experiment) -> Iterable[str]:
 
 def _target_problems(settings: SearchSettings, space: Space, sample: Experiment) -> Iterator[Problem]:
     """A target that no trial can reach."""
-    for name in settings.stop.target or {}:
+    for name, value in (settings.stop.target or {}).items():
+        if METRICS[name].unit == "%" and not 0 <= value <= 1:
+            yield Problem(f"search.stop.target.{name}", f"must be a fraction from 0 to 1, such as 0.99 (got {value:g})")
         for task in _tasks(space, sample):
             if METRICS[name] not in (metrics := metrics_of(task)):
                 names = ", ".join(metric.name for metric in metrics)
