@@ -89,7 +89,8 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     settings, fields = spec.search, len(spec.space.domains)
     kind = getattr(settings.scheduler, "type", "")  # of asha and hyperband
     scheduler = settings.scheduler.name + (f" ({kind})" if kind else "")
-    yield f"{spec.name}: {found.trials:,} trials, {found.workers} at a time on this machine"
+    trials = "1 trial" if found.trials == 1 else f"{found.trials:,} trials"
+    yield f"{spec.name}: {trials}, {found.workers} at a time on this machine"
     yield from _line("space", f"{fields} {'field' if fields == 1 else 'fields'}{_size(found)}")
     yield from _line("search", f"sampler {settings.sampler.name}, scheduler {scheduler}")
     most = f"at most {found.expected.most:,}, the longest trial {found.longest:,}"
@@ -120,7 +121,8 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
 
 
 def _size(found: Preview) -> str:
-    return f", {found.samples:,} configurations in all" if found.exhaustive else ""
+    every = "1 configuration" if found.samples == 1 else f"{found.samples:,} configurations"
+    return f", {every} in all" if found.exhaustive else ""
 
 
 def _range(label: str, spread: Spread | None, text: Callable[[float], str], unit: str = "") -> Iterator[str]:

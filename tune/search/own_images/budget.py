@@ -62,9 +62,11 @@ def expected_epochs(epochs: int) -> float:
 
 
 def duration(seconds: float) -> str:
-    """A time to one figure or two: 4 s, 25 min, 3 h."""
+    """A time to one figure or two: 0.04 s, 4.2 s, 25 min, 3.1 h."""
+    if seconds < 0.095:
+        return f"{max(seconds, 0.01):.2f} s"
     if seconds < 10:
-        return f"{max(seconds, 0.1):.1f} s"
+        return f"{seconds:.1f} s"
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
