@@ -21,13 +21,14 @@ from tune.record.trial import TrialRecord
 from tune.reproduce.published import ROWS, PublishedRow, rows_named
 from tune.search.samplers import SAMPLERS, Sampler, Task
 from tune.search.schedulers import SCHEDULERS, Action, Scheduler, Verdict
-from tune.spec import SpecError, load_experiment, search_options
+from tune.spec import SpecError, load_experiment, options
 from tune.spec.base import Fraction
 from tune.spec.checks.images import inspect_data
 from tune.spec.checks.search import check_constraints
 from tune.spec.constraints import Bound, ConstraintsSpec
 from tune.spec.metric import _KINDS, Objective
-from tune.spec.search_options import SamplerSpec, SchedulerSpec
+from tune.spec.options.samplers import SamplerSpec
+from tune.spec.options.schedulers import SchedulerSpec
 from tune.training.tasks import _TASKS
 
 NEWCOMERS = '''
@@ -209,7 +210,7 @@ class LargestValues(Sampler):
 
 def test_a_sampler_from_outside_proposes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SAMPLERS, "largest", LargestValues)
-    monkeypatch.setitem(search_options.SAMPLERS, "largest", LargestSpec)
+    monkeypatch.setitem(options.samplers.SAMPLERS, "largest", LargestSpec)
     search = Simulation(
         spec_of(tmp_path, SPACE, "search.sampler={name: largest, share: 0.5}"), tmp_path / "s", trials=1
     )
@@ -242,7 +243,7 @@ class OddTrials(Scheduler):
 
 def test_a_scheduler_from_outside_stops_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SCHEDULERS, "odd", OddTrials)
-    monkeypatch.setitem(search_options.SCHEDULERS, "odd", OddSpec)
+    monkeypatch.setitem(options.schedulers.SCHEDULERS, "odd", OddSpec)
     search = Simulation(spec_of(tmp_path, SPACE, "search.scheduler={name: odd}"), tmp_path / "search", trials=4)
     search.run()
     ends = [(trial.status, trial.reason, len(trial.epochs)) for trial in search.ledger.trials.values()]
@@ -270,6 +271,6 @@ def test_a_published_row_from_outside_is_found(monkeypatch: pytest.MonkeyPatch) 
 
 def test_what_has_a_line_in_two_tables_is_in_both() -> None:
     """The specification may not import what builds these, so their names stand there too."""
-    assert set(search_options.SAMPLERS) == set(SAMPLERS)
-    assert set(search_options.SCHEDULERS) == set(SCHEDULERS)
+    assert set(options.samplers.SAMPLERS) == set(SAMPLERS)
+    assert set(options.schedulers.SCHEDULERS) == set(SCHEDULERS)
     assert set(_KINDS) == set(_TASKS) == set(_EVALUATORS)

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from data.decode import UnreadableImageError, decode
 from data.errors import DataError
 from data.files import cores
+from data.folder.decode import UnreadableImageError, decode
 from data.folder.listing import LeftOut, images_below
 from data.values import MAX_PIXELS
 
 
 def read_images(paths: Sequence[Path], input_shape: tuple[int, int, int], *, max_pixels: int = MAX_PIXELS) -> Tensor:
-    """Read image files as a folder of images is read; see `data.decode.decode`.
+    """Read image files as a folder of images is read; see `data.folder.decode.decode`.
 
     For a model of grey images, colours are converted to luma (ITU-R 601, as Pillow's `L`). Images are not inverted: a
     model trained on light digits on black, as in MNIST, needs such images.

@@ -53,7 +53,7 @@ def identify(source: Source, root: Path, say: Say) -> DataIdentity:
 
 
 def _identity(found: _Images) -> DataIdentity:
-    from data.decode import DECODER_VERSION
+    from data.folder.decode import DECODER_VERSION
 
     listing = found.listing
     train, test = ((listing.labels[i], found.hashes[i]) for i in (listing.train, listing.test))
@@ -146,7 +146,7 @@ def _repeated(found: _Images, unreadable: Container[int]) -> Iterator[str]:
 
 def _origin(source: Source, found: _Images, part: Part) -> Origin:
     """What the prepared arrays of a part are made from: the content of its files, and how they are read."""
-    from data.decode import DECODER_VERSION
+    from data.folder.decode import DECODER_VERSION
 
     listing, positions = found.listing, found.listing.positions(part)
     content = hashlib.sha256(listing.labels[positions].astype("<i8").tobytes() + found.hashes[positions].tobytes())
@@ -216,7 +216,7 @@ def _in_order(pool: ThreadPoolExecutor, function: Callable[[T], R], items: Itera
 
 
 def _decode_batch(paths: list[Path], chosen: range, side: int, source: Source) -> Batch:
-    from data.decode import UnreadableImageError, decode
+    from data.folder.decode import UnreadableImageError, decode
 
     pixels = np.empty((len(chosen), 3, side, side), np.uint8)
     unreadable: list[Unreadable] = []

@@ -41,7 +41,7 @@ def configurations(name: str, root: Path, overrides: tuple[str, ...]) -> list[di
 
 @cache
 def _spec(name: str, root: Path, overrides: tuple[str, ...]) -> Any:
-    from tune.spec.load import load_search
+    from tune.spec.reading.load import load_search
 
     return load_search(str(TABLES / f"{name}.yaml"), list(overrides), root)
 

@@ -25,7 +25,7 @@ from tests.benchmarks.rows import circumstances, write_rows
 from tune.record import Record, SearchFolder, Status
 from tune.record.search_yaml import write_spec
 from tune.spec import load_search
-from tune.training import EpochMetrics
+from tune.spec.metric import EpochMetrics
 
 SPACE = """
 experiment:

@@ -7,9 +7,9 @@ from typing import Any
 from ray import tune as ray_tune
 
 from tests.benchmarks.scale import loss
-from tune.search.attempt import Assignment, Job, Report, Steps
 from tune.search.ray.adapters import TrialWorker
-from tune.training import EpochMetrics
+from tune.search.worker.messages import Assignment, Job, Report, Steps
+from tune.spec.metric import EpochMetrics
 
 
 class Nothing:

@@ -187,7 +187,7 @@ def screening(meter: Meter, seed: int, workers: int) -> None:
 def ours(meter: Meter, seed: int, workers: int, *, sampler: str, type: str) -> None:
     """The driver, its record and scheduler, without Ray; workers in turns of an epoch."""
     from tests.tune.search.simulation import Simulation, metrics, spec_of
-    from tune.search.attempt import Report
+    from tune.search.worker.messages import Report
 
     task, trained = meter.task, set[tuple[int, int]]()
 

@@ -13,7 +13,7 @@ from tests.gpu.trainings import GPU, splits_on, start
 from tests.tune.runs.folders import Quiet, plan
 from tune.errors import WorkError
 from tune.runs.run import run
-from tune.search.devices import CUDA_CONTEXT, memory_fraction, trial_device
+from tune.search.worker.devices import CUDA_CONTEXT, memory_fraction, trial_device
 from tune.training import out_of_memory, process_broken
 
 HUGE = ("model.conv_channels=[2048, 8]", "training.batch_size=1200", "data.train_limit=1200")

@@ -37,7 +37,7 @@ def describe(
     """Show the layers, parameters and multiply-adds of a model."""
     import models
     from tune.spec.errors import SpecError
-    from tune.spec.load import parse_overrides
+    from tune.spec.reading.overrides import parse_overrides
 
     entry = models.get(model)
     values, problems = parse_overrides(options or ())

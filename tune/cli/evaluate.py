@@ -92,7 +92,7 @@ def moved_images(overrides: list[str], done: str) -> str | None:
     """
     from tune.spec import Problem, SpecError
     from tune.spec.errors import OVERRIDE
-    from tune.spec.overrides import parse_overrides
+    from tune.spec.reading.overrides import parse_overrides
 
     values, problems = parse_overrides(overrides)
     message = f"cannot be changed here: a run is {done} as it was trained; only data.path can"

@@ -53,9 +53,14 @@ def load(name: str) -> Any:
     """Import a command and dress it: errors as lines, examples at the end of its help."""
     module = import_module(f"tune.cli.{name}")
     command, single = getattr(module, name), typer.Typer(**_SETTINGS)
-    dressed = guarded(ends_with_next_step(name, command))
+    dressed = guarded(ends_with_next_step(name, command, options_of))
     single.command(name, help=_paragraphs(command.__doc__), epilog=_examples(module.EXAMPLES))(dressed)
     return typer.main.get_command(single)
+
+
+def options_of(name: str) -> set[str]:
+    """The options of a command, such as `--out`; empty if there is no such command."""
+    return {"--help", *(word for one in load(name).params for word in one.opts)} if name in COMMANDS else set()
 
 
 def _paragraphs(docstring: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -18,11 +18,13 @@ P = ParamSpec("P")
 Given = Mapping[str, Any]
 """The command's arguments and options by the names of its parameters."""
 Words = tuple[str, ...]
+OptionsOf = Callable[[str], Collection[str]]
+"""The options of a command by its name; empty if there is no such command."""
 CARRIED = {"--out": "out", "--study": "study", "--data-dir": "data_dir"}
 """Options that the next command is given too, if it has them."""
 
 
-def ends_with_next_step(name: str, command: Callable[P, None]) -> Callable[P, None]:
+def ends_with_next_step(name: str, command: Callable[P, None], options_of: OptionsOf) -> Callable[P, None]:
     """The command, which says what to do next when it is done; not with `--json`, nor without a terminal."""
 
     @functools.wraps(command)
@@ -31,9 +33,9 @@ def ends_with_next_step(name: str, command: Callable[P, None]) -> Callable[P, No
             command(*args, **given)
         except typer.Exit as end:
             if end.exit_code == 0:
-                _tell(name, given)
+                tell(name, given, options_of)
             raise
-        _tell(name, given)
+        tell(name, given, options_of)
 
     return inner
 
@@ -43,29 +45,22 @@ def on_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def _tell(name: str, given: Given) -> None:
+def tell(name: str, given: Given, options_of: OptionsOf) -> None:
+    """Say what to do next after a command."""
     if given.get("json") or not on_terminal():
         return
     try:
         steps = STEPS[name](given)
     except (UserError, OSError, ValueError):  # the work is done, and has said what is wrong
         return
-    if lines := [shlex.join(["imagetune", *words, *_carried(words[0], given)]) for words in steps if _exists(words[0])]:
+    told = [(words, options) for words in steps if (options := options_of(words[0]))]
+    if lines := [shlex.join(["imagetune", *words, *_carried(options, given)]) for words, options in told]:
         print(f"next: {'   or: '.join(lines)}")
 
 
-def _exists(command: str) -> bool:
-    from tune.cli.main import COMMANDS
-
-    return command in COMMANDS
-
-
-def _carried(command: str, given: Given) -> list[str]:
+def _carried(options: Collection[str], given: Given) -> list[str]:
     """The options that the user typed and the next command has too."""
-    from tune.cli.main import load
-
-    known = {word for parameter in load(command).params for word in parameter.opts}
-    values = {option: given.get(name) for option, name in CARRIED.items() if option in known}
+    values = {option: given.get(name) for option, name in CARRIED.items() if option in options}
     return [word for option, value in values.items() if value and value != DEFAULT_OUT for word in (option, str(value))]
 
 

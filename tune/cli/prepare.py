@@ -49,7 +49,7 @@ def _source(dataset: str, overrides: list[str]) -> data.Source:
     from data import registry
     from tune.spec import DataSpec, Problem, SpecError
     from tune.spec.checks.pydantic_errors import translate
-    from tune.spec.load import parse_overrides
+    from tune.spec.reading.overrides import parse_overrides
 
     registry.get(dataset)
     values, problems = parse_overrides(overrides)

@@ -64,7 +64,7 @@ def retrain(
     from tune.runs import retrain as winners
     from tune.runs.run import Interrupted
     from tune.spec import SpecError, data_root, split_problems
-    from tune.spec.overrides import parse_overrides
+    from tune.spec.reading.overrides import parse_overrides
     from tune.training import keep_freed_memory
 
     keep_freed_memory()

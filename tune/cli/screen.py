@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from tune.record.status import Status
 from tune.runs.console import RunLines, clock
-from tune.training import EpochMetrics, Training
+from tune.spec.metric import EpochMetrics
+from tune.training import Training
 
 _COLUMNS = (
     TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),

@@ -14,7 +14,7 @@ import data
 import models
 from tune.errors import UserError
 from tune.evaluation import classification, reconstruction
-from tune.evaluation.output import Output
+from tune.evaluation.files import Output
 from tune.evaluation.result import MOST_TILES, Evaluator, Extras
 from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED, check_same_data

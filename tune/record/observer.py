@@ -7,7 +7,8 @@ from typing import Any
 
 from search_spaces import Config
 from tune.record.status import Status
-from tune.training import EpochMetrics, Training
+from tune.spec.metric import EpochMetrics
+from tune.training import Training
 
 
 class Observer:

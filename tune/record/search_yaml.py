@@ -51,7 +51,7 @@ def read_spec(folder: SearchFolder, root: Path | None = None, *, with_data: bool
         DamagedRecordError: `search.yaml` is missing.
         SpecError: it is damaged or of another version.
     """
-    from tune.spec.load import load_search
+    from tune.spec.reading.load import load_search
 
     check_described(folder)
     spec = load_search(str(folder.spec), root=root, with_data=with_data)

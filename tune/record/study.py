@@ -24,8 +24,7 @@ from tune.record.status import Status
 from tune.record.storage.journal import DamagedRecordError, Journal
 from tune.record.storage.read_only import ReadOnlyStorage
 from tune.record.trial import PAUSED, PROMOTED, SEED, TrialRecord, epoch_key, read_trial
-from tune.spec.epoch import EpochMetrics
-from tune.spec.metric import Objective
+from tune.spec.metric import EpochMetrics, Objective
 
 STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 _NO_TRIALS = "it was lost, or nothing was recorded yet; restore it from a backup, or start the search with --resume"

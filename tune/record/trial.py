@@ -16,8 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from search_spaces import Config
 from tune.record.status import Status
-from tune.spec.epoch import EpochMetrics
-from tune.spec.metric import FACTS, Objective
+from tune.spec.metric import FACTS, EpochMetrics, Objective
 
 EPOCH = "epoch:"  # what the keys of the attributes with metrics begin with
 REPLICATE = "replicate:"  # the same for those of further seeds, such as `replicate:1:epoch:3` for the second seed

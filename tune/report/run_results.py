@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tune.errors import UserError
-from tune.evaluation.saved import read_evaluation
+from tune.evaluation.files import read_evaluation
 from tune.record.folder import RunFolder, locate_run
 from tune.runs.curves import comparable
 from tune.runs.info import RunInfo, read_run

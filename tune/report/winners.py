@@ -16,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from tune.errors import WorkError
-from tune.evaluation.saved import read_evaluation
+from tune.evaluation.files import read_evaluation
 from tune.record.folder import RunFolder, SearchFolder
 from tune.report.charts import evaluation
 from tune.report.template import Section, drawn, html_table

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from tune.record.observer import Observer
-from tune.spec.metric import METRICS, Metric
-from tune.training import EpochMetrics, Training
+from tune.spec.metric import METRICS, EpochMetrics, Metric
+from tune.training import Training
 
 WIDTH = 80
 

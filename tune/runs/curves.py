@@ -14,8 +14,8 @@ from tune.files import write_whole
 from tune.record.folder import RunFolder
 from tune.runs.info import RunInfo, read_run
 from tune.spec import Experiment
-from tune.spec.metric import METRICS, Objective
-from tune.training import EpochMetrics, best_of, bound_of_minimized, learning_rates, steps_per_epoch
+from tune.spec.metric import METRICS, EpochMetrics, Objective
+from tune.training import best_of, bound_of_minimized, learning_rates, steps_per_epoch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

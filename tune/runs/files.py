@@ -23,7 +23,8 @@ from tune.record.folder import RunFolder
 from tune.record.status import Status
 from tune.record.tables import epochs_table, to_parquet
 from tune.record.trial import TrialRecord
-from tune.training import CheckpointError, EpochMetrics, Training, load_weights, save, save_weights
+from tune.spec.metric import EpochMetrics
+from tune.training import CheckpointError, Training, load_weights, save, save_weights
 
 
 def refuse_taken(folder: RunFolder) -> None:

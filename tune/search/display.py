@@ -26,8 +26,7 @@ from tune.runs.console import clock
 from tune.search.ledger import Ledger
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
-from tune.spec.metric import METRICS
-from tune.training import EpochMetrics
+from tune.spec.metric import METRICS, EpochMetrics
 
 REFRESH = 0.25  # seconds between two drawings of the live page
 MESSAGES = 4  # lines of the latest events below it

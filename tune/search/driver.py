@@ -16,7 +16,6 @@ from tune.record.disk import UnwritableError, Wait
 from tune.record.observer import Observer
 from tune.record.status import Status
 from tune.search import trial_ends
-from tune.search.attempt import Assignment, Report
 from tune.search.control.taking import Control
 from tune.search.ends import Enough, hopeless
 from tune.search.ledger import Ledger
@@ -24,8 +23,9 @@ from tune.search.preview.estimate import FIRST, note_estimate
 from tune.search.replicates import outcome, trains_another
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
+from tune.search.worker.messages import Assignment, Report
+from tune.spec.metric import EpochMetrics
 from tune.spec.search_settings import SearchSettings
-from tune.training import EpochMetrics
 
 
 class NoTrial(Enum):
@@ -44,7 +44,8 @@ class Driver:
         self.ledger, self.observer = ledger, observer
         self.halt = ""
         self.exhausted = False
-        self._control, self.enough = Control(self), Enough(ledger)
+        self._control = Control(ledger, observer.say, self.stop, self.stop_trial)
+        self.enough = Enough(ledger)
         self._estimated = False
         self._to_kill: list[int] = []  # trials that were stopped by hand while they ran
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started

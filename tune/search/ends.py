@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tune.record.status import Status
 from tune.record.trial import SEEDS, TrialRecord
-from tune.spec.metric import METRICS
+from tune.spec.metric import METRICS, EpochMetrics
 from tune.spec.search_settings import FailureSpec, StopSpec
-from tune.training import EpochMetrics
 
 if TYPE_CHECKING:
     from tune.search.ledger import Ledger

@@ -16,8 +16,8 @@ from tune.record.trial import PAUSED, PROMOTED, SEED, SEEDS, TrialRecord, best_t
 from tune.search.samplers.proposer import Proposal, Proposer
 from tune.search.schedulers import Scheduler
 from tune.search.warm_start import WARM, records
+from tune.spec.metric import EpochMetrics
 from tune.spec.search import SearchSpec
-from tune.training import EpochMetrics
 
 SETTINGS = "settings"  # the note of the settings that were changed by hand while the search existed
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tune.record.pareto import best_first
 from tune.record.status import Status
 from tune.record.trial import SEEDS, TrialRecord
-from tune.spec.search_options import HalvingSpec
+from tune.spec.options.schedulers import HalvingSpec
 from tune.spec.search_settings import SearchSettings
 
 SHARE = 3  # one in this many trials goes on to the next seed, with a scheduler that has no reduction factor

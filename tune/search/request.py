@@ -13,7 +13,8 @@ from tune.record.search_yaml import FREE, check_described
 from tune.record.storage.url import study_url
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
-from tune.spec.load import load_search, parse_overrides
+from tune.spec.reading.load import load_search
+from tune.spec.reading.overrides import parse_overrides
 from tune.spec.search import SearchSpec
 
 

@@ -19,7 +19,7 @@ from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, best_first, front_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.search.attempt import LAST, REPLICATE, whole_state
+from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
 from tune.spec.metric import Objective
 from tune.spec.search_settings import RetentionSpec
 from tune.training import save_weights
@@ -129,6 +129,5 @@ def delete_leftovers(folder: SearchFolder) -> None:
 
 def _best_weights(paths: Iterable[Path], epoch: int) -> dict[str, Tensor] | None:
     """The best weights in the furthest checkpoint; None if it ends before the best epoch, as a stale worker's may."""
-    states = [state for path in paths if (state := whole_state(path)) is not None]
-    furthest = max(states, key=lambda state: len(state["history"]), default=None)
-    return None if furthest is None or len(furthest["history"]) < epoch else furthest["best_weights"]
+    found = furthest(paths)
+    return None if found is None or len(found[1]["history"]) < epoch else found[1]["best_weights"]

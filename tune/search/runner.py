@@ -20,8 +20,7 @@ from tune.record.study import quiet_optuna
 from tune.runs.versions import versions
 from tune.search.control.settings import in_force
 from tune.search.driver import Driver
-from tune.search.feasible import Feasibility
-from tune.search.latency import Latencies
+from tune.search.feasible import Feasibility, Latencies
 from tune.search.ledger import SETTINGS, Ledger
 from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from tune.record.status import Status
-from tune.search.attempt import Report
+from tune.search.worker.messages import Report
 
 if TYPE_CHECKING:
     from tune.search.ledger import Ledger

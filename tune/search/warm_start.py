@@ -22,9 +22,8 @@ from tune.record.trial import SEEDS, TrialRecord
 from tune.spec.dotted import flatten, get_dotted, with_values, within
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
-from tune.spec.metric import Objective
+from tune.spec.metric import EpochMetrics, Objective
 from tune.spec.search import SearchSpec
-from tune.training import EpochMetrics
 
 WARM = "warm"  # the key of the rows in the record
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tune.spec.errors import Problem, SpecError
     from tune.spec.experiment import DataSpec, Experiment, TrainingSpec
     from tune.spec.files import dump_yaml
-    from tune.spec.load import load_experiment, load_search
+    from tune.spec.reading.load import load_experiment, load_search
     from tune.spec.search import SearchSpec
     from tune.spec.search_settings import SearchSettings
 
@@ -27,7 +27,7 @@ _HOME = {
     "Problem": "errors", "SpecError": "errors",
     "DataSpec": "experiment", "Experiment": "experiment", "TrainingSpec": "experiment",
     "dump_yaml": "files",
-    "load_experiment": "load", "load_search": "load",
+    "load_experiment": "reading.load", "load_search": "reading.load",
     "SearchSpec": "search",
     "SearchSettings": "search_settings",
 }  # fmt: skip

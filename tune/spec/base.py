@@ -8,6 +8,7 @@ from annotated_types import Ge, Lt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
+Count = Annotated[int, Ge(1)]
 
 
 def _tuple_from_list(value: Any) -> Any:

@@ -1,11 +1,11 @@
-"""Metrics and objectives as values: whatever depends on a metric's goal, part or unit asks the metric, not its name."""
+"""Metrics, their values in an epoch, and objectives: goal, part and unit are asked of a metric, not of its name."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Any, Literal
 
 Goal = Literal["min", "max"]
 Part = Literal["train", "val", "model"]
@@ -77,15 +77,44 @@ OWN_FIELDS = {"label_smoothing": "classification", "beta": "reconstruction"}
 """The fields of `training` that are for one task only."""
 
 
-class HasValues(Protocol):
-    """Anything with metrics by name, such as an epoch."""
+_COLUMNS = ("epoch", "lr", "seconds")
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """The result of one epoch.
+
+    Attributes:
+        epoch: Counted from 1.
+        values: The task's metrics by name, such as train_loss and val_accuracy; val_* only if there are validation
+            images. Accuracies are fractions 0-1. train_* are means over the epoch's batches while the weights
+            changed, and train_loss is what was minimized (label smoothing or beta included); val_loss is plain cross
+            entropy or the negative evidence lower bound, which can be compared across experiments. If the epoch
+            diverged, values that were not measured are NaN.
+        lr: Learning rate of the epoch's last step.
+        seconds: Wall time of training and validation.
+    """
+
+    epoch: int
+    values: Mapping[str, float]
+    lr: float
+    seconds: float
 
     @property
-    def values(self) -> Mapping[str, float]:
-        """Values by the metric's name."""
+    def finite(self) -> bool:
+        """Whether every loss is finite; if not, the training has diverged."""
+        losses = (name for name, metric in METRICS.items() if metric.kind == "loss" and name in self.values)
+        return all(math.isfinite(self.values[name]) for name in losses)
 
+    def to_dict(self) -> dict[str, float]:
+        """A flat dictionary of epoch, the values by name, lr and seconds."""
+        return {"epoch": self.epoch, **self.values, "lr": self.lr, "seconds": self.seconds}
 
-E = TypeVar("E", bound=HasValues)
+    @classmethod
+    def from_dict(cls, flat: Mapping[str, Any]) -> EpochMetrics:
+        """The inverse of `to_dict`."""
+        values = {name: float(value) for name, value in flat.items() if name not in _COLUMNS}
+        return cls(int(flat["epoch"]), values, float(flat["lr"]), float(flat["seconds"]))
 
 
 @dataclass(frozen=True)
@@ -144,7 +173,7 @@ class Objective:
         known = tuple(cost for cost in found if cost is not None)
         return known if len(known) == len(found) else None
 
-    def best(self, epochs: Iterable[E]) -> E | None:
+    def best(self, epochs: Iterable[EpochMetrics]) -> EpochMetrics | None:
         """The best epoch, the earliest if several are; None if none has a finite value."""
         known = [(cost, epoch) for epoch in epochs if (cost := self.cost(epoch.values)) is not None]
         return min(known, key=lambda pair: pair[0])[1] if known else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -75,3 +76,9 @@ class SearchSpec:
             "first": [dict(config) for config in self.first],
             "search": self.search.model_dump(mode="json"),
         }
+
+
+def derived_seed(*parts: int) -> int:
+    """A 32-bit seed that depends on every part, of which the first is a search's seed."""
+    digest = hashlib.blake2b(" ".join(map(str, parts)).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big")

@@ -15,10 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from tune.spec.base import FROM_LIST, Frozen
+from tune.spec.base import FROM_LIST, Count, Frozen
 from tune.spec.errors import one_of, shown
 from tune.spec.metric import FACTS, METRICS, Goal, Objective
-from tune.spec.search_options import AnySampler, AnyScheduler, AshaSpec, Count, TpeSpec
+from tune.spec.options.samplers import AnySampler, TpeSpec
+from tune.spec.options.schedulers import AnyScheduler, AshaSpec
 
 MIN_SHARE = 1e-4  # of a CPU or GPU: the finest that Ray counts
 

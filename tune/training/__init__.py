@@ -1,6 +1,5 @@
 """Train one experiment: from images to metrics per epoch, weights, and a state to continue from exactly."""
 
-from tune.spec.epoch import EpochMetrics
 from tune.training.checkpoint import CheckpointError, OtherVersionError, load, load_weights, save, save_weights
 from tune.training.failures import last_lines, out_of_memory, process_broken
 from tune.training.loop import Training, train
@@ -16,7 +15,6 @@ from tune.training.tasks import Task, bound_of_minimized, bound_terms, negative_
 __all__ = [
     "CheckpointError",
     "End",
-    "EpochMetrics",
     "InfeasibleError",
     "OtherVersionError",
     "Splits",

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 
 import models
-from tune.spec.epoch import EpochMetrics
 from tune.spec.experiment import Experiment
-from tune.spec.metric import METRICS, Objective, Part, metrics_of
+from tune.spec.metric import METRICS, EpochMetrics, Objective, Part, metrics_of
 from tune.training.averaging import Averaging
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory

@@ -9,9 +9,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from tune.spec.epoch import EpochMetrics
 from tune.spec.experiment import EarlyStoppingSpec
-from tune.spec.metric import Objective
+from tune.spec.metric import EpochMetrics, Objective
 
 
 def best_of(history: Sequence[EpochMetrics], objective: Objective) -> EpochMetrics | None:

@@ -138,7 +138,7 @@ def test_files_that_were_just_written_are_read_again(images: Path, root: Path, r
 def test_moved_images_find_their_prepared_copy(images: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = reds(images, root)
     images.rename(images.parent / "elsewhere")
-    monkeypatch.setattr("data.decode.decode", None)
+    monkeypatch.setattr("data.folder.decode.decode", None)
     assert reds(images.parent / "elsewhere", root) == before
 
 

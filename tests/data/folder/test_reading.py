@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data import DataError, Source, decode, inspect, load_test, load_train, prepare
+from data import DataError, Source, inspect, load_test, load_train, prepare
+from data.folder import decode
 from data.values import Progress
 from tests.data.folder.pictures import SIDE, folder_of, picture, source_of
 
@@ -94,7 +95,7 @@ def test_a_changed_folder_is_read_again(pictures: Path, root: Path) -> None:
 def test_a_second_use_decodes_nothing(pictures: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = source_of(pictures)
     first = load_train(source, root)
-    monkeypatch.setattr("data.decode.decode", None)
+    monkeypatch.setattr("data.folder.decode.decode", None)
     assert load_train(source, root).images.equal(first.images)
 
 
@@ -182,7 +183,7 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
             picture(path, grey=7)
         return plain(path, side, **options)
 
-    monkeypatch.setattr("data.decode.decode", writing)
+    monkeypatch.setattr("data.folder.decode.decode", writing)
     with pytest.raises(DataError, match=r"3\.jpg changed while the images were read"):
         load_train(source_of(pictures), root)
     assert not list(root.glob("prepared/*/meta.json"))
@@ -192,7 +193,8 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(
 KILLED = """
 import sys, time
 from pathlib import Path
-from data import Source, arrays, decode, load_train
+from data import Source, arrays, load_train
+from data.folder import decode
 plain = decode.decode
 def slow(path, side, **options):
     time.sleep(0.02)
@@ -227,7 +229,7 @@ def test_a_killed_preparation_is_continued(tmp_path: Path, root: Path, monkeypat
         decoded.append(path)
         return plain(path, side, **options)
 
-    monkeypatch.setattr("data.decode.decode", counted)
+    monkeypatch.setattr("data.folder.decode.decode", counted)
     told: list[str] = []
     again = load_train(source, root, say=told.append)
     assert len(decoded) == 200 - done

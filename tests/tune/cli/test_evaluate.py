@@ -144,7 +144,7 @@ def test_scores_of_a_folder_that_cannot_be_written_to_are_printed(
     def refuse(path: Path, content: bytes) -> None:
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
-    monkeypatch.setattr("tune.evaluation.output.write_whole", refuse)
+    monkeypatch.setattr("tune.evaluation.files.write_whole", refuse)
     outcome = imagetune("evaluate", "run", "--json")
     assert outcome.code == 1
     assert list(outcome.document) == KEYS

@@ -11,7 +11,7 @@ import pytest
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, trained
 from tune.cli import next_step
-from tune.cli.main import COMMANDS, load
+from tune.cli.main import COMMANDS, load, options_of
 from tune.record.folder import RunFolder, SearchFolder
 from tune.record.opening import open_record, read_search
 from tune.runs.info import read_run, write_run
@@ -76,7 +76,7 @@ def test_what_comes_next(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: py
         if "export" not in COMMANDS:
             steps = [step.replace("export", "evaluate").replace("--format onnx", "--predictions 4x8") for step in steps]
         given = load(name).make_context(name, shlex.split(words)).params
-        next_step._tell(name, given)
+        next_step.tell(name, given, options_of)
         line = capsys.readouterr().out
         assert line == f"next: {'   or: '.join(f'imagetune {step}' for step in steps)}\n", name
         for step in steps:  # it could be pasted
@@ -90,7 +90,7 @@ def test_a_search_that_has_done_enough_is_not_to_be_resumed(
     folder = SearchFolder(work / "out" / "s")
     with closing(open_record(folder, read_search(folder).objective)) as record:
         record.note("state", {"state": "stopped", "reason": "80 epochs are trained", "enough": True})
-    next_step._tell("status", load("status").make_context("status", ["s", "--out", "out"]).params)
+    next_step.tell("status", load("status").make_context("status", ["s", "--out", "out"]).params, options_of)
     assert capsys.readouterr().out == "next: imagetune report s --out out   or: imagetune retrain s --out out\n"
 
 
@@ -108,12 +108,12 @@ def test_what_an_autoencoder_and_an_exported_run_lack(
 ) -> None:
     given = load("evaluate").make_context("evaluate", ["run", "--out", "out"]).params
     (work / "out" / "run" / "export").mkdir()
-    next_step._tell("evaluate", given)
+    next_step.tell("evaluate", given, options_of)
     assert capsys.readouterr().out == ""
     folder = RunFolder(work / "out" / "run")
     experiment, info = read_run(folder)
     write_run(folder, Experiment.model_validate(experiment.to_tree() | {"model": {"name": "vae"}}), info)
-    next_step._tell("evaluate", given)
+    next_step.tell("evaluate", given, options_of)
     assert capsys.readouterr().out == "next: imagetune predict run --sample 4x8 --out out\n"
 
 

@@ -148,7 +148,7 @@ def test_what_cannot_be_written_costs_no_numbers(
         raise OSError(errno.EROFS, "Read-only file system", str(path))
 
     before = evaluate(done.folder, "test", tmp_path, say)
-    monkeypatch.setattr("tune.evaluation.output.write_whole", refuse)
+    monkeypatch.setattr("tune.evaluation.files.write_whole", refuse)
     found = evaluate(done.folder, "test", tmp_path, say, Extras(corruptions=True))
     assert (found.scores, found.files) == (before.scores, ())
     assert isinstance(found.unsaved, OSError)

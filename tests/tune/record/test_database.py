@@ -25,7 +25,7 @@ from tune.record.opening import open_record
 from tune.record.status import Status
 from tune.record.storage.database import AwayError, Database, DatabaseAwayError, _waiting
 from tune.record.study import Record
-from tune.search.attempt import Report
+from tune.search.worker.messages import Report
 
 
 class TestRecord:

@@ -17,7 +17,7 @@ from tune.runs.console import RunLines
 from tune.runs.plan import RunPlan
 from tune.runs.run import RunResult, run
 from tune.spec import load_experiment, load_search
-from tune.training import EpochMetrics
+from tune.spec.metric import EpochMetrics
 
 EXPERIMENT = """
 data: {name: digits, train_limit: 300}

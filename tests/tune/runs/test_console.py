@@ -14,8 +14,8 @@ from tests.tune.runs.folders import Quiet
 from tune.record.observer import Observers
 from tune.runs.console import RunLog, epoch_line, opening
 from tune.spec.experiment import Experiment
-from tune.spec.metric import metrics_of
-from tune.training import EpochMetrics, Training, open_splits
+from tune.spec.metric import EpochMetrics, metrics_of
+from tune.training import Training, open_splits
 
 METRICS = EpochMetrics(
     3, {"train_loss": 0.4118, "train_accuracy": 0.8712, "val_loss": 0.388, "val_accuracy": 0.88}, 1e-3, 2.14

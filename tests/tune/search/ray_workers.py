@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.tune.search.faults.workers import worker
 from tests.tune.search.simulation import falling, metrics
-from tune.search.attempt import Assignment, Job, Report
+from tune.search.worker.messages import Assignment, Job, Report
 
 
 class Tabulated:

@@ -21,16 +21,16 @@ from tune.record.opening import open_record
 from tune.record.search_yaml import write_spec
 from tune.record.storage.journal import repair
 from tune.record.study import Record
-from tune.search.attempt import Assignment, Report
 from tune.search.control.settings import in_force
 from tune.search.driver import Driver, NoTrial
 from tune.search.ledger import SETTINGS, Ledger
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
 from tune.search.schedulers import scheduler_of
+from tune.search.worker.messages import Assignment, Report
 from tune.spec import SearchSpec, load_search
-from tune.spec.metric import METRICS, Objective
-from tune.training import EpochMetrics, save
+from tune.spec.metric import METRICS, EpochMetrics, Objective
+from tune.training import save
 
 Curve = Callable[[int, Config, int], Report]
 """(trial, config, epoch) -> what the worker says after that epoch."""

@@ -17,7 +17,7 @@ from tune.record.trial import TrialRecord
 from tune.search.schedulers.asha import Asha, PromotingAsha, StoppingAsha
 from tune.search.schedulers.verdict import CONTINUE, Action
 from tune.spec.metric import METRICS, Objective
-from tune.spec.search_options import AshaSpec
+from tune.spec.options.schedulers import AshaSpec
 
 LOSS = st.floats(0.01, 10, allow_nan=False)
 

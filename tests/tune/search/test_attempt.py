@@ -14,9 +14,11 @@ import torch
 import data
 import models
 from tests.tune.search.simulation import spec_of
-from tune.search import attempt as module
-from tune.search.attempt import Assignment, Attempt, Job, Report
-from tune.training import CheckpointError, EpochMetrics, InfeasibleError, load, open_splits, save
+from tune.search.worker import attempt as module
+from tune.search.worker.attempt import Attempt
+from tune.search.worker.messages import Assignment, Job, Report
+from tune.spec.metric import EpochMetrics
+from tune.training import CheckpointError, InfeasibleError, load, open_splits, save
 
 DIGITS = """
 experiment:

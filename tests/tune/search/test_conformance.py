@@ -26,8 +26,8 @@ from tune.search.samplers import SAMPLERS, Sampler, Task, sampler_of, too_odd
 from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.optuna_samplers import OptunaSampler
 from tune.search.schedulers import SCHEDULERS, scheduler_of
-from tune.spec import search_options
-from tune.spec.search_options import SamplerSpec
+from tune.spec.options import samplers as options
+from tune.spec.options.samplers import SamplerSpec
 
 
 class OutsideSpec(SamplerSpec):
@@ -50,7 +50,7 @@ class Outside(Sampler):
 @pytest.fixture(autouse=True)
 def outside(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SAMPLERS, "outside", Outside)
-    monkeypatch.setitem(search_options.SAMPLERS, "outside", OutsideSpec)
+    monkeypatch.setitem(options.SAMPLERS, "outside", OutsideSpec)
 
 
 NAMES = [*SAMPLERS, "outside"]

@@ -15,10 +15,9 @@ from tests.tune.search.test_proposer import Search, proposer
 from tune.record.status import Status
 from tune.record.tables import trials_table
 from tune.record.trial import TrialRecord
-from tune.search import latency
+from tune.search import feasible
 from tune.search.driver import NoTrial
-from tune.search.feasible import Feasibility
-from tune.search.latency import Latencies
+from tune.search.feasible import Feasibility, Latencies
 from tune.search.samplers.proposer import REFUSED, Proposer
 
 NETWORK = SPACE.replace("{name: mnist_mlr}", "{name: simple_cnn}").replace(
@@ -92,7 +91,7 @@ def test_slow_models_are_refused_and_measured_once(tmp_path: Path, monkeypatch: 
         measured.append(model.hidden_dim)
         return float(model.hidden_dim / 128)
 
-    monkeypatch.setattr(latency, "_measured", measure)
+    monkeypatch.setattr(feasible, "_measured", measure)
     simulation, _ = latency_search(tmp_path)
     simulation.run()
     trials = simulation.record.trials()
@@ -146,14 +145,14 @@ def test_a_kill_between_measuring_and_noting_turns_no_decision(
 def test_a_model_that_breaks_another_constraint_is_not_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(latency, "_measured", lambda *model: pytest.fail("it was measured"))
+    monkeypatch.setattr(feasible, "_measured", lambda *model: pytest.fail("it was measured"))
     simulation, _ = latency_search(tmp_path, ", parameters: {max: 900}")
     assert simulation.driver.next() is NoTrial.DONE
     assert "constraints.parameters allows at most 900" in simulation.driver.halt
 
 
 def test_a_space_in_which_every_model_is_too_slow_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(latency, "_measured", lambda model, *shape: 3 + model.hidden_dim / 100)
+    monkeypatch.setattr(feasible, "_measured", lambda model, *shape: 3 + model.hidden_dim / 100)
     simulation, _ = latency_search(tmp_path)
     assert simulation.driver.next() is NoTrial.DONE
     assert simulation.driver.halt.endswith("constraints.latency_ms allows at most 2, the nearest value was 3.16")

@@ -15,10 +15,10 @@ from tune.record.control_requests import Action, ControlRequest, all_requests, p
 from tune.record.folder import SearchFolder
 from tune.record.opening import open_record
 from tune.record.status import Status
-from tune.search.attempt import Report
 from tune.search.control import taking
 from tune.search.control.taking import STOPPED
 from tune.search.driver import NoTrial
+from tune.search.worker.messages import Report
 from tune.spec import SearchSpec
 
 MINE: Config = {"training.optimizer.lr": 0.0123, "training.batch_size": 16}

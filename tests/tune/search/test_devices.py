@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tune.search.devices import CUDA_CONTEXT, memory_fraction, trial_device
+from tune.search.worker.devices import CUDA_CONTEXT, memory_fraction, trial_device
 
 GIGABYTE = 2**30
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.tune.search.simulation import SPACE, Simulation, falling, metrics, spec_of
 from tune.search import display
-from tune.search.attempt import Report
+from tune.search.worker.messages import Report
 
 
 def trial_begun(folder: Path, observer: display.Lines) -> Simulation:

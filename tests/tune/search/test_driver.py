@@ -17,9 +17,9 @@ from tests.tune.search.simulation import LOSS, SPACE, Curve, Simulation, falling
 from tune.record.status import Status
 from tune.record.storage.journal import Journal
 from tune.record.tables import epochs_table, trials_table
-from tune.search.attempt import Report
 from tune.search.driver import NoTrial
 from tune.search.trial_ends import MAX_WORKER_DEATHS
+from tune.search.worker.messages import Report
 
 FIELDS = ["training.optimizer.lr", "training.batch_size"]
 

@@ -14,9 +14,9 @@ from tests.tune.search.survival import killed_at_every_write, tables
 from tests.tune.search.test_control import ask
 from tune.record.control_requests import Action, ControlRequest
 from tune.record.status import Status
-from tune.search.attempt import Report
 from tune.search.driver import NoTrial
 from tune.search.ends import reaches
+from tune.search.worker.messages import Report
 from tune.spec import SearchSpec
 
 WHOLE = ("search.scheduler.name=none", "training.epochs=3")

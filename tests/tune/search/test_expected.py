@@ -10,8 +10,8 @@ import pytest
 from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
 from tune.record.search_status import ESTIMATE
-from tune.search.attempt import Report
 from tune.search.preview.expected import expected
+from tune.search.worker.messages import Report
 
 
 def keeping_ranks(trial: int, config: Config, epoch: int) -> Report:

@@ -24,7 +24,7 @@ from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.gaussian_process import JITTER, GaussianProcess, _cost
 from tune.search.samplers.gp import MOST_ROWS, GaussianProcessSampler, log_expected_improvement, scaled, thinned
 from tune.spec.metric import METRICS, Objective
-from tune.spec.search_options import GpSpec
+from tune.spec.options.samplers import GpSpec
 
 SPACE, _ = parse_space(FREE, {})
 

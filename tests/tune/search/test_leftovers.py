@@ -14,12 +14,12 @@ from tests.tune.search.test_attempt import attempt
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.search.attempt import Report
 from tune.search.driver import NoTrial
 from tune.search.ray.patch import WorkerDiedError, known_to_tune
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Verdict
+from tune.search.worker.messages import Report
 from tune.spec.search_settings import RetentionSpec
 from tune.training import load_weights, save
 

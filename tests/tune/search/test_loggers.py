@@ -19,12 +19,11 @@ from tune.record.observer import Observers
 from tune.record.opening import Search, read_search
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.search.attempt import Report
 from tune.search.ledger import Ledger
 from tune.search.loggers import LOGGERS, Logger, find_logger
 from tune.search.loggers.observer import Logs, Writer
-from tune.spec.metric import METRICS, Objective
-from tune.training import EpochMetrics
+from tune.search.worker.messages import Report
+from tune.spec.metric import METRICS, EpochMetrics, Objective
 
 LOSS = Objective(METRICS["val_loss"])
 

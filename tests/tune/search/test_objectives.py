@@ -20,7 +20,7 @@ from tune.record.opening import read_search
 from tune.record.search_yaml import read_spec, write_spec
 from tune.record.status import Status
 from tune.record.storage.journal import Journal
-from tune.search.attempt import Report
+from tune.search.worker.messages import Report
 from tune.spec import SpecError
 from tune.spec.metric import METRICS, Objective
 

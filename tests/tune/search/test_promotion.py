@@ -14,7 +14,7 @@ from tests.tune.search.test_survival import ending
 from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status
-from tune.search.attempt import Assignment, Report
+from tune.search.worker.messages import Assignment, Report
 
 PROMOTION = "search.scheduler.type=promotion"
 

@@ -16,8 +16,8 @@ from tune.record.trial import TrialRecord
 from tune.search.feasible import Feasibility
 from tune.search.samplers import SAMPLERS, Task
 from tune.search.samplers.proposer import Proposal, Proposer
-from tune.search.seeds import derived_seed
-from tune.spec.search_options import SAMPLERS as OPTIONS
+from tune.spec.options.samplers import SAMPLERS as OPTIONS
+from tune.spec.search import derived_seed
 
 FREE: Mapping[str, Any] = {
     "lr": {"float": [1e-5, 1e-1], "log": True},

@@ -22,10 +22,10 @@ from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.search.attempt import Report
 from tune.search.driver import NoTrial
 from tune.search.preview.expected import expected
 from tune.search.warm_start import records, warm_start
+from tune.search.worker.messages import Report
 from tune.spec import SpecError
 from tune.spec.search import SearchSpec
 

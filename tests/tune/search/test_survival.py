@@ -17,7 +17,7 @@ from tests.tune.search.survival import HOWS, Begin, assert_same, killed_at_every
 from tests.tune.search.test_driver import FIELDS, ends_at
 from tune.record.status import Status
 from tune.record.storage.journal import DamagedRecordError, repair
-from tune.search.attempt import Report
+from tune.search.worker.messages import Report
 from tune.spec import SearchSpec
 
 ENDS = {2: (3, "diverged"), 4: (2, "out_of_memory"), 5: (4, "failed"), 7: (1, "infeasible")}

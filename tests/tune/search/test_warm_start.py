@@ -13,8 +13,8 @@ from tests.tune.search.simulation import SPACE, Simulation, falling, metrics, sp
 from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status
-from tune.search.attempt import Report
 from tune.search.warm_start import WARM, WarmStart, _same_data, check_metric, records, warm_start
+from tune.search.worker.messages import Report
 from tune.spec import SpecError
 from tune.spec.dotted import with_values
 

@@ -14,8 +14,9 @@ from data import registry as datasets
 from tune.spec.data_spec import Augmentations, DataSpec
 from tune.spec.experiment import TrainingSpec, model_spec_class
 from tune.spec.metric import FACTS, METRICS
+from tune.spec.options.samplers import SAMPLERS
+from tune.spec.options.schedulers import SCHEDULERS
 from tune.spec.schema import kind_in
-from tune.spec.search_options import SAMPLERS, SCHEDULERS
 from tune.spec.search_settings import MIN_SHARE
 
 Trees = st.SearchStrategy[dict[str, Any]]

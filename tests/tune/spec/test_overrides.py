@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.tune.spec.conftest import Desk
 from tune.spec import dump_yaml, load_experiment
 from tune.spec.files import parse_yaml
-from tune.spec.overrides import parse_overrides
+from tune.spec.reading.overrides import parse_overrides
 
 EXPERIMENT = """
 data: {name: digits, augment: [flip, crop]}

@@ -10,7 +10,8 @@ from tests.tune.spec.conftest import Desk
 from tune.spec import SearchSettings
 from tune.spec.constraints import Bound, ConstraintsSpec
 from tune.spec.metric import METRICS, OWN_FIELDS, metrics_of
-from tune.spec.search_options import SAMPLERS, SCHEDULERS, AshaSpec, GpSpec, MedianSpec, NoSchedulerSpec, RandomSpec
+from tune.spec.options.samplers import SAMPLERS, GpSpec, RandomSpec
+from tune.spec.options.schedulers import SCHEDULERS, AshaSpec, MedianSpec, NoSchedulerSpec
 
 SEARCH = """
 experiment:

@@ -17,7 +17,7 @@ from tune.spec.checks.images import inspect_data
 from tune.spec.checks.search import check_constraints
 from tune.spec.experiment import ModelSpec
 from tune.spec.files import read_tree
-from tune.spec.search_options import AshaSpec
+from tune.spec.options.schedulers import AshaSpec
 
 SPACES = [name for name, path in shipped().items() if read_tree(path).get("space")]
 FIXED = [name for name in shipped() if name not in SPACES]

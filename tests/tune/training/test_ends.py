@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from tune.spec.metric import METRICS, Objective
-from tune.training import End, EpochMetrics, Training, load, save, train
+from tune.spec.metric import METRICS, EpochMetrics, Objective
+from tune.training import End, Training, load, save, train
 
 from .conftest import Start
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tune.spec.metric import METRICS, Objective
-from tune.training import EpochMetrics, best_of
+from tune.spec.metric import METRICS, EpochMetrics, Objective
+from tune.training import best_of
 from tune.training.metrics import out_of_patience
 
 LOSS, ACCURACY = Objective(METRICS["val_loss"]), Objective(METRICS["val_accuracy"])

@@ -13,7 +13,7 @@ import pandas as pd
 
 import models
 from tune.errors import WorkError
-from tune.evaluation.saved import read_evaluation
+from tune.evaluation.files import read_evaluation
 from tune.record.folder import RunFolder
 from tune.runs.curves import comparable
 from tune.runs.info import RunInfo, read_run

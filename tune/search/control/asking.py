@@ -24,7 +24,7 @@ from tune.spec.checks.images import inspect_data, looker
 from tune.spec.checks.search import check_constraints
 from tune.spec.dotted import with_values
 from tune.spec.errors import OVERRIDE, Problem, SpecError
-from tune.spec.overrides import parse_overrides
+from tune.spec.reading.overrides import parse_overrides
 from tune.spec.search import SearchSpec
 
 PATIENCE = 10.0  # seconds to wait for a live search's answer

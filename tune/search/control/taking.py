@@ -1,4 +1,4 @@
-"""A hand on the wheel: what people ask of a search from outside, checked where they ask and done by its driver.
+"""What people asked of a search from outside, done by its driver.
 
 Each request is done once, however often the driver is killed: what it changes is one write that names the request or
 that may be repeated, and the note that it was taken comes after that. The driver looks for requests every second.
@@ -6,17 +6,15 @@ that may be repeated, and the note that it was taken comes after that. The drive
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from search_spaces import config_key
 from tune.record.control_requests import Action, ControlRequest, mark_taken, pending
 from tune.record.trial import BY_HAND
 from tune.search.control.settings import changed, differing
+from tune.search.ledger import Ledger
 from tune.search.samplers.proposer import Proposal
 from tune.spec.errors import SpecError
-
-if TYPE_CHECKING:
-    from tune.search.driver import Driver
 
 EVERY = 1.0  # seconds between two looks
 BY_HAND_REASON = "by hand"
@@ -24,10 +22,23 @@ STOPPED = "stopped by hand"
 
 
 class Control:
-    """Takes the requests of one search."""
+    """Takes the requests of one search.
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver, self._ledger = driver, driver.ledger
+    Args:
+        ledger: Of the search.
+        say: Told of every request.
+        stop: Stops the search, for a reason.
+        stop_trial: Stops a trial, for a reason.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        say: Callable[[str], None],
+        stop: Callable[[str], None],
+        stop_trial: Callable[[int, str], None],
+    ) -> None:
+        self._ledger, self._say, self._stop_search, self._end_trial = ledger, say, stop, stop_trial
         self._looked = -EVERY
 
     def take(self, *, at_once: bool = False) -> bool:
@@ -40,7 +51,7 @@ class Control:
         for request in requests:
             result = self._do(request)
             mark_taken(self._ledger.folder, self._ledger.record, request, result)
-            self._driver.observer.say(f"asked on {request.host}: {request}: {result}")
+            self._say(f"asked on {request.host}: {request}: {result}")
         return bool(requests)
 
     def _do(self, request: ControlRequest) -> str:
@@ -60,7 +71,7 @@ class Control:
         record = self._ledger.record
         if (record.facts.get("state") or {}).get("request") != request.id:
             record.note("state", {"state": "stopped", "reason": STOPPED, "request": request.id})
-            self._driver.stop(STOPPED)
+            self._stop_search(STOPPED)
         return "stopped"
 
     def _stop_trial(self, request: ControlRequest) -> str:
@@ -71,7 +82,7 @@ class Control:
         if trial.status.ended:
             by_hand = trial.reason == BY_HAND_REASON  # and the driver was killed before it noted that
             return "stopped" if by_hand else f"it had ended already: {trial.status}"
-        self._driver.stop_trial(number, BY_HAND_REASON)
+        self._end_trial(number, BY_HAND_REASON)
         return "stopped"
 
     def _add(self, request: ControlRequest) -> str:

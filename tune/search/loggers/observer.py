@@ -13,8 +13,7 @@ from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.ledger import Ledger
 from tune.search.loggers import Logger, find_logger, worth_writing
-from tune.spec.metric import Objective
-from tune.training import EpochMetrics
+from tune.spec.metric import EpochMetrics, Objective
 
 PATIENCE, HURRY = 60.0, 1.5  # seconds for the last writes: at the end of a search, and where it was interrupted
 

@@ -26,7 +26,7 @@ from tune.spec import Experiment, SearchSpec, SpecError, load_search
 from tune.spec.checks.images import data_root
 from tune.spec.errors import Problem
 from tune.spec.files import commented_yaml
-from tune.spec.overrides import read
+from tune.spec.reading.overrides import read
 
 SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128)
 LARGEST = {"cpu": 64, "cuda": 128}  # larger images make a search take days

@@ -19,10 +19,11 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune.search.attempt import Assignment, Attempt, Job, Report, Steps
-from tune.search.devices import release_memory, settle_memory
 from tune.search.driver import Driver, NoTrial
 from tune.search.ray.patch import WorkerDiedError
+from tune.search.worker.attempt import Attempt
+from tune.search.worker.devices import release_memory, settle_memory
+from tune.search.worker.messages import Assignment, Job, Report, Steps
 
 ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
 REPORT = "report"  # the key of a result under which the worker's report travels

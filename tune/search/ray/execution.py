@@ -9,11 +9,11 @@ from pathlib import Path
 from ray import tune as ray_tune
 
 from tune.record.search_yaml import made_with
-from tune.search.attempt import Job
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
 from tune.search.ray.cluster import TrialResources
 from tune.search.ray.patch import workers_may_die
+from tune.search.worker.messages import Job
 
 
 def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:

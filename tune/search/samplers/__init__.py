@@ -15,8 +15,8 @@ from tune.search.samplers.random_search import random_search
 from tune.search.samplers.sampler import Sampler, Task
 from tune.search.samplers.tpe import tpe
 from tune.search.schedulers.verdict import Scheduler
+from tune.spec.options.samplers import GpSpec, TpeSpec
 from tune.spec.search import SearchSpec
-from tune.spec.search_options import GpSpec, TpeSpec
 
 __all__ = ["SAMPLERS", "Sampler", "Task", "sampler_of"]
 
@@ -28,7 +28,7 @@ SAMPLERS: dict[str, Callable[[Task], Sampler]] = {
     "qmc": QuasiRandomSampler,
     "nsga2": nsga2,
 }
-"""By name, as in `tune.spec.search_options.SAMPLERS`."""
+"""By name, as in `tune.spec.options.samplers.SAMPLERS`."""
 
 MOST_COORDINATES = 100  # of a space that the Gaussian process is used for
 MOST_CONDITIONAL = 20  # fields with a `when`; where most are not in play, distances mean little

@@ -16,8 +16,8 @@ from tune.search.samplers.encoding import Encoding, Points
 from tune.search.samplers.gaussian_process import GaussianProcess
 from tune.search.samplers.qmc import sobol
 from tune.search.samplers.sampler import RANDOM_START, Sampler, Task
-from tune.search.seeds import derived_seed
-from tune.spec.search_options import LearningSpec
+from tune.spec.options.samplers import LearningSpec
+from tune.spec.search import derived_seed
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from search_spaces import Choice, Config, Domain, Int, Space, config_key
 from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import Sampler, Task
-from tune.search.seeds import derived_seed
-from tune.spec.search_options import GridSpec
+from tune.spec.options.samplers import GridSpec
+from tune.spec.search import derived_seed
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from optuna.trial import FrozenTrial
 
 from tune.search.samplers.optuna_samplers import NUMBER, OptunaSampler
 from tune.search.samplers.sampler import Task
-from tune.spec.search_options import Nsga2Spec
+from tune.spec.options.samplers import Nsga2Spec
 
 
 class GenerationsByNumber(NSGAIISampler):

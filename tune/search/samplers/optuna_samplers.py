@@ -15,7 +15,7 @@ from tune.record.status import Status
 from tune.record.study import directions, final_state
 from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import RANDOM_START, Sampler, Task
-from tune.search.seeds import derived_seed
+from tune.spec.search import derived_seed
 
 NAME = "view"  # the name of the study that samplers see
 NUMBER = "number"  # the key of a trial's number in the search, which differs from that in the study

@@ -16,7 +16,7 @@ from search_spaces import Config, Space, config_key
 from tune.record.status import Status
 from tune.record.trial import PROPOSED, TrialRecord
 from tune.search.samplers.sampler import Sampler
-from tune.search.seeds import derived_seed
+from tune.spec.search import derived_seed
 
 RANDOM_ATTEMPTS = 1000  # random draws before a large space counts as exhausted
 ENUMERABLE = 20_000  # spaces with at most this many configurations are enumerated instead

@@ -11,7 +11,7 @@ from search_spaces import Config
 from tune.record.trial import TrialRecord
 from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.sampler import Sampler, Task
-from tune.search.seeds import derived_seed
+from tune.spec.search import derived_seed
 
 OTHERS = 50  # random points, should that of the sequence be taken or impossible
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from search_spaces import Config, Space
 from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
-from tune.spec.search_options import SamplerSpec
+from tune.spec.options.samplers import SamplerSpec
 
 RANDOM_START = "random start"  # the kind of a proposal that does not depend on results, where later ones will
 

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from tune.record.distributions import distribution
 from tune.search.samplers.optuna_samplers import OptunaSampler
 from tune.search.samplers.sampler import Task
-from tune.spec.search_options import LearningSpec
+from tune.spec.options.samplers import LearningSpec
 
 
 class FixedSpaceTPE(TPESampler):

@@ -20,7 +20,7 @@ SCHEDULERS: dict[str, Callable[[Any, int, Objective, int], Scheduler | None]] = 
     "median": MedianStopping,
     "none": lambda spec, epochs, objective, seed: None,
 }
-"""By name, as in `tune.spec.search_options.SCHEDULERS`.
+"""By name, as in `tune.spec.options.schedulers.SCHEDULERS`.
 
 (its specification there, epochs of the longest trial, objective, seed) -> a scheduler.
 """

@@ -13,9 +13,9 @@ from tune.record.pareto import Point, best_first, dominators, rank_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.schedulers.verdict import CONTINUE, PAUSE, Action, Scheduler, Verdict
-from tune.search.seeds import derived_seed
 from tune.spec.metric import Objective
-from tune.spec.search_options import HalvingSpec
+from tune.spec.options.schedulers import HalvingSpec
+from tune.spec.search import derived_seed
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tune.search.schedulers.asha import Asha, asha
 from tune.spec.metric import Objective
-from tune.spec.search_options import HalvingSpec
+from tune.spec.options.schedulers import HalvingSpec
 
 
 def hyperband(spec: HalvingSpec, epochs: int, objective: Objective, seed: int) -> Asha:

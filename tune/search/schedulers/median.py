@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from tune.record.trial import TrialRecord
 from tune.search.schedulers.verdict import CONTINUE, Action, Scheduler, Verdict
 from tune.spec.metric import Objective
-from tune.spec.search_options import MedianSpec
+from tune.spec.options.schedulers import MedianSpec
 
 
 class MedianStopping(Scheduler):

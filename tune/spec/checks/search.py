@@ -13,7 +13,8 @@ from tune.spec.constraints import ConstraintsSpec
 from tune.spec.errors import Problem, nearest
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, metrics_of
-from tune.spec.search_options import GridSpec, HalvingSpec, JudgingSpec
+from tune.spec.options.samplers import GridSpec
+from tune.spec.options.schedulers import HalvingSpec, JudgingSpec
 from tune.spec.search_settings import SearchSettings
 
 

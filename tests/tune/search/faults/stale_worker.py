@@ -13,7 +13,8 @@ from pathlib import Path
 from tune.record.folder import SearchFolder
 from tune.record.search_yaml import read_spec
 from tune.record.study import Record
-from tune.search.attempt import Assignment, Attempt, Job
+from tune.search.worker.attempt import Attempt
+from tune.search.worker.messages import Assignment, Job
 
 
 def main() -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from tune.search.attempt import Assignment, Attempt, Job, Report, Steps
 from tune.search.ray.adapters import TrialWorker
+from tune.search.worker.attempt import Attempt
+from tune.search.worker.messages import Assignment, Job, Report, Steps
 
 BAD = 1  # the trial in which it goes wrong
 MARGIN = 768 * 2**20  # bytes of address space that a starved worker has beyond those of its start

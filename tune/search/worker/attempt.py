@@ -2,117 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from pydantic import ValidationError
 
 import data
 import models
-from search_spaces import Config
 from tune.errors import UserError, WorkError
 from tune.record.disk import PAUSE, is_full
-from tune.search.devices import trial_device
+from tune.record.folder import SearchFolder
+from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
+from tune.search.worker.devices import trial_device
+from tune.search.worker.messages import Assignment, Job, Report
 from tune.spec.dotted import with_values
 from tune.spec.experiment import DataSpec, Experiment
-from tune.spec.metric import METRICS, Objective
+from tune.spec.metric import METRICS, EpochMetrics, Objective
 from tune.training import (
-    CheckpointError,
-    EpochMetrics,
     InfeasibleError,
     OtherVersionError,
     Splits,
     Training,
     last_lines,
-    load,
     open_splits,
     out_of_memory,
     process_broken,
     save,
 )
-
-LAST = "last-*.pt"  # each attempt has a name of its own, so that a dead driver's worker cannot overwrite another's
-REPLICATE = "replicate{}-*.pt"  # the same where a trial trains its second seed (1) or a later one
-
-
-@dataclass(frozen=True)
-class Job:
-    """What all trials of a search share, as sent to the workers.
-
-    Attributes:
-        base: The fixed fields of the experiment, as a tree.
-        folder: The search's folder.
-        root: The data directory, as torchvision's `root`.
-        metric: Chooses the best epoch.
-        mode: Whether the metric is to be small or large.
-        epochs: Ends every trial, if the experiment has more.
-        gpu: Share of a GPU that a trial has; from 1 on, whole ones.
-        data: Digest of the images' identity; empty if the search was started before it was recorded.
-    """
-
-    base: Mapping[str, Any]
-    folder: str
-    root: str
-    metric: str
-    epochs: int | None
-    gpu: float
-    data: str = ""
-
-
-@dataclass(frozen=True)
-class Assignment:
-    """One attempt at one trial. `token` is unique to the attempt, `seed` is added to the experiment's."""
-
-    trial: int
-    token: str
-    config: Config
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a worker reports after a step.
-
-    Attributes:
-        epochs: New epochs; after a resume, all of them.
-        end: epochs, early_stopping, diverged, out_of_memory, infeasible or failed; None while the trial continues.
-        reason: Why it ended, in one line.
-        detail: The last lines of a traceback.
-        full_disk: The folder whose disk is too full for the epoch's checkpoint; the next step tries again.
-        retire: The process must not train another trial: its memory or its CUDA context is no longer usable.
-    """
-
-    epochs: tuple[EpochMetrics, ...] = ()
-    end: str | None = None
-    reason: str = ""
-    detail: str = ""
-    full_disk: str = ""
-    retire: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON values."""
-        return {**dataclasses.asdict(self), "epochs": [epoch.to_dict() for epoch in self.epochs]}
-
-    @classmethod
-    def from_dict(cls, flat: Mapping[str, Any]) -> Report:
-        """The inverse of `to_dict`."""
-        epochs = tuple(EpochMetrics.from_dict(row) for row in flat["epochs"])
-        return cls(**{**flat, "epochs": epochs})
-
-
-class Steps(Protocol):
-    """What a worker runs step by step; tests replace it."""
-
-    def step(self) -> Report:
-        """Train an epoch."""
-        ...
 
 
 class Attempt:
@@ -120,7 +40,7 @@ class Attempt:
 
     def __init__(self, job: Job, assignment: Assignment) -> None:
         self._job, self._assignment = job, assignment
-        self._folder = Path(job.folder) / f"trial_{assignment.trial:05d}"
+        self._folder = SearchFolder(Path(job.folder)).trial(assignment.trial)
         self._training: Training | None = None
         self._unsaved: EpochMetrics | None = None
         self._saved = False  # whether there is a checkpoint under this attempt's name
@@ -180,22 +100,19 @@ class Attempt:
         )
 
     def _claim(self) -> dict[str, Any] | None:
-        """The state of the furthest checkpoint, renamed to this attempt's; all others are deleted."""
-        found: list[tuple[int, Path, dict[str, Any]]] = []
-        for path in self._folder.glob(self._pattern):
-            if (state := whole_state(path)) is None:
-                path.unlink(missing_ok=True)  # half-written or damaged: its epochs are trained again
-            else:
-                found.append((len(state["history"]), path, state))
-        if not found:
-            return None
-        _, furthest, state = max(found, key=lambda item: item[0])
-        furthest.replace(self._last)
-        self._saved = True
-        for _, path, _ in found:
-            if path != furthest and path != self._last:
+        """The state of the furthest checkpoint, renamed to this attempt's; all others are deleted.
+
+        Of one that is half-written or damaged, the epochs are trained again.
+        """
+        paths = list(self._folder.glob(self._pattern))
+        found = furthest(paths)
+        if found is not None:
+            found[0].replace(self._last)
+            self._saved = True
+        for path in paths:
+            if found is None or path not in (found[0], self._last):
                 path.unlink(missing_ok=True)
-        return state
+        return None if found is None else found[1]
 
     @property
     def _pattern(self) -> str:
@@ -231,15 +148,6 @@ def failure(error: Exception) -> Report:
         return Report(end="infeasible", reason=reason)
     end = "out_of_memory" if out_of_memory(error) else "failed"
     return Report(end=end, reason=reason, detail=last_lines(error), retire=process_broken(error))
-
-
-def whole_state(path: Path) -> dict[str, Any] | None:
-    """The content of a trial's checkpoint; None if it is damaged, something else, or missing."""
-    try:
-        state = load(path)
-    except CheckpointError:
-        return None
-    return state if isinstance(state.get("history"), list) and "best_weights" in state else None
 
 
 @functools.lru_cache(maxsize=2)

@@ -14,7 +14,7 @@ from tune.spec.checks.pydantic_errors import validated
 from tune.spec.dotted import with_values, within
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
-from tune.spec.free_fields import FreeFields
+from tune.spec.reading.free_fields import FreeFields
 
 EXAMPLE_ATTEMPTS = 1000  # configurations tried before none is assumed to be possible
 COMMON_ATTEMPTS = 30  # of these, before a problem of all of them is assumed to be one of all configurations

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from data import DataError, colour, read_images
-from data.decode import UnreadableImageError, decode
+from data import DataError, read_images
+from data.folder import colour
+from data.folder.decode import UnreadableImageError, decode
 
 
 def one_colour(pixels: np.ndarray) -> list[int]:
@@ -276,7 +277,7 @@ def test_predict_reads_files_alike(tmp_path: Path) -> None:
 
 
 def test_a_page_tells_what_becomes_of_each_kind() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "images.md").read_text(encoding="utf-8")
+    page = (Path(__file__).resolve().parents[3] / "docs" / "images.md").read_text(encoding="utf-8")
     table = page.split("| pixels in the file |")[1].split("\n\n")[0]
     rows = [line.split("|")[1].strip() for line in table.splitlines()[2:]]
     assert rows == list(KINDS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from data import colour
+from data.folder import colour
 from data.values import MAX_PIXELS
 
 # Pillow only warns between half its limit and the limit, and has one limit for the whole process: `decode` has its own.

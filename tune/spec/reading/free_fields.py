@@ -15,7 +15,7 @@ from tune.spec.data_spec import SPLIT_FIELDS
 from tune.spec.dotted import Tree, get_dotted, has_dotted, remove_dotted, with_values, within
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
-from tune.spec.overrides import Loaded
+from tune.spec.reading.overrides import Loaded
 from tune.spec.schema import complete, every_name, unknown_field
 
 _SECTIONS = tuple(name for name in Experiment.model_fields if name != "seed")

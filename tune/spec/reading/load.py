@@ -8,17 +8,15 @@ from pathlib import Path
 from tune.spec.checks.images import looker
 from tune.spec.checks.pydantic_errors import validated
 from tune.spec.checks.search import check_search
-from tune.spec.checks.space import find_example, space_problems
 from tune.spec.constraints import ConstraintsSpec
 from tune.spec.dotted import with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.experiment import Experiment
-from tune.spec.free_fields import first_configs, free_fields, reasons_against
-from tune.spec.overrides import Loaded, parse_overrides, read
+from tune.spec.reading.example import find_example, space_problems
+from tune.spec.reading.free_fields import first_configs, free_fields, reasons_against
+from tune.spec.reading.overrides import Loaded, read
 from tune.spec.search import SearchSpec
 from tune.spec.search_settings import SearchSettings
-
-__all__ = ["load_experiment", "load_search", "parse_overrides"]
 
 
 def load_experiment(name_or_path: str, overrides: Iterable[str] = (), root: Path | None = None) -> Experiment:
