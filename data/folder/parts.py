@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 
 from data.errors import DataError
 from data.folder.listing import LeftOut, folders_in, images_below, printable, shortened
+from data.folder.notes import folded, same_folders_inside, similar_names, untested
 from data.folder.roles import MOST_NAMED, has_folders, part_folders, role_of
 from data.identity import Labels
 from data.splits import split
@@ -70,10 +70,10 @@ def scan(source: Source) -> Listing:
         classes, paths, labels = _class_images(root, "", folders, left)
         _check_no_parts_inside(root, paths)
         train, test = _carve(root, labels, source, notes)
-    notes += _untested(root, classes, labels[test])
     _check_names(root, paths)
-    notes += _similar_names(root, classes)
-    notes += [] if parts else _same_folders_inside(root, classes, paths)
+    notes += untested(root, classes, labels[test])
+    notes += similar_names(root, classes)
+    notes += [] if parts else same_folders_inside(root, classes, paths)
     if text := left.text():
         notes.append(f"not used in {root}: {text}")
     return Listing(root, classes, paths, labels, train, test, tuple(notes))
@@ -128,8 +128,8 @@ def _check_test_classes(root: Path, parts: tuple[str, str], trained: list[str], 
     train, test = parts
     if not (unknown := [name for name in tested if name not in trained]):
         return
-    alike = {_folded(name): name for name in trained}
-    if pairs := [f"{alike[_folded(name)]!a} and {name!a}" for name in unknown if _folded(name) in alike]:
+    alike = {folded(name): name for name in trained}
+    if pairs := [f"{alike[folded(name)]!a} and {name!a}" for name in unknown if folded(name) in alike]:
         raise DataError(
             f"class folders of {train}/ and {test}/ in {root} differ only in upper and lower case or in Unicode form: "
             f"{shortened(pairs, MOST_NAMED)}; give them the same name"
@@ -201,52 +201,3 @@ def _carve(root: Path, labels: Labels, source: Source, notes: list[str]) -> tupl
     except DataError as error:
         raise DataError(f"no test part can be taken from {root} (data.test_fraction): {error}") from error
     return parts.train.numpy(), parts.validation.numpy()
-
-
-def _untested(root: Path, classes: tuple[str, ...], tested: Labels) -> list[str]:
-    """A note on classes without test images, where others have some."""
-    counts = np.bincount(tested, minlength=len(classes)).tolist()
-    names = [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
-    if not names or len(names) == len(classes):
-        return []
-    return [f"classes without test images in {root}: {shortened(names, MOST_NAMED)}; they cannot be evaluated"]
-
-
-def _folded(name: str) -> str:
-    """Equal for names that differ only in case or in Unicode form."""
-    return unicodedata.normalize("NFKC", name).casefold()
-
-
-def _similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
-    """A note on classes whose names look the same: a slip more often than intended."""
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        alike.setdefault(_folded(name), []).append(name)
-    pairs = [_listed([ascii(name) for name in names]) for names in alike.values() if len(names) > 1]
-    if not pairs:
-        return []
-    listed = shortened(pairs, MOST_NAMED)
-    return [
-        f"classes in {root} differ only in upper and lower case or in Unicode form: {listed}; "
-        "if they are the same class, merge them"
-    ]
-
-
-def _same_folders_inside(root: Path, classes: tuple[str, ...], paths: list[str]) -> list[str]:
-    """A note on classes that all have the same folders inside, and images only there: those may be the classes."""
-    inner: dict[str, set[str]] = {name: set() for name in classes}
-    for path in paths:
-        name, *folders = path.split("/")[:-1]
-        inner[name].add(folders[0] if folders else "")
-    names = inner[classes[0]]
-    if len(names) < 2 or "" in names or any(others != names for others in inner.values()):
-        return []
-    return [
-        f"every class of {root} ({shortened(map(repr, classes))}) has the same folders inside "
-        f"({shortened(map(repr, sorted(names)))}); if those are the classes, rename the folders around them to train/ "
-        "and test/"
-    ]
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([*filter(None, [", ".join(words[:-1])]), words[-1]])

@@ -80,7 +80,7 @@ class Meter:
 
 def suggested(trial: Any, space: Space) -> Config:
     """A configuration of the space, drawn by a trial of Optuna's."""
-    from tune.record.distributions import distribution, value_of
+    from tune.record.as_optuna import distribution, value_of
 
     config: Config = {}
     for field, domain in space.domains.items():
@@ -135,7 +135,7 @@ def _with_optuna(
     import optuna
     from optuna.trial import TrialState
 
-    from tune.record.distributions import params
+    from tune.record.as_optuna import params
 
     study = optuna.create_study(sampler=sampler, pruner=pruner)
     running: dict[int, tuple[Any, Config, int]] = {}

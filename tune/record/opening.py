@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from optuna.exceptions import DuplicatedStudyError
 
 from tune.environment import no_garbage_collection
 from tune.errors import UserError
+from tune.record.as_optuna import directions, quiet_optuna
 from tune.record.exclusive.driving import is_driven, lease, refuse_driven_journal
 from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.exclusive.lease import Lease
@@ -20,20 +20,17 @@ from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, front_of, points_of
 from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
 from tune.record.search_yaml import FREE, read_outline, read_spec, refuse_changes, study_of, write_spec
-from tune.record.storage.journal import DamagedRecordError, repair
-from tune.record.storage.url import shown
-from tune.record.study import Record, directions, quiet_optuna
+from tune.record.storage.journal import repair
+from tune.record.study import Record
 from tune.record.tables import front_first, ranked, trials_table
 from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 from tune.spec.search_settings import SearchSettings
 
 if TYPE_CHECKING:
-    from tune.record.storage.database import Database
     from tune.spec.search import SearchSpec
 
 Say = Callable[[str], None]
-IDENTITY = "identity"  # the note in a record in a database, equal to that in its search.yaml
 
 
 # -- to read
@@ -150,16 +147,9 @@ def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> 
     elif folder.exists or any(not path.name.startswith(".") and path.name != DATA for path in folder.path.glob("*")):
         raise UserError(f"{folder.path} already exists; use --resume or --extend N to continue it, or another --name")
     elif folder.study is not None:
-        _check_new_study(folder, folder.study)
+        from tune.record.storage.studies import check_new_study
 
-
-def _check_new_study(folder: SearchFolder, url: str) -> None:
-    from tune.record.storage.database import Database
-
-    if (database := Database.connect(url)) is not None:
-        with closing(database):
-            if folder.name in _names(database):
-                raise _taken(folder, folder.name)
+        check_new_study(folder, folder.study)
 
 
 @contextmanager
@@ -214,61 +204,11 @@ def open_record(folder: SearchFolder, objective: Objective, say: Say | None = No
         UserError: it is not where `--study` says, or the database has another search's record of this name.
         WorkError: the database cannot be reached.
     """
-    options = {} if say is None else {"say": say}
     if (study := study_of(folder)) is not None:
-        return _open_study(folder, study, objective, say, create=create)
+        from tune.record.storage.studies import open_study
+
+        return Record(open_study(folder, study, directions(objective), say, create=create), study["name"], objective)
+    options = {} if say is None else {"say": say}
     if create and (not folder.journal.is_file() or folder.journal.stat().st_size == 0):
         return Record.create(folder.journal, folder.name, objective, **options)
     return Record.open(folder.journal, folder.name, objective, **options)
-
-
-def _open_study(
-    folder: SearchFolder, study: Mapping[str, Any], objective: Objective, say: Say | None, *, create: bool
-) -> Record:
-    from tune.record.storage.database import Database
-
-    assert folder.study is not None
-    database = Database.connect(folder.study, say, create=create)
-    if database is None:
-        raise _missing(folder, study["name"])
-    try:
-        return _record_in(database, folder, study, objective, create=create)
-    except BaseException:
-        database.close()
-        raise
-
-
-def _record_in(
-    database: Database, folder: SearchFolder, study: Mapping[str, Any], objective: Objective, *, create: bool
-) -> Record:
-    name = study["name"]
-    if name not in _names(database):
-        if not create:
-            raise _missing(folder, name)
-        with suppress(DuplicatedStudyError):  # another search of this name was faster: its identity tells
-            database.create_new_study(directions(objective), name)
-    record = Record(database, name, objective)
-    if create and IDENTITY not in record.facts and not record.trials():  # new, or a kill came before the identity
-        record.exchange(IDENTITY, None, study[IDENTITY])
-    if record.facts.get(IDENTITY) != study[IDENTITY]:
-        raise _taken(folder, name)
-    return record
-
-
-def _names(database: Database) -> list[str]:
-    return [study.study_name for study in database.get_all_studies()]
-
-
-def _missing(folder: SearchFolder, name: str) -> DamagedRecordError:
-    assert folder.study is not None
-    return DamagedRecordError(
-        f"{shown(folder.study)} has no study {name!r}, the record of {folder.path}; restore it from a backup"
-    )
-
-
-def _taken(folder: SearchFolder, name: str) -> UserError:
-    assert folder.study is not None
-    return UserError(
-        f"{shown(folder.study)} already has a study {name!r}, the record of another search than {folder.path}; "
-        f"use another --name, or --resume with the folder of that search"
-    )

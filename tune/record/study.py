@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import optuna
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from search_spaces import Config, Space
-from tune.record.distributions import CONSTRAINT_PREFIX, params
+from tune.record.as_optuna import CONSTRAINT_PREFIX, directions, final_state, params
 from tune.record.status import Status
 from tune.record.storage.journal import DamagedRecordError, Journal
 from tune.record.storage.read_only import ReadOnlyStorage
 from tune.record.trial import PAUSED, PROMOTED, SEED, TrialRecord, epoch_key, read_trial
 from tune.spec.metric import EpochMetrics, Objective
 
-STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 _NO_TRIALS = "it was lost, or nothing was recorded yet; restore it from a backup, or start the search with --resume"
 
 
@@ -221,36 +218,3 @@ class Record:
         if number not in self._ids:
             self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, number)
         return self._ids[number]
-
-
-def directions(objective: Objective) -> list[StudyDirection]:
-    """The objectives as Optuna knows them."""
-    known = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
-    return [known[metric.goal] for metric in objective.every]
-
-
-def final_state(trial: TrialRecord, objective: Objective, *, pruned: bool) -> tuple[TrialState, list[float] | None]:
-    """How Optuna sees a trial that has ended: its state, and if that is COMPLETE its values.
-
-    With `pruned=False`, one that was stopped is COMPLETE too: Optuna does not prune with several objectives.
-    """
-    state = STATES.get(trial.status, TrialState.PRUNED)
-    if state is TrialState.PRUNED and not pruned and not trial.status.bad:
-        state = TrialState.COMPLETE
-    if state is not TrialState.COMPLETE:
-        return state, None
-    result = trial.result(objective)
-    if result is None or objective.costs(result) is None:
-        return TrialState.FAIL, None  # Optuna knows no COMPLETE without a value; the outcome says what happened
-    return state, [result[metric.name] for metric in objective.every]
-
-
-@contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Optuna's own log lines are for its own users."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

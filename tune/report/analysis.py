@@ -18,8 +18,7 @@ from optuna.trial import create_trial
 
 from search_spaces import Space
 from tune.environment import no_garbage_collection
-from tune.record.distributions import params
-from tune.record.study import quiet_optuna
+from tune.record.as_optuna import params, quiet_optuna
 from tune.record.trial import TrialRecord
 from tune.spec.metric import Objective
 

@@ -12,10 +12,10 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from tune.errors import UserError
+from tune.record.as_optuna import quiet_optuna
 from tune.record.folder import SearchFolder
 from tune.record.opening import open_record
 from tune.record.search_yaml import read_spec
-from tune.record.study import quiet_optuna
 
 HOST = "127.0.0.1"
 _READS = ("GET", "HEAD")

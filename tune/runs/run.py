@@ -21,10 +21,9 @@ from tune.runs.plan import RunPlan, continued, resolved
 from tune.runs.versions import commit, hardware, today, versions
 from tune.runs.weights import start_from
 from tune.spec.experiment import Normalization
-from tune.spec.metric import METRICS, Objective
+from tune.spec.metric import METRICS, EpochMetrics, Objective
 from tune.training import (
     End,
-    EpochMetrics,
     Training,
     load,
     open_splits,

@@ -15,14 +15,12 @@ import data
 from tune.record.disk import UnwritableError, Wait
 from tune.record.observer import Observer
 from tune.record.status import Status
-from tune.search import trial_ends
 from tune.search.control.taking import Control
-from tune.search.ends import Enough, hopeless
+from tune.search.ends import Enough
 from tune.search.ledger import Ledger
-from tune.search.preview.estimate import FIRST, note_estimate
-from tune.search.replicates import outcome, trains_another
-from tune.search.retention import Retention
+from tune.search.preview.estimate import Estimate
 from tune.search.schedulers.verdict import CONTINUE, Action, Verdict
+from tune.search.trial_ends import TrialEnds, reported
 from tune.search.worker.messages import Assignment, Report
 from tune.spec.metric import EpochMetrics
 from tune.spec.search_settings import SearchSettings
@@ -45,13 +43,11 @@ class Driver:
         self.halt = ""
         self.exhausted = False
         self._control = Control(ledger, observer.say, self.stop, self.stop_trial)
-        self.enough = Enough(ledger)
-        self._estimated = False
+        self.enough, self._estimate = Enough(ledger), Estimate(ledger)
         self._to_kill: list[int] = []  # trials that were stopped by hand while they ran
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
         self._full_disk = Wait(observer.say, clock=ledger.clock)  # where a worker writes its checkpoints
-        self._retention = Retention(ledger.folder, self._settings.retention, ledger.record.objective, observer.say)
-        self._retention.restore(ledger.trials.values())
+        self._ends = TrialEnds(ledger, observer, self.enough, self.stop)
         if ledger.interrupted:
             observer.say(f"resuming {len(ledger.interrupted)} interrupted trials")
 
@@ -87,31 +83,28 @@ class Driver:
 
     def _promote(self, *, last: bool) -> int | None:
         """A paused trial that the scheduler chooses to continue; None if there is none."""
-        scheduler = self.ledger.scheduler
-        number = None if scheduler is None else scheduler.promote(last=last)
-        while scheduler is not None and number is not None and number not in self.ledger.paused:
-            number = scheduler.promote(last=last)  # it has ended at its rung: by early stopping, or by hand
+        number = self.ledger.scheduler.promote(last=last)
+        while number is not None and number not in self.ledger.paused:
+            number = self.ledger.scheduler.promote(last=last)  # it has ended at its rung: by early stopping, or by hand
         if number is not None:
             self.ledger.promote(number)
         elif last:
-            self._not_promoted(set(self.ledger.paused))
+            self._ends.not_promoted(set(self.ledger.paused))
         return number
 
     def _draw(self) -> int | None:
         """The number of a new trial; None where there is none to be had."""
         if self.ledger.left <= 0 or self.exhausted:
             return None
-        proposal = self.ledger.propose()
-        if proposal is None:
-            self.exhausted = True
-            tried = len(self.ledger.trials)
-            if not tried and (why := self.ledger.proposer.why_not()):
-                self.stop(f"failed: no configuration meets the constraints: {why}")
-                return None
+        if (proposal := self.ledger.propose()) is not None:
+            return self.ledger.add(proposal)
+        self.exhausted, tried = True, len(self.ledger.trials)
+        if not tried and (why := self.ledger.proposer.why_not()):
+            self.stop(f"failed: no configuration meets the constraints: {why}")
+        else:
             every = self.ledger.proposer.all_there_is
             self.observer.say(f"the space is exhausted: every {every} has been tried ({tried} trials)")
-            return None
-        return self.ledger.add(proposal)
+        return None
 
     def _start(self, number: int) -> Assignment:
         trial = self.ledger.start(number)
@@ -153,22 +146,16 @@ class Driver:
                     self.enough.epoch(number, metrics)
             if first_seed and metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
-        self._estimate()
+        self._estimate.update()
         if report.full_disk or self._has_enough():
             return False
         if report.end is not None:
-            end = trial_ends.reported(self.ledger, number, report)
+            end = reported(self.ledger, number, report)
             if end.status is Status.COMPLETED and first_seed and (epochs := self.ledger.trials[number].epochs):
                 self._enter_rung(number, epochs[-1])  # for those that are judged later
-            self._end_seed(number, *end)
+            self._ends.seed_over(number, *end)
             return True
         return not self._behind(number, report) and first_seed and self._judge(number)
-
-    def _estimate(self) -> None:
-        """Record what the search is expected to take, once it is known how long an epoch is."""
-        if not self._estimated and self.ledger.epochs_spent >= FIRST:
-            self._estimated = True
-            note_estimate(self.ledger)
 
     def _has_enough(self) -> bool:
         """Stop the search once it has done enough; whether it has now.
@@ -179,7 +166,7 @@ class Driver:
         if why:
             winner = self.enough.winner
             if winner is not None and not self.ledger.trials[winner].status.ended:
-                self._end(winner, Status.STOPPED, why)
+                self._ends.end(winner, Status.STOPPED, why)
             self.observer.say(f"{why}; to continue the search, use --extend N or set another search.stop")
             self.stop(why)
         return bool(why)
@@ -202,27 +189,18 @@ class Driver:
         epochs = self.ledger.trials[number].epochs
         verdict = self._enter_rung(number, epochs[-1]) if epochs else CONTINUE
         if verdict.action is Action.STOP:
-            self._end(number, Status.STOPPED, verdict.reason)
+            self._ends.end(number, Status.STOPPED, verdict.reason)
         elif verdict.action is Action.PAUSE:
-            self.ledger.pause(number)
-            self._retention.paused(self.ledger.trials[number] for number in self.ledger.paused)
-            self.observer.ended(number, Status.PAUSED, "")
+            self._ends.pause(number)
             unended = {*self.ledger.live, *self.ledger.waiting, *self.ledger.paused}
             left = 0 if self.exhausted else max(self.ledger.left, 0)
-            self._not_promoted(self.ledger.scheduler.hopeless(left, unended) if self.ledger.scheduler else set())
+            self._ends.not_promoted(self.ledger.scheduler.hopeless(left, unended))
         return verdict.action is not Action.CONTINUE
 
     def _enter_rung(self, number: int, metrics: EpochMetrics) -> Verdict:
         """Enter an epoch at the scheduler's rungs; what happens to the trial there."""
-        scheduler = self.ledger.scheduler
         judged = self.ledger.trials[number].judged_by(metrics, self.ledger.record.objective)
-        return CONTINUE if scheduler is None or judged is None else scheduler.judge(number, metrics.epoch, *judged)
-
-    def _not_promoted(self, numbers: set[int]) -> None:
-        """End paused trials."""
-        for number in sorted(numbers):
-            epoch = len(self.ledger.trials[number].epochs)
-            self._end(number, Status.STOPPED, f"{self._settings.scheduler.name}: not promoted at epoch {epoch}")
+        return CONTINUE if judged is None else self.ledger.scheduler.judge(number, metrics.epoch, *judged)
 
     # -- how trials end
 
@@ -230,7 +208,7 @@ class Driver:
         """Put back a trial whose worker was replaced before it began; this counts as no attempt."""
         with self._stopping_on_error():
             if number in self.ledger.live:
-                self._requeue(number, reason)
+                self._ends.requeue(number, reason)
 
     def worker_died(self, number: int, reason: str, *, out_of_memory: bool = False) -> None:
         """Put back a trial whose worker died, unless that happened too often.
@@ -241,11 +219,7 @@ class Driver:
             out_of_memory: Ray killed it because its node was running out of memory.
         """
         with self._stopping_on_error():
-            if number in self.ledger.live:
-                end = trial_ends.out_of_memory if out_of_memory else trial_ends.worker_died
-                self._end_seed(number, *end(self.ledger, number, reason))
-            else:
-                self._retention.clear(self.ledger.trials[number])
+            self._ends.worker_died(number, reason, out_of_memory=out_of_memory)
 
     def poll(self) -> list[int]:
         """Called several times a second: updates the display, does what was asked from outside, checks the time budget.
@@ -258,10 +232,7 @@ class Driver:
         with self._stopping_on_error():
             self._control.take()
             killed, self._to_kill = self._to_kill, []
-            hung = trial_ends.hung(self.ledger)
-            for number in hung:
-                self._end_seed(number, Status.FAILED, "hung", last=True)  # its worker is killed, as if it had ended
-            return [*killed, *hung]
+            return [*killed, *self._ends.hung()]
         return []
 
     def _watch_budget(self) -> None:
@@ -279,44 +250,9 @@ class Driver:
         """Stop a trial that has not ended; `poll` tells that its worker is to be killed."""
         if number in self.ledger.live:
             self._to_kill.append(number)
-        self._end(number, Status.STOPPED, reason)
+        self._ends.end(number, Status.STOPPED, reason)
 
     def requeue_all(self) -> None:
         """Put every live trial back to wait, with its epochs."""
         for number in list(self.ledger.live):
-            self._requeue(number, "")
-
-    def _requeue(self, number: int, reason: str) -> None:
-        self.ledger.requeue(number)
-        self.observer.ended(number, Status.WAITING, reason)
-
-    def _end_seed(self, number: int, status: Status, reason: str, *, last: bool = False) -> None:
-        """The seed that a trial trains has ended by itself: go on with the next one, or end the trial.
-
-        Args:
-            number: The trial.
-            status: How the seed has ended, or `WAITING` where it is tried again.
-            reason: Why.
-            last: Do not go on.
-        """
-        settings, first = self._settings, self.ledger.trials[number].seed == 0
-        if settings.seeds > 1 and (status.ended if not first else status is Status.COMPLETED):
-            trial = self.ledger.seed_over(number, status, reason)
-            if not last and trains_another(trial, self.ledger.trials.values(), settings):
-                self._retention.next_seed(self.ledger.next_seed(number))
-                told = f"its seed {trial.seed + 2} of {settings.seeds} is next"
-                return self.observer.ended(number, Status.WAITING, told)
-            status, reason = outcome(trial)
-        return self._end(number, status, reason)
-
-    def _end(self, number: int, status: Status, reason: str) -> None:
-        """End a trial, or put it back where the status is `WAITING`."""
-        if status is Status.WAITING:
-            self._requeue(number, reason)
-            return
-        trial = self.ledger.end(number, status, reason)
-        self._retention.ended(trial)
-        self.enough.ended(trial)
-        self.observer.ended(number, status, reason)
-        if why := hopeless(status, self.ledger.trials.values(), self._settings.failures):
-            self.stop(f"failed: {why}")
+            self._ends.requeue(number, "")

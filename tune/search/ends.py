@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tune.record.status import Status
 from tune.record.trial import SEEDS, TrialRecord
+from tune.search.ledger import Ledger
 from tune.spec.metric import METRICS, EpochMetrics
 from tune.spec.search_settings import FailureSpec, StopSpec
-
-if TYPE_CHECKING:
-    from tune.search.ledger import Ledger
 
 IMPROVED = "improved"  # the note for `plateau`: the best cost, and how many trials had been tried when it was found
 INFEASIBLE_FACTOR = 10  # infeasible trials in a row that end a search, as a multiple of `search.failures.consecutive`

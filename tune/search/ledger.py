@@ -49,7 +49,7 @@ class Ledger:
         folder: SearchFolder,
         record: Record,
         proposer: Proposer,
-        scheduler: Scheduler | None,
+        scheduler: Scheduler,
         *,
         trials: int,
         clock: Callable[[], float] = time.monotonic,
@@ -68,8 +68,7 @@ class Ledger:
         for trial in record.trials():
             self._put(trial)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
-        if scheduler is not None:
-            scheduler.replay(self.trials.values(), record.metric)
+        scheduler.replay(self.trials.values(), record.metric)
 
     # -- counts
 

@@ -10,13 +10,13 @@ import torch
 
 from tune.errors import UserError, WorkError
 from tune.files import write_whole
+from tune.record.as_optuna import quiet_optuna
 from tune.record.folder import SearchFolder, locate_search
 from tune.record.observer import Observer
 from tune.record.opening import OpenSearch, Search, drive_search, read_search
 from tune.record.same_data import check_same_data, record_data, recorded_data
 from tune.record.search_yaml import made_with, with_study_if_used
 from tune.record.storage.url import study_url
-from tune.record.study import quiet_optuna
 from tune.runs.versions import versions
 from tune.search.control.settings import in_force
 from tune.search.driver import Driver

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -18,7 +19,7 @@ from tune.training.averaging import Averaging
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory
 from tune.training.graph import Graphed
-from tune.training.metrics import End, Sums, best_of, end_of
+from tune.training.metrics import End, Sums, best_of, end_of, measured, validation_batch_size
 from tune.training.model import check_first_step, initial_model, memory_format
 from tune.training.optimizer import OptimizerStep
 from tune.training.precision import autocast, float32_on_gpu
@@ -32,11 +33,6 @@ VALIDATION_LOSS = Objective(METRICS["val_loss"])
 
 # Steps between checks of the loss. A diverging training continues until the next; on a GPU until the one after it.
 CHECK_EVERY = 50
-
-# Numbers (pixels x channels) in a validation batch, unless the training's batch has more. Activations are not kept, so
-# memory does not limit it; on the CPU, caches do: simple_cnn takes three times as long with batches of 1,000 images.
-VALIDATION_NUMBERS = {"cpu": 2**18, "cuda": 2**22}
-
 
 OnStep = Callable[[int, int, float], object]
 """Told of every step of an epoch: its number from 1, the steps of the epoch, and the learning rate."""
@@ -198,22 +194,15 @@ class Training:
     def _sums(self, part: Part) -> Sums:
         return Sums([metric.name for metric in self._metrics if metric.part == part], self._device)
 
-    @torch.inference_mode()
     def _validate(self, *, diverged: bool) -> dict[str, float]:
         """Metrics on the validation images, if there are any; NaN for weights that diverged."""
         if self.splits.validation is None:
             return {}
         if diverged:
             return {metric.name: math.nan for metric in self._metrics if metric.part == "val"}
-        model = self._averaging.model.eval()
-        sums = self._sums("val")
-        numbers = VALIDATION_NUMBERS[self._device.type] // math.prod(self.splits.input_shape)
-        size = max(self.experiment.training.batch_size, numbers)
-        for images, labels in self.splits.validation.batches(size):
-            outputs = self._outputs(model, images)
-            loss = self._task.loss(outputs, images, labels, training=False)
-            sums.add(loss, self._task.others(outputs, images, labels), len(labels))
-        return sums.means()
+        size = validation_batch_size(self.splits.input_shape, self.experiment.training.batch_size, self._device)
+        outputs = partial(self._outputs, self._averaging.model.eval())
+        return measured(self.splits.validation.batches(size), outputs, self._task, self._sums("val"))
 
     def state(self) -> dict[str, Any]:
         """A copy of all that an exact continuation needs, on the CPU, as tensors and plain values.
@@ -260,10 +249,7 @@ class Training:
         self.best_weights = state["best_weights"]
 
     def _identity(self) -> dict[str, Any]:
-        metric = self._objective.metric
-        return identity(
-            self.experiment, self.splits.identity.digest, self.splits.split_hash, f"{metric.goal} {metric.name}"
-        )
+        return identity(self.experiment, self.splits, self._objective.metric)
 
 
 def train(

@@ -10,7 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from tune.spec.experiment import Experiment
+from tune.spec.metric import Metric
 from tune.training.checkpoint import CheckpointError, OtherVersionError
+from tune.training.splits import Splits
 
 FORMAT = 2
 """To be raised when states written before can no longer be read."""
@@ -37,21 +39,14 @@ def fingerprint(experiment: Experiment, *, with_path: bool = False) -> str:
     return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def identity(experiment: Experiment, data: str, split_hash: str, metric: str) -> dict[str, Any]:
-    """What a state must share with the training that continues it.
-
-    Args:
-        experiment: What is trained.
-        data: Digest of the data identity.
-        split_hash: Of the splits.
-        metric: By which the best epoch is chosen.
-    """
+def identity(experiment: Experiment, splits: Splits, metric: Metric) -> dict[str, Any]:
+    """What a state must share with the training that continues it; `metric` is that which chooses the best epoch."""
     return {
         "format": FORMAT,
         "experiment": fingerprint(experiment),
-        "data": data,
-        "split": split_hash,
-        "metric": metric,
+        "data": splits.identity.digest,
+        "split": splits.split_hash,
+        "metric": f"{metric.goal} {metric.name}",
     }
 
 

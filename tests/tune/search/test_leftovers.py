@@ -103,7 +103,6 @@ def test_a_trial_that_trains_old_epochs_again_is_judged_only_where_it_stood(tmp_
         simulation.driver.report(0, falling(0, assignment.config, epoch))
     resumed = Simulation(spec, tmp_path / "s")
     judged: list[int] = []
-    assert resumed.driver.ledger.scheduler is not None
 
     def judge(number: int, epoch: int, value: float, others: tuple[float, ...] = ()) -> Verdict:
         judged.append(epoch)

@@ -11,31 +11,20 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import sqlalchemy
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event, exc, text
 
-from tune.errors import WorkError
 from tune.record import disk
-from tune.record.storage.url import password, shown
+from tune.record.storage.connection import arguments, check_tables, first_line, has_tables, template
+from tune.record.storage.url import shown
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# A host that vanishes is noticed, on either side, within a minute.
-_POSTGRESQL = {
-    "connect_timeout": 10,
-    "keepalives_idle": 20,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 50_000,
-    "options": "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
-}
 _TEMPORARY = (exc.OperationalError, exc.InterfaceError, exc.InternalError)
 _EXCHANGE = text(
     "UPDATE study_user_attributes SET value_json = :new WHERE study_id = :study AND key = :key AND value_json = :old"
@@ -53,12 +42,7 @@ class AwayError(Exception):
 def _raise_away(context: Any) -> None:
     """For SQLAlchemy's event `handle_error`: lost connections and other temporary errors as `AwayError`."""
     if context.is_disconnect or isinstance(context.sqlalchemy_exception, _TEMPORARY):
-        raise AwayError(_first_line(context.original_exception))
-
-
-def _first_line(error: BaseException) -> str:
-    """What a database driver says: it never includes the password."""
-    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+        raise AwayError(first_line(context.original_exception))
 
 
 def _waiting(call: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:
@@ -81,7 +65,7 @@ class Database(RDBStorage):
     """
 
     def __init__(self, url: str, say: Callable[[str], None] | None = None) -> None:
-        super().__init__(_template(url), _arguments(url), skip_compatibility_check=True, skip_table_creation=True)
+        super().__init__(template(url), arguments(url), skip_compatibility_check=True, skip_table_creation=True)
         self.place, self._away = shown(url), False
         self._say = say or (lambda text: None)
         self._patience = disk.PATIENCE if say is not None else 0.0
@@ -94,9 +78,9 @@ class Database(RDBStorage):
         Raises:
             WorkError: it cannot be reached, or its tables are of another version of Optuna.
         """
-        if not _has_tables(url) and not create:
+        if not has_tables(url) and not create:
             return None
-        _check_tables(url, create=create)
+        check_tables(url, create=create)
         return cls(url, say)
 
     def close(self) -> None:
@@ -195,62 +179,3 @@ class Database(RDBStorage):
     get_study_id_from_name = _waiting(RDBStorage.get_study_id_from_name)
     get_study_user_attrs = _waiting(RDBStorage.get_study_user_attrs)
     get_trial_id_from_study_id_trial_number = _waiting(RDBStorage.get_trial_id_from_study_id_trial_number)
-
-
-def _template(url: str) -> str:
-    """A URL for Optuna, which fills in what stands in braces."""
-    return url.replace("{", "{{").replace("}", "}}")
-
-
-def _arguments(url: str, connections: int = 1) -> dict[str, Any]:
-    """Arguments of an engine. It has one connection: in PostgreSQL only the one with the search's lock may write."""
-    parsed, connect = sqlalchemy.make_url(url), dict[str, Any]()
-    if parsed.get_backend_name() == "sqlite":
-        connect = {"timeout": 30}
-    else:
-        connect = {key: value for key, value in _POSTGRESQL.items() if key not in parsed.query}
-        if secret := password():
-            connect["password"] = secret
-    return {"connect_args": connect, "pool_size": 1, "max_overflow": connections - 1}
-
-
-def _has_tables(url: str) -> bool:
-    """Whether the database has Optuna's tables. A file that does not exist is not created.
-
-    Raises:
-        WorkError: it cannot be reached.
-    """
-    parsed = sqlalchemy.make_url(url)
-    if parsed.get_backend_name() == "sqlite" and not Path(str(parsed.database)).exists():
-        return False
-    engine = sqlalchemy.create_engine(parsed, **_arguments(url))
-    try:
-        with engine.connect() as connection:
-            return sqlalchemy.inspect(connection).has_table("alembic_version")
-    except exc.SQLAlchemyError as error:
-        raise WorkError(f"cannot connect to the database {shown(url)}: {_first_line(error)}") from None
-    finally:
-        engine.dispose()
-
-
-def _check_tables(url: str, *, create: bool, attempts: int = 5) -> None:
-    """Check the version of Optuna's tables, and create them first; repeatedly, as two searches may start at once.
-
-    Raises:
-        WorkError: they cannot be created, or are of another version of Optuna.
-    """
-    for attempt in range(attempts):
-        try:
-            # Optuna's checks open two more connections within the first.
-            storage = RDBStorage(_template(url), _arguments(url, 3), skip_table_creation=not create)
-        except RuntimeError as error:
-            raise WorkError(f"the database {shown(url)}: {_first_line(error)}") from None
-        except (exc.SQLAlchemyError, StorageInternalError, AssertionError) as error:
-            if attempt == attempts - 1:
-                reason = _first_line(error.__cause__ or error)
-                raise WorkError(f"cannot create tables in the database {shown(url)}: {reason}") from None
-            time.sleep(0.5)
-        else:
-            storage.remove_session()
-            storage.engine.dispose()
-            return

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import data
 from search_spaces import Config, config_key
 from tune.errors import UserError
+from tune.record.as_optuna import quiet_optuna
 from tune.record.control_requests import Action, ControlRequest, all_requests, put
 from tune.record.folder import SearchFolder
 from tune.record.opening import Search, open_record, read_search
 from tune.record.search_status import status_of
-from tune.record.study import quiet_optuna
 from tune.search.control.settings import changed, in_force
 from tune.search.ledger import SETTINGS
 from tune.spec.checks.experiment import check_tree

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import random
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tune.record.search_status import ESTIMATE
+from tune.search.ledger import Ledger
 from tune.search.preview.expected import expected
-
-if TYPE_CHECKING:
-    from tune.search.ledger import Ledger
 
 FIRST = 3  # epochs from which the time of one is known
 DRAWS = 100  # configurations whose epochs are looked at
 
 
-def note_estimate(ledger: Ledger) -> None:
-    """Record what the search is expected to take, unless that was done for this number of trials."""
-    if ledger.record.facts.get(ESTIMATE, {}).get("trials") == ledger.target:
-        return
+class Estimate:
+    """Records what a search is expected to take, once it is known how long an epoch is."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self._noted = ledger, False
+
+    def update(self) -> None:
+        """To be called after an epoch."""
+        if self._noted or self._ledger.epochs_spent < FIRST:
+            return
+        self._noted = True
+        if self._ledger.record.facts.get(ESTIMATE, {}).get("trials") != self._ledger.target:  # else it is recorded
+            self._ledger.record.note(ESTIMATE, _estimate(self._ledger))
+
+
+def _estimate(ledger: Ledger) -> dict[str, Any]:
     spec, source = ledger.spec, random.Random(0)
     drawn = [spec.space.draw(source) for _ in range(DRAWS)] if "training.epochs" in spec.space.domains else []
     lengths = [min(config.get("training.epochs", spec.sample.training.epochs), spec.longest) for config in drawn]
     will = expected(spec, ledger.target, len(ledger.live), lengths, rounds=3)
     each = statistics.fmean(epoch.seconds for trial in ledger.trials.values() for epoch in trial.epochs)
-    estimate: dict[str, Any] = {"trials": ledger.target, "epochs": round(will.epochs), "most": will.most}
-    ledger.record.note(ESTIMATE, {**estimate, "seconds": round(each * will.epochs, 1)})
+    seconds = round(each * will.epochs, 1)
+    return {"trials": ledger.target, "epochs": round(will.epochs), "most": will.most, "seconds": seconds}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tune.search.replicates import going_on
 from tune.search.schedulers import scheduler_of
+from tune.search.schedulers.none import NoStopping
 from tune.search.schedulers.verdict import Action, Scheduler
 from tune.spec.search import SearchSpec
 from tune.spec.search_settings import SearchSettings
@@ -76,23 +77,23 @@ def _simulated(
     drawn = 0
     while True:
         while len(live) < workers:
-            number = scheduler.promote(last=False) if scheduler else None
+            number = scheduler.promote(last=False)
             if number is None and drawn < trials:
                 number, drawn = drawn, drawn + 1
-            if number is None and not live and scheduler:
+            if number is None and not live:
                 number = scheduler.promote(last=True)
             if number is None:
                 break
             live.append(number)
         if not live:
             spent = sum(done) + _further(spec.search, [(ranks[number], done[number]) for number in ended])
-            return spent, Counter({epoch: reached[epoch] for epoch, _ in (scheduler.rungs if scheduler else [])})
+            return spent, Counter({epoch: reached[epoch] for epoch, _ in scheduler.rungs})
         until = {number: min(_next_look(looks, done[number]), ends[number]) for number in live}
         step = min(until[number] - done[number] for number in live)
         for number in list(live):  # as many epochs of each as nothing is decided in
             done[number] += step
             action = Action.CONTINUE
-            if scheduler and done[number] == until[number]:
+            if done[number] == until[number]:
                 reached[done[number]] += 1
                 action = scheduler.judge(number, done[number], float(ranks[number])).action
             if done[number] >= ends[number]:
@@ -112,9 +113,9 @@ def _further(settings: SearchSettings, ended: Sequence[tuple[int, int]]) -> int:
     return epochs
 
 
-def _looks(scheduler: Scheduler | None, longest: int) -> list[int]:
+def _looks(scheduler: Scheduler, longest: int) -> list[int]:
     """The epochs at which trials are judged; of very long trials that are judged at every epoch, some."""
-    if scheduler is None:
+    if isinstance(scheduler, NoStopping):
         return [longest]
     return [epoch for epoch, _ in scheduler.rungs] or [*range(1, longest, max(longest // EPOCHS, 1)), longest]
 

@@ -34,12 +34,9 @@ MOST_COORDINATES = 100  # of a space that the Gaussian process is used for
 MOST_CONDITIONAL = 20  # fields with a `when`; where most are not in play, distances mean little
 
 
-def sampler_of(
-    spec: SearchSpec, scheduler: Scheduler | None, say: Callable[[str], None] = lambda text: None
-) -> Sampler:
+def sampler_of(spec: SearchSpec, scheduler: Scheduler, say: Callable[[str], None] = lambda text: None) -> Sampler:
     """The sampler of a search. Says so if another is used because the space does not suit the one asked for."""
-    rungs = {epoch for epoch, _ in scheduler.rungs} if scheduler is not None else set()
-    rungs = rungs or {math.ceil(spec.longest / 3**power) for power in range(10)}
+    rungs = {epoch for epoch, _ in scheduler.rungs} or {math.ceil(spec.longest / 3**power) for power in range(10)}
     options = spec.search.sampler
     if isinstance(options, GpSpec) and (why := too_odd(spec.space)):
         say(f"the sampler gp does not suit a space with {why}; using tpe instead")

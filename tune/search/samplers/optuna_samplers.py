@@ -10,9 +10,8 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState, create_trial
 
 from search_spaces import Config
-from tune.record.distributions import CONSTRAINT_PREFIX, distribution, params, sole_value, value_of
+from tune.record.as_optuna import CONSTRAINT_PREFIX, directions, distribution, final_state, params, sole_value, value_of
 from tune.record.status import Status
-from tune.record.study import directions, final_state
 from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import RANDOM_START, Sampler, Task
 from tune.spec.search import derived_seed

@@ -11,7 +11,7 @@ from optuna.samplers import BaseSampler, TPESampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from tune.record.distributions import distribution
+from tune.record.as_optuna import distribution
 from tune.search.samplers.optuna_samplers import OptunaSampler
 from tune.search.samplers.sampler import Task
 from tune.spec.options.samplers import LearningSpec

@@ -8,17 +8,18 @@ from typing import Any
 from tune.search.schedulers.asha import asha
 from tune.search.schedulers.hyperband import hyperband
 from tune.search.schedulers.median import MedianStopping
+from tune.search.schedulers.none import NoStopping
 from tune.search.schedulers.verdict import Action, Scheduler, Verdict
 from tune.spec.metric import Objective
 from tune.spec.search import SearchSpec
 
 __all__ = ["SCHEDULERS", "Action", "Scheduler", "Verdict", "scheduler_of"]
 
-SCHEDULERS: dict[str, Callable[[Any, int, Objective, int], Scheduler | None]] = {
+SCHEDULERS: dict[str, Callable[[Any, int, Objective, int], Scheduler]] = {
     "asha": asha,
     "hyperband": hyperband,
     "median": MedianStopping,
-    "none": lambda spec, epochs, objective, seed: None,
+    "none": NoStopping,
 }
 """By name, as in `tune.spec.options.schedulers.SCHEDULERS`.
 
@@ -26,7 +27,7 @@ SCHEDULERS: dict[str, Callable[[Any, int, Objective, int], Scheduler | None]] = 
 """
 
 
-def scheduler_of(spec: SearchSpec) -> Scheduler | None:
-    """The scheduler of a search; None if every trial runs to its end."""
+def scheduler_of(spec: SearchSpec) -> Scheduler:
+    """The scheduler of a search."""
     options = spec.search.scheduler
     return SCHEDULERS[options.name](options, spec.longest, spec.search.objective, spec.seed)

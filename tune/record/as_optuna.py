@@ -1,21 +1,31 @@
-"""Domains as Optuna's distributions, and the one internal of Optuna's that this relies on (optuna >=5,<6)."""
+"""A search in Optuna's terms: domains as distributions, objectives as directions, ends as states (optuna >=5,<6)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
+import optuna
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from search_spaces import Choice, Config, Domain, Float, Space
+from tune.record.status import Status
+from tune.record.trial import TrialRecord
+from tune.spec.metric import Objective
 
-CONSTRAINT_PREFIX = "constraints:"  # the key under which `Trial.set_constraint(name, value)` keeps a value
+CONSTRAINT_PREFIX = (
+    "constraints:"  # the key under which `Trial.set_constraint(name, value)` keeps a value (an internal)
+)
+STATES = {Status.COMPLETED: TrialState.COMPLETE, Status.FAILED: TrialState.FAIL}  # every other end is PRUNED
 
 
 def distribution(domain: Domain) -> BaseDistribution:
@@ -58,3 +68,36 @@ def params(space: Space, config: Config) -> tuple[dict[str, Any], dict[str, Base
         for field, domain in domains.items()
     }
     return values, {field: distribution(domain) for field, domain in domains.items()}
+
+
+def directions(objective: Objective) -> list[StudyDirection]:
+    """The objectives as Optuna knows them."""
+    known = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
+    return [known[metric.goal] for metric in objective.every]
+
+
+def final_state(trial: TrialRecord, objective: Objective, *, pruned: bool) -> tuple[TrialState, list[float] | None]:
+    """How Optuna sees a trial that has ended: its state, and if that is COMPLETE its values.
+
+    With `pruned=False`, one that was stopped is COMPLETE too: Optuna does not prune with several objectives.
+    """
+    state = STATES.get(trial.status, TrialState.PRUNED)
+    if state is TrialState.PRUNED and not pruned and not trial.status.bad:
+        state = TrialState.COMPLETE
+    if state is not TrialState.COMPLETE:
+        return state, None
+    result = trial.result(objective)
+    if result is None or objective.costs(result) is None:
+        return TrialState.FAIL, None  # Optuna knows no COMPLETE without a value; the outcome says what happened
+    return state, [result[metric.name] for metric in objective.every]
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna's own log lines are for its own users."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
