@@ -7,11 +7,15 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the machine's cores belong to the workers
 
 # Programs that tests start would inherit it from `nohup`, and ignore the signal that is to end them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+settings.register_profile("busy machine", deadline=None)  # every test has a timeout already
+settings.load_profile("busy machine")
 
 
 @pytest.fixture(autouse=True, scope="session")
