@@ -160,8 +160,8 @@ class Page(Lines):
     def page(self, search: Ledger) -> RenderableType:
         """All of the page."""
         parts: list[RenderableType] = [_head(search, self.elapsed), _bar(search), _statuses(search)]
-        if search.scheduler is not None:
-            parts.append(_rungs(search.scheduler.rungs))
+        if rungs := search.scheduler.rungs:
+            parts.append(_rungs(rungs))
         if search.record.objective.several:
             parts += [
                 Text(front_text(search).replace(": ", "    ", 1), style="green"),

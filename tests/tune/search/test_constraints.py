@@ -124,14 +124,14 @@ def test_a_kill_between_measuring_and_noting_turns_no_decision(
     def begin(folder: Path) -> Simulation:
         return latency_search(tmp_path, name=folder.name)[0]
 
-    monkeypatch.setattr(latency, "_measured", measure)
+    monkeypatch.setattr(feasible, "_measured", measure)
     turned = 0
     for write in range(2, 60):
         times.clear()
         simulation = survive(begin, tmp_path / f"killed-{write}", [(write, how)])
         spec, record = simulation.ledger.spec, simulation.record
         turned += max(times.values()) > 1
-        noted = {key: value for key, value in record.facts.items() if key.startswith(latency.NOTE)}
+        noted = {key: value for key, value in record.facts.items() if key.startswith(feasible.NOTE)}
         assert len(noted) == len(times)
         known = Latencies(record)
         decided = [(config, False) for trial in record.trials() for config in trial.facts.get(REFUSED, ())]
