@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.tune.search.ray_workers import SlowWorker
+from tests.tune.search.ray.ray_workers import SlowWorker
 from tune.record.observer import Observer
 from tune.search.request import Request
 from tune.search.runner import run_search

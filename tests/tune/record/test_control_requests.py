@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.tune.record.places import Place
+from tests.tune.search.control.test_control import ASKED, MINE, RESULTS, asking, requests_of, small
 from tests.tune.search.simulation import Simulation
-from tests.tune.search.test_control import ASKED, MINE, RESULTS, asking, requests_of, small
 from tune.record.status import Status
 from tune.search.control import taking
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from search_spaces import Config
+from tests.tune.search.samplers.test_proposer import Search, proposer
 from tests.tune.search.simulation import LOSS, SPACE, Simulation, metrics, spec_of
 from tests.tune.search.survival import survive
-from tests.tune.search.test_proposer import Search, proposer
 from tune.record.status import Status
 from tune.record.tables import trials_table
 from tune.record.trial import TrialRecord

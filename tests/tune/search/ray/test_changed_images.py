@@ -10,7 +10,7 @@ import pytest
 
 from tests.tune.cli.test_changed_images import CHANGES, SPACE
 from tests.tune.runs.folders import image_folder
-from tests.tune.search.ray_workers import TabulatedWorker
+from tests.tune.search.ray.ray_workers import TabulatedWorker
 from tune.errors import UserError
 from tune.record.observer import Observer
 from tune.record.same_data import FILE

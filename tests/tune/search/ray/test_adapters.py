@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from ray.tune.experiment import Trial
 
-from tests.tune.search.ray_workers import (
+from tests.tune.search.ray.ray_workers import (
     CrashingWorker,
     HangingWorker,
     SlowWorker,

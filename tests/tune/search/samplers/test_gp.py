@@ -15,8 +15,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from search_spaces import parse_space
+from tests.tune.search.samplers.test_proposer import FREE
 from tests.tune.search.simulation import LOSS, metrics
-from tests.tune.search.test_proposer import FREE
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.samplers import Task
