@@ -17,8 +17,10 @@ from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, spec_of
 from tune.evaluation.evaluate import _EVALUATORS
 from tune.record.status import Status
+from tune.record.tables import trials_table
 from tune.record.trial import TrialRecord
 from tune.reproduce.published import ROWS, PublishedRow, rows_named
+from tune.search.feasible import Feasibility
 from tune.search.samplers import SAMPLERS, Sampler, Task
 from tune.search.schedulers import SCHEDULERS, Action, Scheduler, Verdict
 from tune.spec import SpecError, load_experiment, options
@@ -26,7 +28,7 @@ from tune.spec.base import Fraction
 from tune.spec.checks.images import inspect_data
 from tune.spec.checks.search import check_constraints
 from tune.spec.constraints import Bound, ConstraintsSpec
-from tune.spec.metric import _KINDS, Objective
+from tune.spec.metric import _KINDS, FACTS, Metric, Objective
 from tune.spec.options.samplers import SamplerSpec
 from tune.spec.options.schedulers import SchedulerSpec
 from tune.training.tasks import _TASKS
@@ -261,6 +263,22 @@ def test_a_constraint_from_outside_is_checked(tmp_path: Path) -> None:
     size = 4 * (64 + 1) * 10
     assert list(check_constraints(More(params_bytes=Bound(max=size)), experiment, info)) == []
     assert len(list(check_constraints(More(params_bytes=Bound(max=size - 1)), experiment, info))) == 1
+
+
+def test_a_fact_from_outside_is_an_objective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any quantity of `models.Cost`, by its name alone: it is recorded, compared and in the table."""
+    monkeypatch.setitem(FACTS, "activation_bytes", Metric("model", "activation_bytes", "min"))
+    spec = spec_of(tmp_path, SPACE, "search.objectives=[{metric: val_loss}, {metric: activation_bytes}]")
+    assert spec.search.objective.text == "val_loss and activation_bytes"
+    facts = Feasibility(spec, tmp_path)(spec.example)
+    assert facts is not None
+    assert facts["activation_bytes"] == 4 * 10  # ten logits
+    search = Simulation(spec, tmp_path / "search", trials=4, facts=facts)
+    search.run()
+    assert all(trial.costs(spec.search.objective) for trial in search.ledger.trials.values())
+    assert (
+        trials_table(search.record.trials(), [], spec.search.objective, search.folder)["activation_bytes"].eq(40).all()
+    )
 
 
 def test_a_published_row_from_outside_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from tune.record.status import Status
 from tune.record.study import Record
 from tune.record.trial import TrialRecord
 from tune.spec.errors import nearest
-from tune.spec.metric import METRICS, Objective
+from tune.spec.metric import FACTS, METRICS, Objective
 
 COMMON = ("val_loss", "val_accuracy", "train_loss", "train_accuracy")  # columns of every table, whatever the task
 LARGEST_FIRST = ("efficiency",)  # columns that are no metrics and in which large values are good
@@ -57,8 +57,7 @@ def trial_row(
         **{column: _finite(trial.spread(objective, name)) for name, column in spread.items()},
         "epochs": len(trial.epochs),
         "seconds": trial.seconds,
-        "parameters": parameters,
-        "mult_adds": trial.facts.get("mult_adds"),
+        **{name: trial.facts.get(name) for name in FACTS},
         **({"latency_ms": trial.facts["latency_ms"]} if "latency_ms" in trial.facts else {}),
         "efficiency": 100 * accuracy / (parameters / 1000) if accuracy is not None and parameters else None,
         "checkpoint": checkpoint,
@@ -91,7 +90,7 @@ def trials_table(
     rows = [row(trial, folder.kept(trial.number)) for trial in trials]
     columns = list(row(TrialRecord(0, {}, Status.WAITING), None))
     table = pd.DataFrame(rows, columns=list(dict.fromkeys([*columns, *(key for row in rows for key in row)])))
-    whole = dict.fromkeys(("best_epoch", "parameters", "mult_adds", *(["front"] if objective.several else [])), "Int64")
+    whole = dict.fromkeys(("best_epoch", *FACTS, *(["front"] if objective.several else [])), "Int64")
     spread = spread_columns(objective).values() if seeds > 1 else ()
     real = dict.fromkeys((*COMMON, objective.metric.name, *spread, "efficiency", "seconds"), "Float64")
     counted = dict.fromkeys(("trial", "epochs", *(["seeds"] if seeds > 1 else [])), "int64")

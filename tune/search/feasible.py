@@ -20,6 +20,7 @@ from tune.record.study import Record
 from tune.spec.checks.experiment import check_experiment
 from tune.spec.checks.search import cost_of_model
 from tune.spec.constraints import LATENCY
+from tune.spec.metric import FACTS
 from tune.spec.search import SearchSpec
 from tune.training import cpu_threads
 
@@ -42,7 +43,7 @@ class Feasibility:
     def __call__(self, config: Config) -> Mapping[str, Any] | None:
         """Facts about its model; None if the configuration is impossible or violates a constraint.
 
-        They are its parameters, multiply-adds per image and, where that is limited, latency.
+        They are those that may be objectives and, where that is limited, its latency.
 
         Raises:
             data.DataError: The images cannot be found any more, whatever the configuration.
@@ -55,7 +56,7 @@ class Feasibility:
         if check_experiment(experiment, info):
             return None
         cost = self._cost(experiment.model, info.input_shape, len(info.classes))
-        facts: dict[str, Any] = {"parameters": cost.parameters, "mult_adds": cost.mult_adds}
+        facts: dict[str, Any] = {name: getattr(cost, name) for name in FACTS}
         constraints = self._spec.constraints
         unmet = list(constraints.unmet(cost))
         if (limit := constraints.latency_ms) is not None and self._latencies is not None and not unmet:
