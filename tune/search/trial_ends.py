@@ -136,10 +136,10 @@ class TrialEnds:
 
     def hung(self) -> list[int]:
         """End the live trials without an epoch for longer than `search.epoch_timeout`; returns their numbers."""
-        limit, now = self._ledger.spec.search.epoch_timeout, self._ledger.clock()
+        limit = self._ledger.spec.search.epoch_timeout
         if limit is None:
             return []
-        live = self._ledger.live.items()
+        now, live = self._ledger.clock(), self._ledger.live.items()
         found = [number for number, since in live if since is not None and now - since > limit]
         for number in found:
             self.seed_over(number, Status.FAILED, "hung", last=True)  # its worker is killed, as if it had ended
