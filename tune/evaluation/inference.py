@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import data
 from tune.runs.weights import TrainedRun
-from tune.spec.experiment import Normalization
+from tune.spec.data_spec import Normalization
 from tune.training import autocast, cpu_threads
 
 CHOICE_SEED = 0

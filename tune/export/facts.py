@@ -13,7 +13,8 @@ import models
 from tune.errors import UserError, WorkError
 from tune.runs.versions import imagetune_version
 from tune.runs.weights import TrainedRun
-from tune.spec.experiment import Frozen, Normalization
+from tune.spec.base import Frozen
+from tune.spec.data_spec import Normalization
 
 INPUT, LOGITS, PROBABILITIES = "images", "logits", "probabilities"
 

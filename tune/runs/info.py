@@ -12,10 +12,11 @@ from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED
 from tune.runs.versions import UNKNOWN
 from tune.spec import Experiment, SpecError, dump_yaml
+from tune.spec.base import Frozen
 from tune.spec.checks.pydantic_errors import translate
+from tune.spec.data_spec import Normalization
 from tune.spec.dotted import with_values
 from tune.spec.errors import OVERRIDE
-from tune.spec.experiment import Frozen, Normalization
 from tune.spec.files import read_tree
 
 M = TypeVar("M", bound=BaseModel)

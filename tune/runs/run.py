@@ -20,7 +20,7 @@ from tune.runs.info import RunInfo, read_run, write_run
 from tune.runs.plan import RunPlan, continued, resolved
 from tune.runs.versions import commit, hardware, today, versions
 from tune.runs.weights import start_from
-from tune.spec.experiment import Normalization
+from tune.spec.data_spec import Normalization
 from tune.spec.metric import METRICS, EpochMetrics, Objective
 from tune.training import (
     End,

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tune.spec.checks.images import data_root
-    from tune.spec.data_spec import SPLIT_FIELDS, split_problems
+    from tune.spec.data_spec import SPLIT_FIELDS, DataSpec, split_problems
     from tune.spec.errors import Problem, SpecError
-    from tune.spec.experiment import DataSpec, Experiment, TrainingSpec
+    from tune.spec.experiment import Experiment
     from tune.spec.files import dump_yaml
     from tune.spec.reading.load import load_experiment, load_search
+    from tune.spec.recipe import TrainingSpec
     from tune.spec.search import SearchSpec
     from tune.spec.search_settings import SearchSettings
 
@@ -25,7 +26,7 @@ _HOME = {
     "data_root": "checks.images",
     "SPLIT_FIELDS": "data_spec", "split_problems": "data_spec",
     "Problem": "errors", "SpecError": "errors",
-    "DataSpec": "experiment", "Experiment": "experiment", "TrainingSpec": "experiment",
+    "DataSpec": "data_spec", "Experiment": "experiment", "TrainingSpec": "recipe",
     "dump_yaml": "files",
     "load_experiment": "reading.load", "load_search": "reading.load",
     "SearchSpec": "search",

@@ -10,22 +10,8 @@ from pydantic import Discriminator, create_model
 
 import models
 from tune.spec.base import FROM_LIST, Frozen
-from tune.spec.data_spec import DataSpec, Normalization
-from tune.spec.recipe import AveragingSpec, EarlyStoppingSpec, OptimizerSpec, ScheduleSpec, TrainingSpec
-
-__all__ = [
-    "AveragingSpec",
-    "DataSpec",
-    "EarlyStoppingSpec",
-    "Experiment",
-    "Frozen",
-    "ModelSpec",
-    "Normalization",
-    "OptimizerSpec",
-    "ScheduleSpec",
-    "TrainingSpec",
-    "model_spec_class",
-]
+from tune.spec.data_spec import DataSpec
+from tune.spec.recipe import TrainingSpec
 
 
 class ModelSpec(Frozen):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_swa_multi_avg_fn, update_bn
 
-from tune.spec.experiment import TrainingSpec
+from tune.spec.recipe import TrainingSpec
 
 
 class Averaging:

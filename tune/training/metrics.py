@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tune.spec.experiment import EarlyStoppingSpec
 from tune.spec.metric import EpochMetrics, Objective
+from tune.spec.recipe import EarlyStoppingSpec
 from tune.training.tasks import Task
 
 # Numbers (pixels x channels) in a validation batch, unless the training's batch has more. Activations are not kept, so

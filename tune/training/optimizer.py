@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from tune.optim import fields_of
 from tune.optim.optimizers import OPTIMIZERS
-from tune.spec.experiment import OptimizerSpec, TrainingSpec
+from tune.spec.recipe import OptimizerSpec, TrainingSpec
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, device: torch.device) -> Optimizer:

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from tune.spec.experiment import TrainingSpec
+from tune.spec.recipe import TrainingSpec
 
 _DTYPES = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _PRODUCTS = {torch.conv2d, torch.conv_transpose2d, F.linear}

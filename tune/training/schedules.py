@@ -13,7 +13,7 @@ from torch.optim.swa_utils import SWALR
 
 from tune.optim import fields_of
 from tune.optim.schedules import SCHEDULES
-from tune.spec.experiment import TrainingSpec
+from tune.spec.recipe import TrainingSpec
 from tune.training.optimizer import build_optimizer
 
 

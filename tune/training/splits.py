@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import data
-from tune.spec.experiment import DataSpec
+from tune.spec.data_spec import DataSpec
 
 
 @dataclass(frozen=True)

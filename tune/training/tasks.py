@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import models
 from models.vae import VAE
-from tune.spec.experiment import TrainingSpec
+from tune.spec.recipe import TrainingSpec
 
 
 class Task(Protocol):

@@ -28,7 +28,7 @@ from tune.evaluation.scores import score
 from tune.export.onnx_model import OnnxClassifier, to_onnx
 from tune.export.quantize import CALIBRATION_IMAGES, quantize
 from tune.runs.weights import TrainedRun, open_run
-from tune.spec.experiment import Normalization
+from tune.spec.data_spec import Normalization
 from tune.training import open_splits
 
 CPU = torch.device("cpu")

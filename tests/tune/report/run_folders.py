@@ -15,7 +15,7 @@ from tune.record.folder import RunFolder
 from tune.record.tables import to_parquet
 from tune.runs.info import RunInfo, write_run
 from tune.spec import load_experiment
-from tune.spec.experiment import Normalization
+from tune.spec.data_spec import Normalization
 
 VAE = "data: {name: digits}\nmodel: {name: vae}\ntraining: {epochs: 3, batch_size: 64}\n"
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel
 import models
 from data import registry as datasets
 from tune.spec.data_spec import Augmentations, DataSpec
-from tune.spec.experiment import TrainingSpec, model_spec_class
+from tune.spec.experiment import model_spec_class
 from tune.spec.metric import FACTS, METRICS
 from tune.spec.options.samplers import SAMPLERS
 from tune.spec.options.schedulers import SCHEDULERS
+from tune.spec.recipe import TrainingSpec
 from tune.spec.schema import kind_in
 from tune.spec.search_settings import MIN_SHARE
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import models
-from tune.spec.experiment import AveragingSpec
+from tune.spec.recipe import AveragingSpec
 from tune.training import Training, train
 
 from .conftest import Start

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tune.optim.optimizers import OPTIMIZERS
-from tune.spec.experiment import TrainingSpec
+from tune.spec.recipe import TrainingSpec
 from tune.training import load, save
 from tune.training.optimizer import OptimizerStep
 

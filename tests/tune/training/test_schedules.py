@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, S
 
 from data import Resident
 from tune.optim.schedules import cosine
-from tune.spec.experiment import ScheduleSpec
+from tune.spec.recipe import ScheduleSpec
 from tune.training import Training, train
 from tune.training.loop import OnStep
 from tune.training.splits import steps_per_epoch

@@ -19,8 +19,9 @@ from tune.record.folder import SearchFolder
 from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
 from tune.search.worker.devices import trial_device
 from tune.search.worker.messages import Assignment, Job, Report
+from tune.spec.data_spec import DataSpec
 from tune.spec.dotted import with_values
-from tune.spec.experiment import DataSpec, Experiment
+from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, EpochMetrics, Objective
 from tune.training import (
     InfeasibleError,

@@ -12,10 +12,11 @@ import data
 import models
 from tune.spec.checks.images import Look
 from tune.spec.checks.pydantic_errors import validated
+from tune.spec.data_spec import DataSpec
 from tune.spec.errors import Problem
-from tune.spec.experiment import DataSpec, Experiment, ModelSpec, TrainingSpec
+from tune.spec.experiment import Experiment, ModelSpec
 from tune.spec.metric import OWN_FIELDS
-from tune.spec.recipe import misfits
+from tune.spec.recipe import TrainingSpec, misfits
 
 _SECTIONS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(Experiment.model_fields[name].rebuild_annotation()) for name in ("data", "model", "training")
