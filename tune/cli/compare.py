@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = (
     "imagetune compare first second",
-    "imagetune compare digits/winners/* --output winners.html",
+    "imagetune compare checkpoints/digits/winners/* --output winners.html",
 )
 WIDTH = 80
 MOST_CLASSES = 20  # of a table on a terminal; the page has all

@@ -23,7 +23,7 @@ GRID_SEED = 0
 _SIDE, _SMALL_SIDE = 128, 96  # pixels that small images are enlarged to, at least
 _MOST_SIDE = 224  # pixels that large images are reduced to
 _CELL = 150  # pixels of a cell's width, at least: what the words need
-_GAP, _LINE, _LETTER, _FRAME = 14, 15, 7.0, 3  # pixels, with words of 8 points
+_GAP, _LINE, _LETTER, _FRAME = 14, 15, 7.0, 2  # pixels, with words of 8 points
 
 
 @dataclass(frozen=True)

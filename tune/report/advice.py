@@ -47,9 +47,11 @@ def next_steps(found: Findings) -> list[str]:
 def _failures(found: Findings) -> Iterator[str]:
     failed = found.trials[found.trials["status"] == str(Status.FAILED)]
     if len(failed):
-        reason = str(failed["reason"].mode().iloc[0])
+        reasons = failed["reason"].value_counts()
+        reason, often = str(reasons.index[0]), int(reasons.iloc[0])
+        which = "" if often == len(failed) else f"{often:,} of them: "
         short = reason if len(reason) <= 120 else f"{reason[:119]}…"
-        yield f"Find out why {count(len(failed), 'trial')} failed ({short})."
+        yield f"Find out why {count(len(failed), 'trial')} failed ({which}{short})."
 
 
 @dataclass(frozen=True)

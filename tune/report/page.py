@@ -42,7 +42,7 @@ def render(search: Search) -> str:
         steps=[_unbroken(step) for step in advice.next_steps(found)],
         cards=_cards(found, retrained),
         table=trials_html(search) if search.trials else "",
-        chosen=drawn(curves.one_trial(search.objective), "chosen"),
+        chosen=drawn(curves.one_trial(search.objective), "chosen") if len(found.best_by_epoch) else "",
         curves=curves_json(found.best_by_epoch),
         sections=_sections(found, retrained),
     )
@@ -65,18 +65,29 @@ def _subtitle(search: Search) -> str:
 
 
 def _cards(found: Findings, retrained: list[Winner]) -> list[tuple[str, str]]:
-    best = found.trials.dropna(subset=[found.objective.metric.name]).head(1).to_dict("records")
-    shown = [
-        (f"best {name}", METRICS[name].text(best[0][name], best[0].get(f"{name}_std")))
-        for name in METRICS
-        if best and METRICS[name].part == found.objective.metric.part and pd.notna(best[0].get(name))
-    ]
+    shown = _values_of_best(found)
     if (test := mean_accuracy(retrained)) is not None:
         shown.append((f"test accuracy, trial {retrained[0].trial}", METRICS["val_accuracy"].text(test)))
     seconds = float(found.trials["seconds"].sum())
-    hours = ("hours", f"{seconds / 3600:,.1f}") if seconds > 3 * 3600 else ("minutes", f"{seconds / 60:,.1f}")
+    unit, one = costs.time_unit(seconds)
     counts = [("trials", f"{len(found.trials):,}"), ("epochs", f"{len(found.epochs):,}")]
-    return [*shown, *counts, (f"{hours[0]} of training", hours[1])]
+    return [*shown, *counts, (f"{unit} of training", f"{seconds / one:,.1f}")]
+
+
+def _values_of_best(found: Findings) -> list[tuple[str, str]]:
+    """The metrics of the first trial; another may be better in those that it is not ranked by."""
+    objective, ranked = found.objective, found.trials.dropna(subset=[found.objective.metric.name])
+    rows = ranked.head(1).to_dict("records")
+    best_in = None if objective.several else objective.metric.name
+    return [
+        (
+            f"best {name}" if name == best_in else f"{name}, trial {row['trial']}",
+            METRICS[name].text(row[name], row.get(f"{name}_std")),
+        )
+        for row in rows
+        for name in METRICS
+        if METRICS[name].part == objective.metric.part and pd.notna(row.get(name))
+    ]
 
 
 # -- the sections
@@ -105,9 +116,11 @@ def _results(found: Findings) -> list[Section]:
         bars = fields.importance_bars(found.shares, common_epoch(list(found.search.trials)))
         sections.append(Section("What mattered", [drawn(bars)], _ABOUT_IMPORTANCE))
     order = sorted(names, key=lambda name: -found.shares.get(name, 0))  # those that mattered most come first
+    ranked = trials.dropna(subset=[objective.metric.name])
+    order = [name for name in order if ranked[f"config.{name}"].notna().any()]  # others have never been in play
     scatters = [fields.parameter(name, space.domains[name], trials, objective, names[name]) for name in order]
     sections.append(Section("Each field against the result", [drawn(chart) for chart in scatters]))
-    if len(names) > 1:
+    if len(names) > 1 and len(ranked) > 1:
         chart = drawn(fields.parallel(space, trials, objective))
         sections.append(Section("All fields together", [chart], _ABOUT_PARALLEL, wide=True))
     return [*sections, *_grace_period(found), _costs(trials, objective)]
@@ -131,7 +144,7 @@ def _tradeoffs(found: Findings) -> list[Section]:
 
 
 def _grace_period(found: Findings) -> list[Section]:
-    if len(found.correlation) < 2:
+    if len(found.correlation) < 2 or found.correlation["correlation"].isna().all():
         return []
     grace = found.spec.search.scheduler.grace
     chart = drawn(curves.budget(found.correlation, grace))

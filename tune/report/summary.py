@@ -83,7 +83,8 @@ def _best(best: pd.Series[Any], objective: Objective) -> str:
     seeds = int(best.get("seeds", 1))
     where = f"on average over {seeds} seeds" if seeds > 1 else f"in its epoch {best['best_epoch']}"
     size = f", with {int(best['parameters']):,} parameters" if pd.notna(best["parameters"]) else ""
-    return f"The best is trial {best['trial']} {where}: {values}{size}."
+    by = f" by {objective.metric.name}" if objective.several else ""
+    return f"The best{by} is trial {best['trial']} {where}: {values}{size}."
 
 
 def _float(value: Any) -> float | None:

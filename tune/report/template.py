@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
+LONG = 60
+"""Letters in a table's cell from which it has several lines."""
 _PLOT = {"responsive": True, "displayModeBar": False}  # its buttons cover titles; dragging zooms without them
 
 
@@ -54,7 +56,9 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[str]], *, text: int)
     """A table as HTML; its first `text` columns hold text, the others numbers. Everything is escaped."""
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        kinds = (" class=text" if place < text else "" for place in range(len(cells)))
+        kinds = (
+            (' class="text long"' if len(cell) > LONG else " class=text") * (n < text) for n, cell in enumerate(cells)
+        )
         return "".join(f"<{tag}{kind}>{html.escape(cell)}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
 
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)

@@ -225,7 +225,9 @@ def _front(search: Ledger) -> Table:
 
 
 def _running(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> Table:
-    table = Table.grid(*(Column(no_wrap=True) for _ in range(4)), padding=(0, 2))
+    # The configuration has what is left of the line.
+    columns = [*(Column(no_wrap=True) for _ in range(3)), Column(no_wrap=True, overflow="ellipsis", ratio=1)]
+    table = Table.grid(*columns, padding=(0, 2), expand=True)
     for number in sorted(search.live):
         metrics = epochs.get(number)
         seed = f"seed {trial.seed + 1}, " if (trial := search.trials[number]).seed else ""

@@ -78,6 +78,28 @@ def test_a_search_in_which_all_trials_failed_says_why(tmp_path: Path) -> None:
     assert "Find out why 3 trials failed (DataError: broken.png)." in page
     assert "<td>3</td><td>0, 1, 2</td>" in page
     assert "out of memory" in page
+    assert 'id="chosen"' not in page, "no trial has a curve to be chosen"
+
+
+def test_reasons_that_differ_are_counted_and_long_ones_have_several_lines(tmp_path: Path) -> None:
+    made = [Made([], Status.FAILED, reason) for reason in ("x" * 61, "x" * 61, "y")]
+    page = render(read_search(on_disk(tmp_path, made)))
+    assert f"Find out why 3 trials failed (2 of them: {'x' * 61})." in page
+    assert f'<td class="text long">{"x" * 61}</td>' in page
+
+
+def test_the_cards_name_the_trial_that_values_belong_to(tmp_path: Path) -> None:
+    page = render(read_search(on_disk(tmp_path, [Made([0.4, 0.3]), Made([0.5])])))
+    cards = re.findall(r'<div class="card"><b>(.*?)</b><span class="soft">(.*?)</span>', page)
+    assert cards[:2] == [("0.3000", "best val_loss"), ("70.00 %", "val_accuracy, trial 0")]
+    assert cards[-1] == ("1.5", "seconds of training")
+
+
+def test_charts_without_anything_to_see_are_left_out(tmp_path: Path) -> None:
+    page = render(read_search(on_disk(tmp_path, [Made([0.4, 0.3])])))
+    assert "training.optimizer.lr" in page
+    assert '"text":"training.optimizer.momentum"' not in page, "no trial has had it"
+    assert "All fields together" not in Text(page).headings
 
 
 def test_a_search_that_runs(tmp_path: Path) -> None:

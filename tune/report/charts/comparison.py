@@ -7,7 +7,7 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from tune.report.charts.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled
+from tune.report.charts.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled, whole_axis
 from tune.report.comparison.paired import Difference
 from tune.report.comparison.runs import ComparedRun
 from tune.spec.metric import METRICS, Metric, Objective
@@ -43,6 +43,7 @@ def curves(runs: Sequence[ComparedRun], metric: Metric) -> go.Figure:
                 legendgroup=run.name, marker={"color": color, "symbol": symbol, "size": 10},
                 hovertemplate="%{fullData.name}, best epoch %{x}: %{y:.4g}<extra></extra>",
             )  # fmt: skip
+    figure.update_xaxes(whole_axis(1, max(len(run.epochs) for run in runs)))
     return scaled(figure, Objective(METRICS[metric.name]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -57,6 +57,11 @@ def objectives(trials: pd.DataFrame, first: Metric, other: Metric) -> go.Figure:
     return scaled(figure, axis)
 
 
+def time_unit(seconds: float) -> tuple[str, int]:
+    """In what to show durations up to this one: the unit, and its seconds."""
+    return ("hours", 3600) if seconds > 3 * 3600 else ("minutes", 60) if seconds > 180 else ("seconds", 1)
+
+
 Span = tuple[TrialRecord, datetime, datetime]
 """A trial with its start and its end."""
 
@@ -83,8 +88,7 @@ def idle_share(workers: Sequence[Sequence[Span]]) -> float:
 def timeline(workers: Sequence[Sequence[Span]]) -> go.Figure:
     """When each trial ran, with a row for each worker (`lanes`); gaps are idle time."""
     first = min(lane[0][1] for lane in workers)
-    hours = max(lane[-1][2] for lane in workers) - first > timedelta(hours=3)
-    unit, seconds = ("hours", 3600) if hours else ("minutes", 60)
+    unit, seconds = time_unit((max(lane[-1][2] for lane in workers) - first).total_seconds())
     title, height = "When trials ran (gaps are idle workers)", 170 + 40 * len(workers)
     figure = empty_figure(title, f"{unit} since the first trial", "", height=height)
     rows = [(number, *span) for number, lane in enumerate(workers, 1) for span in lane]

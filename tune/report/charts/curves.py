@@ -8,7 +8,19 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from tune.report.analysis import running_best
-from tune.report.charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, empty_figure, label, scaled
+from tune.report.charts.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    empty_figure,
+    label,
+    scaled,
+    whole_axis,
+)
 from tune.spec.metric import Objective
 
 TOP = (BLUE, ORANGE, GREEN, RED, PURPLE)
@@ -36,6 +48,7 @@ def progress(best_so_far: pd.DataFrame, objective: Objective) -> go.Figure:
         customdata=table["trial"],
         hovertemplate="after %{x} epochs: %{y:.4g} (trial %{customdata})<extra></extra>",
     )
+    figure.update_xaxes(whole_axis(0, best_so_far["spent"].max()))
     return scaled(figure, objective)
 
 
@@ -71,6 +84,7 @@ def learning_curves(trials: pd.DataFrame, epochs: pd.DataFrame, objective: Objec
             customdata=own["trial"], hovertemplate=hover, line={"color": color, "width": 2}, marker={"size": 5},
         )  # fmt: skip
     figure.update_layout(legend={"traceorder": "reversed"})
+    figure.update_xaxes(whole_axis(1, table["epoch"].max()))
     return scaled(figure, objective)
 
 
@@ -98,6 +112,7 @@ def budget(correlation: pd.DataFrame, grace_period: int | None) -> go.Figure:
     if grace_period is not None:
         line = {"dash": "dot", "color": INK}
         figure.add_vline(x=grace_period, line=line, annotation_text="grace period", annotation_position="bottom right")
+    figure.update_xaxes(whole_axis(1, correlation["epoch"].max()))
     lowest = float(np.nanmin([0.0, *correlation["correlation"]]))
     figure.update_yaxes(range=[lowest - 0.05, 1.05])
     return figure

@@ -34,7 +34,7 @@ def confusion(scores: Mapping[str, Any]) -> go.Figure:
         texttemplate="%{text}" if len(labels) <= 12 else None,
         hovertemplate="%{y} taken for %{x}: %{customdata[0]} images (%{customdata[1]:.1f} %)<extra></extra>",
     )  # fmt: skip
-    figure.update_yaxes(autorange="reversed", type="category", showgrid=False, title_standoff=10)
+    figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     return figure.update_xaxes(type="category", showgrid=False)
 
 

@@ -22,6 +22,7 @@ from tune.report.charts.style import (
     label,
     log_axis,
     scaled,
+    whole_axis,
 )
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
@@ -49,6 +50,8 @@ def parameter(field: str, domain: Domain, trials: pd.DataFrame, objective: Objec
         figure.update_xaxes(zeroline=False, **ticks)
     elif domain.log:
         figure.update_xaxes(log_axis(domain.low, domain.high))
+    elif isinstance(domain, Int):
+        figure.update_xaxes(whole_axis(domain.low, domain.high))
     return scaled(figure, objective)
 
 
@@ -110,7 +113,8 @@ def _dimension(label: str, domain: Domain, values: pd.Series[Any]) -> dict[str, 
 def _log_dimension(label: str, logarithms: NDArray[np.float64], low: float, high: float) -> dict[str, Any]:
     ticks = np.linspace(np.log10(low), np.log10(high), 5)
     texts = [f"{10**tick:.2g}" for tick in ticks]
-    return {"label": label, "values": logarithms, "tickvals": ticks, "ticktext": texts}
+    ends = [ticks[0], ticks[-1]] if low < high else [ticks[0] - 0.1, ticks[0] + 0.1]
+    return {"label": label, "values": logarithms, "tickvals": ticks, "ticktext": texts, "range": ends}
 
 
 def importance_bars(shares: Mapping[str, float], epoch: int) -> go.Figure:

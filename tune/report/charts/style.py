@@ -22,6 +22,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
 INK = "#5f6368"  # of lines that explain
 WIDE = 3
 """How many times the smallest value the largest has to be for a logarithmic axis to show both better."""
+MOST_TICKS = 12
+"""Of whole numbers on an axis, each with a tick."""
 STATUS_COLORS = {
     "completed": BLUE,
     "stopped": ORANGE,
@@ -77,7 +79,7 @@ def empty_figure(title: str, x: str, y: str, *, height: int = 420) -> go.Figure:
         "height": height,
         "margin": {"l": 64, "r": 16, "t": 56, "b": 84},
         "xaxis": {"title": {"text": x}, **_AXIS},
-        "yaxis": {"title": {"text": y}, **_AXIS},
+        "yaxis": {"title": {"text": y, "standoff": 12}, **_AXIS},
         "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0},
         "hovermode": "closest",
     }
@@ -97,14 +99,22 @@ def better(objective: Objective) -> str:
 
 def scaled(figure: go.Figure, objective: Objective, axis: str = "yaxis") -> go.Figure:
     """Format the axis of a metric: percent where people read it so, logarithmic where values span magnitudes."""
+    drawn = [float(value) for trace in figure.data for value in trace.y if value is not None]
+    drawn = [value for value in drawn if math.isfinite(value)]
+    if drawn and min(drawn) == max(drawn):  # plotly would show one more and one less
+        around = 0.11 * abs(drawn[0]) or 1
+        figure.update_layout({f"{axis}_range": [drawn[0] - around, drawn[0] + around]})
     if objective.metric.unit == "%":
         figure.update_layout({f"{axis}_tickformat": ".1%"})
         return figure
-    drawn = [float(value) for trace in figure.data for value in trace.y if value is not None]
-    drawn = [value for value in drawn if math.isfinite(value)]
     if drawn and min(drawn) > 0 and max(drawn) > WIDE * min(drawn):
         figure.update_layout({axis: log_axis(min(drawn), max(drawn))})
     return figure
+
+
+def whole_axis(low: float, high: float) -> dict[str, Any]:
+    """An axis of whole numbers, such as epochs: without ticks between them where there are few."""
+    return {"dtick": 1} if high - low <= MOST_TICKS else {}
 
 
 def log_axis(low: float, high: float) -> dict[str, Any]:
