@@ -111,12 +111,13 @@ class Simulation:
         files: bool = False,
         study: str | None = None,
         replicate: Replicate | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.folder = SearchFolder(folder, study)
         folder.mkdir(parents=True, exist_ok=True)
         self.curve, self.files, self.replicate = curve, files, replicate
         self.said: list[str] = []
-        observer = Listening(self.said)
+        observer = observer or Listening(self.said)
         settings = spec.search
         if (repaired := repair(self.folder.journal)) is not None:
             self.said.append(repaired)

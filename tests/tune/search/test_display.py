@@ -13,8 +13,8 @@ from tune.search.worker.messages import Report
 
 def trial_begun(folder: Path, observer: display.Lines) -> Simulation:
     """A search whose trial 0 has ended at loss .5, and whose trial 1 is at its epoch 2 of loss .4."""
-    search = Simulation(spec_of(folder, SPACE, "search.scheduler.name=none"), folder / "search", falling)
-    search.driver.observer = observer
+    spec = spec_of(folder, SPACE, "search.scheduler.name=none")
+    search = Simulation(spec, folder / "search", falling, observer=observer)
     for number, losses in enumerate([(0.6, 0.5), (0.7, 0.4)]):
         search.driver.next()
         for epoch, loss in enumerate(losses, start=1):
@@ -43,8 +43,7 @@ def test_a_minute_without_an_event_is_broken_by_the_progress(
 def test_the_time_left_is_not_guessed_before_an_epoch_and_bounded_before_a_trial_has_ended(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    search = Simulation(spec_of(tmp_path), tmp_path / "search", falling)
-    search.driver.observer = display.Lines()
+    search = Simulation(spec_of(tmp_path), tmp_path / "search", falling, observer=display.Lines())
     search.driver.next()
     search.driver.next()
     capsys.readouterr()

@@ -147,11 +147,12 @@ def test_a_search_that_is_killed_and_resumed_is_written_once(tmp_path: Path) -> 
         return falling(trial, config, epoch)
 
     while True:
-        made, left = Simulation(spec, folder.path, dying), 10
         writer = Writer("tensorboard", lambda: LOGGERS["tensorboard"].make(folder, LOSS, None))
         writer.start()
-        logs = Logs([writer], made.said.append)
-        made.driver.observer = Ticking(logs, made.ledger)
+        logs, left = Logs([writer], lambda text: None), 10
+        ticking = Ticking(logs)
+        made = Simulation(spec, folder.path, dying, observer=ticking)
+        ticking.ledger = made.ledger
         try:
             made.run(2, checkpoints)
             logs.over(made.ledger)
@@ -171,13 +172,11 @@ def test_a_search_that_is_killed_and_resumed_is_written_once(tmp_path: Path) -> 
 class Ticking(Observers):
     """Passes on what happens and ticks at once."""
 
-    def __init__(self, logs: Logs, ledger: Ledger) -> None:
-        super().__init__(logs)
-        self._ledger = ledger
+    ledger: Ledger
 
     def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
         super().epoch(trial, metrics)
-        self.tick(self._ledger)
+        self.tick(self.ledger)
 
 
 class Fake:
