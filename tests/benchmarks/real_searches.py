@@ -33,6 +33,7 @@ from tune.spec.metric import METRICS, Objective
 
 PUBLISHED = ("mnist_v1", "mnist_v2", "mnist_v3")
 IMAGES = "data.train_limit=20000"
+SETTINGS = ("search.concurrent=1", "search.trials=10")
 ALIKE = ("search.sampler.name=random", "search.scheduler.name=none", "search.concurrent=1")
 SPACES: dict[str, tuple[str, ...]] = {
     "digits": ("search.trials=40",),
@@ -65,7 +66,7 @@ def front(out: Path, root: Path) -> int:
     for name in PUBLISHED:
         resume = ["--resume"] if (out / name).exists() else []
         tune("train", name, IMAGES, *resume, "--out", out, "--data-dir", root)
-    found = load_search(searched("mnist_front", out, root, IMAGES, "search.concurrent=1")).front
+    found = load_search(searched("mnist_front", out, root, IMAGES, *SETTINGS)).front
     found = found.assign(network=[f"trial {number}" for number in found["trial"]])
     rows = compared(found, pd.DataFrame(_published(name, out / name) for name in PUBLISHED))
     for row in rows:

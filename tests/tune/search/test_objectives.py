@@ -58,6 +58,19 @@ def test_a_kill_at_every_write_changes_nothing(tmp_path: Path, kind: str, how: s
     killed_at_every_write(lambda folder: Simulation(spec, folder, curve, files=True), tmp_path, how)
 
 
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "qmc", "random"])
+def test_conditional_fields_by_every_sampler_that_takes_objectives(tmp_path: Path, sampler: str) -> None:
+    """Without a warning of Optuna's: in tests they are errors."""
+    field = "  training.optimizer.momentum: {float: [0.1, 0.9], when: {training.optimizer.name: sgd}}\n"
+    text = SPACE.replace("search:\n", f"  training.optimizer.name: {{choice: [adam, sgd]}}\n{field}search:\n")
+    simulation = Simulation(
+        spec_of(tmp_path, text, f"search.sampler.name={sampler}", "search.trials=16"), tmp_path / "s", curve
+    )
+    simulation.run(workers=2)
+    assert len(simulation.ledger.trials) == 16
+    assert {trial.status for trial in simulation.ledger.trials.values()} == {Status.COMPLETED, Status.STOPPED}
+
+
 @pytest.mark.parametrize("kind", ["stopping", "promotion"])
 def test_what_no_other_beats_is_not_stopped_at_a_rung(tmp_path: Path, kind: str) -> None:
     """Four trials, each in both objectives better than the next: with one in three to continue, only the best do."""

@@ -44,6 +44,6 @@ def tpe(task: Task) -> OptunaSampler:
             options: dict[str, Any] = {"seed": seed, "n_startup_trials": startup, "constant_liar": True}
             if not any(domain.when for domain in task.space.domains.values()):
                 return FixedSpaceTPE(task, **options)
-            return TPESampler(**options, group=True)
+            return TPESampler(**options, multivariate=True, group=True)
 
     return OptunaSampler(task, make, startup=startup)
