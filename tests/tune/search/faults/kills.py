@@ -69,10 +69,10 @@ def again_and_again(out: Path, quiet: Path, seeds: range, wanted: int, kind: Kin
     began, kills, searches, highest, bound = time.monotonic(), 0, 0, 0, 0
     for seed in seeds:
         with counted(out / f"killed-{seed}", files=kind.files) as census:
-            kills += _until_it_ends(out, f"killed-{seed}", seed, kind.overrides)
+            kills += _until_it_ends(out, f"killed-{seed}", seed, kind.overrides, wanted - kills)
         searches, highest, bound = searches + 1, max(highest, census.highest), census.bound
         assert_same(out / f"killed-{seed}", quiet)
-        if kills >= wanted and searches >= min(3, wanted // 5):
+        if kills >= wanted:
             break
     assert kills >= wanted
     happened = (
@@ -82,12 +82,14 @@ def again_and_again(out: Path, quiet: Path, seeds: range, wanted: int, kind: Kin
     return Row("kill -9 again and again", injected, happened, -signal.SIGKILL, SAME, time.monotonic() - began)
 
 
-def _until_it_ends(out: Path, name: str, seed: int, overrides: tuple[str, ...]) -> int:
+def _until_it_ends(out: Path, name: str, seed: int, overrides: tuple[str, ...], most: int) -> int:
     """Kill one search while it starts, or soon after it has recorded something, until it ends; how often."""
     source, kills = random.Random(seed), 0
     while True:
         with start(out, name, *SMALL, *overrides) as search:
-            if source.random() < 0.25:
+            if kills == most:
+                search.until(lambda: False, 600)  # left alone to its end
+            elif source.random() < 0.25:
                 search.until(clock(source.uniform(0.5, 8)))
             else:
                 search.until_trained()

@@ -32,7 +32,7 @@ def test_a_search_killed_three_ways_equals_one_left_alone(tmp_path: Path, quiet:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_twenty_kills_over_several_searches(tmp_path: Path, quiet: Path) -> None:
+def test_twenty_kills(tmp_path: Path, quiet: Path) -> None:
     kills.again_and_again(tmp_path, quiet, range(12), wanted=20)
 
 
