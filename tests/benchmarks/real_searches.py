@@ -36,11 +36,11 @@ IMAGES = "data.train_limit=20000"
 SETTINGS = ("search.concurrent=1", "search.trials=10")
 ALIKE = ("search.sampler.name=random", "search.scheduler.name=none", "search.concurrent=1")
 SPACES: dict[str, tuple[str, ...]] = {
-    "digits": ("search.trials=40",),
-    "mnist_simple": ("data.train_limit=3000", "search.trials=24"),
-    "mnist_small": ("data.train_limit=3000", "search.trials=24"),
-    "mnist_front": ("data.train_limit=3000", "search.trials=24", "search.metric=val_accuracy"),
-    "testbed": ("data.train_limit=1500", "search.trials=24"),
+    "digits": ("search.trials=30",),
+    "mnist_simple": ("data.train_limit=2000", "search.trials=20"),
+    "mnist_small": ("data.train_limit=2000", "search.trials=20"),
+    "mnist_front": ("data.train_limit=2000", "search.trials=20", "search.metric=val_accuracy"),
+    "testbed": ("data.train_limit=1500", "search.trials=20"),
     "vae": ("data.train_limit=1500", "search.trials=16"),
 }
 EPOCHS = (1, 2, 3, 4, 6, 9, 12)
