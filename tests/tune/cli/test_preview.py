@@ -43,6 +43,10 @@ def test_a_grid_is_counted_in_full(imagetune: Command, tmp_path: Path) -> None:
     assert found["disk_mb"] == pytest.approx(costs[1].params_bytes * (4 * 2 + 2) / 1e6)
     assert found["seconds"]["search"] == pytest.approx(found["seconds"]["epoch"] * found["epochs"]["expected"])
     assert found["seconds"]["retrain"] == pytest.approx(found["seconds"]["epoch"] * 4 * 3)
+    several = "search.objectives=[{metric: val_loss}, {metric: parameters}]"
+    found = imagetune("preview", written(tmp_path, GRID), several, "search.keep_for_retraining=5", "--json").document
+    assert found["disk_mb"] == pytest.approx(costs[1].params_bytes * (4 * 2 + 4) / 1e6)  # all four may be the front
+    assert found["seconds"]["retrain"] == pytest.approx(found["seconds"]["epoch"] * 4 * 5)
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def _disk(spec: SearchSpec, params_bytes: float, trials: int, workers: int) -> f
     """Checkpoints at the same time, all as large as the largest: live ones are written beside their last ones."""
     settings = spec.search
     paused = min(settings.retention.paused, trials) if settings.scheduler.pauses else 0
-    kept = min(settings.retention.best, trials)
+    kept = trials if settings.objective.several else min(settings.retention.best, trials)  # the front is kept whole
     first_seeds = workers if settings.seeds > 1 else 0  # each has the last checkpoint of its first seed beside them
     return params_bytes * (STATES * (2 * workers + first_seeds + paused) + kept)
 
