@@ -69,8 +69,8 @@ def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> 
 def front_text(search: Ledger) -> str:
     """With several objectives: how many trials no other dominates, and how good they are together."""
     points = points_of(search.trials.values(), search.record.objective)
-    volume = hypervolume(points)
-    return f"front: {len(front_of(points))} trials{'' if volume is None else f', hypervolume {volume:.3f}'}"
+    volume, count = hypervolume(points), len(front_of(points))
+    return f"front: {count} trial{'s' * (count != 1)}{'' if volume is None else f', hypervolume {volume:.3f}'}"
 
 
 def _best_text(best: TrialRecord, search: Ledger) -> str:

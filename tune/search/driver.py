@@ -49,7 +49,8 @@ class Driver:
         self._full_disk = Wait(observer.say, clock=ledger.clock)  # where a worker writes its checkpoints
         self._ends = TrialEnds(ledger, observer, self.enough, self.stop)
         if ledger.interrupted:
-            observer.say(f"resuming {len(ledger.interrupted)} interrupted trials")
+            count = len(ledger.interrupted)
+            observer.say(f"resuming {count} interrupted trial{'s' * (count > 1)}")
 
     @property
     def _settings(self) -> SearchSettings:
