@@ -149,7 +149,7 @@ def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> 
     elif folder.study is not None:
         from tune.record.storage.studies import check_new_study
 
-        check_new_study(folder, folder.study)
+        check_new_study(folder.study, folder.name, folder.path)
 
 
 @contextmanager
@@ -207,7 +207,9 @@ def open_record(folder: SearchFolder, objective: Objective, say: Say | None = No
     if (study := study_of(folder)) is not None:
         from tune.record.storage.studies import open_study
 
-        return Record(open_study(folder, study, directions(objective), say, create=create), study["name"], objective)
+        assert folder.study is not None
+        database = open_study(folder.study, study, folder.path, directions(objective), say, create=create)
+        return Record(database, study["name"], objective)
     options = {} if say is None else {"say": say}
     if create and (not folder.journal.is_file() or folder.journal.stat().st_size == 0):
         return Record.create(folder.journal, folder.name, objective, **options)

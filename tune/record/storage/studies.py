@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from tune.errors import UserError
-from tune.record.folder import SearchFolder
 from tune.record.storage.database import Database
 from tune.record.storage.journal import DamagedRecordError
 from tune.record.storage.url import shown
@@ -18,8 +18,8 @@ from tune.record.storage.url import shown
 IDENTITY = "identity"  # the attribute of a study, equal to that in its search.yaml
 
 
-def check_new_study(folder: SearchFolder, url: str) -> None:
-    """Refuse to start a search whose name a study in the database has already.
+def check_new_study(url: str, name: str, folder: Path) -> None:
+    """Refuse to start a search, in this folder, whose name a study in the database has already.
 
     Raises:
         UserError: it has.
@@ -27,13 +27,14 @@ def check_new_study(folder: SearchFolder, url: str) -> None:
     """
     if (database := Database.connect(url)) is not None:
         with closing(database):
-            if folder.name in _names(database):
-                raise _taken(folder, folder.name)
+            if name in _names(database):
+                raise _taken(url, name, folder)
 
 
 def open_study(
-    folder: SearchFolder,
+    url: str,
     study: Mapping[str, Any],
+    folder: Path,
     directions: Sequence[StudyDirection],
     say: Callable[[str], None] | None,
     *,
@@ -42,8 +43,9 @@ def open_study(
     """The database with the study of a search, to be closed after use.
 
     Args:
-        folder: Of the search.
+        url: Of the database.
         study: Its name and identity, as in `search.yaml`.
+        folder: Of the search, for messages.
         directions: Of its objectives.
         say: Told of waits for the database; without it nothing is waited for.
         create: Start the study where there is none.
@@ -53,55 +55,42 @@ def open_study(
         UserError: the database has another search's study of this name.
         WorkError: the database cannot be reached.
     """
-    assert folder.study is not None
-    database = Database.connect(folder.study, say, create=create)
-    if database is None:
-        raise _missing(folder, study["name"])
+    database = Database.connect(url, say, create=create)
     try:
-        _check_identity(database, folder, study, directions, create=create)
+        if database is None or (study["name"] not in _names(database) and not create):
+            raise DamagedRecordError(
+                f"{shown(url)} has no study {study['name']!r}, the record of {folder}; restore it from a backup"
+            )
+        if _identity(database, study, directions, create=create) != study[IDENTITY]:
+            raise _taken(url, study["name"], folder)
     except BaseException:
-        database.close()
+        if database is not None:
+            database.close()
         raise
     return database
 
 
-def _check_identity(
-    database: Database,
-    folder: SearchFolder,
-    study: Mapping[str, Any],
-    directions: Sequence[StudyDirection],
-    *,
-    create: bool,
-) -> None:
-    name, identity = study["name"], study[IDENTITY]
-    if name not in _names(database):
-        if not create:
-            raise _missing(folder, name)
+def _identity(
+    database: Database, study: Mapping[str, Any], directions: Sequence[StudyDirection], *, create: bool
+) -> object:
+    """The identity that a study has in the database; a new one gets its own."""
+    if study["name"] not in _names(database):
         with suppress(DuplicatedStudyError):  # another search of this name was faster: its identity tells
-            database.create_new_study(directions, name)
-    number = database.get_study_id_from_name(name)
+            database.create_new_study(directions, study["name"])
+    number = database.get_study_id_from_name(study["name"])
     noted = database.get_study_user_attrs(number).get(IDENTITY)
     if create and noted is None and not database.get_all_trials(number, deepcopy=False):
-        database.exchange(number, IDENTITY, None, identity)  # new, or a kill came before the identity
+        database.exchange(number, IDENTITY, None, study[IDENTITY])  # new, or a kill came before the identity
         noted = database.get_study_user_attrs(number).get(IDENTITY)
-    if noted != identity:
-        raise _taken(folder, name)
+    return noted
 
 
 def _names(database: Database) -> list[str]:
     return [study.study_name for study in database.get_all_studies()]
 
 
-def _missing(folder: SearchFolder, name: str) -> DamagedRecordError:
-    assert folder.study is not None
-    return DamagedRecordError(
-        f"{shown(folder.study)} has no study {name!r}, the record of {folder.path}; restore it from a backup"
-    )
-
-
-def _taken(folder: SearchFolder, name: str) -> UserError:
-    assert folder.study is not None
+def _taken(url: str, name: str, folder: Path) -> UserError:
     return UserError(
-        f"{shown(folder.study)} already has a study {name!r}, the record of another search than {folder.path}; "
+        f"{shown(url)} already has a study {name!r}, the record of another search than {folder}; "
         f"use another --name, or --resume with the folder of that search"
     )
