@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tune.report.advice import listed
 from tune.report.charts.comparison import MOST_CLASSES, curves, intervals
 from tune.report.comparison.compare import Comparison
 from tune.report.comparison.paired import Difference
@@ -40,7 +41,7 @@ def render(comparison: Comparison) -> str:
 
 
 def _title(names: Sequence[str]) -> str:
-    return " and ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} other runs"
+    return listed(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} other runs"
 
 
 # -- the table of runs
