@@ -199,9 +199,9 @@ def _summary(found: Survey, epoch: float, seconds: float, device: torch.device) 
     each = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
     machine = f"{cores()} CPU {'core' if cores() == 1 else 'cores'}"
     machine += f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ", no GPU"
-    yield f"{len(found.classes):,} classes with {each} training images each; the shorter sides have {size} pixels."
-    yield f"On this machine ({machine}), an epoch of a medium-sized model takes {duration(epoch)},"
-    yield f"and the whole search about {duration(seconds)}."
+    yield f"{len(found.classes):,} classes with {each} training images each;"
+    yield f"the shorter sides have {size} pixels. On this machine ({machine}),"
+    yield f"an epoch of a medium-sized model takes {duration(epoch)}, the whole search about {duration(seconds)}."
 
 
 def _comments(found: Survey, device: torch.device, like: str | None) -> dict[str, str]:
