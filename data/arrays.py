@@ -17,6 +17,7 @@ import torch
 
 from data.files import appearing
 from data.values import ImageSet, Say, Unreadable
+from data.words import counted
 
 _SAVE_EVERY_SECONDS = 5.0
 
@@ -85,7 +86,7 @@ def write_images(folder: Path, recipe: Recipe, say: Say) -> list[Unreadable]:
     path, note = folder / "images.npy", folder / "progress.json"
     done, unreadable = _written(path, note)
     if done:
-        say(f"continuing an interrupted preparation: {done:,} of {total:,} images are ready")
+        say(f"continuing an interrupted preparation: {done:,} of {counted(total, 'image')} done")
     saved = monotonic()
     with path.open("r+b" if done else "wb") as file:
         start = _write_header(file, total, recipe.shape)

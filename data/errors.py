@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from data.words import quoted
+
 
 class DataError(ValueError):
     """Data that cannot be provided. The text is shown to users as it is."""
@@ -23,8 +25,9 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> DataError:
         known: All valid names.
     """
     names = list(known)
+    told = f"unknown {kind} {quoted(str(name))}"
     if not names:
-        return DataError(f"unknown {kind} {name!r}; there are none")
+        return DataError(f"{told}; there are none")
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return DataError(f"unknown {kind} {name!r}; {hint}Valid names: {', '.join(names)}")
+    valid = f"alid names: {', '.join(names)}"
+    return DataError(f"{told}; did you mean {close[0]}? V{valid}" if close else f"{told}; v{valid}")

@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from data.words import counted, quoted, shortened
+
 HASH_BYTES = 16
 _MOST_NAMED = 12
 
@@ -136,8 +138,8 @@ def _class_changes(before: DataIdentity, now: DataIdentity) -> list[str]:
     gone = [name for name in old if name not in came_from.values()]
     added = [name for name in new if name not in came_from]
     sentences = _renames(renamed)
-    sentences += [f"class {name!r} was removed ({_images(old[name].total())})" for name in gone]
-    sentences += [f"class {name!r} was added ({_images(new[name].total())})" for name in added]
+    sentences += [f"class {quoted(name)} was removed ({_images(old[name].total())})" for name in gone]
+    sentences += [f"class {quoted(name)} was added ({_images(new[name].total())})" for name in added]
     lost = {name: old[source] - new[name] for name, source in came_from.items()}
     gained = {name: new[name] - old[source] for name, source in came_from.items()}
     sentences += _moves(lost, gained)
@@ -146,7 +148,7 @@ def _class_changes(before: DataIdentity, now: DataIdentity) -> list[str]:
         replaced = min(more, fewer)
         counts = {"replaced": replaced, "added": more - replaced, "removed": fewer - replaced}
         told = ", ".join(f"{_images(count)} {verb}" for verb, count in counts.items() if count)
-        sentences += [f"class {name!r}: {told}"] if told else []
+        sentences += [f"class {quoted(name)}: {told}"] if told else []
     if not sentences and before.classes != now.classes:
         sentences.append(f"the order of the classes changed: {_named(before.classes)} became {_named(now.classes)}")
     return _cut(sentences)
@@ -179,11 +181,13 @@ def _renames(renamed: dict[str, str]) -> list[str]:
     for name, source in renamed.items():
         if renamed.get(source) == name:
             if name < source:
-                sentences.append(f"classes {name!r} and {source!r} are swapped: each has the other's images")
+                sentences.append(
+                    f"classes {quoted(name)} and {quoted(source)} are swapped: each has the other's images"
+                )
         elif source in renamed:
-            sentences.append(f"class {name!r} has the images that were in class {source!r}")
+            sentences.append(f"class {quoted(name)} has the images that were in class {quoted(source)}")
         else:
-            sentences.append(f"class {source!r} was renamed to {name!r}")
+            sentences.append(f"class {quoted(source)} was renamed to {quoted(name)}")
     return sentences
 
 
@@ -200,7 +204,7 @@ def _moves(lost: Content, gained: Content) -> list[str]:
                 lost[source][image] -= count
                 moved[source, name] += count
     return [
-        f"{_images(count)} moved from class {source!r} to class {name!r}"
+        f"{_images(count)} moved from class {quoted(source)} to class {quoted(name)}"
         for (source, name), count in moved.items()
         if count
     ]
@@ -214,8 +218,8 @@ def _order_changes(before: DataIdentity, now: DataIdentity) -> list[str]:
     back = sum((old_test[source] - new_test[name]).total() for name, source in came_from.items())
     if moved or back:
         return [
-            f"the same images, but divided otherwise: {_images(moved)} moved from the train part to the test part and "
-            f"{back:,} back (files were renamed or moved, or data.test_fraction or data.split_seed is another)"
+            f"the same images, but split differently: {_images(moved)} moved from the train part to the test part and "
+            f"{back:,} the other way (files were renamed or moved, or data.test_fraction or data.split_seed changed)"
         ]
     same_order = all(
         np.array_equal(then, today)
@@ -223,22 +227,20 @@ def _order_changes(before: DataIdentity, now: DataIdentity) -> list[str]:
     )  # fmt: skip
     if same_order or before.classes != now.classes:
         return []
-    return ["the same images under other file names, so that they are divided otherwise"]
+    return ["the same images under other file names, so they are split differently"]
 
 
 def _images(count: int) -> str:
-    return f"{count:,} image" if count == 1 else f"{count:,} images"
+    return counted(count, "image")
 
 
 def _named(names: Iterable[str]) -> str:
     """Names in quotes, the first few of many."""
-    listed = list(names)
-    more = f" and {len(listed) - _MOST_NAMED:,} more" if len(listed) > _MOST_NAMED else ""
-    return ", ".join(map(repr, listed[:_MOST_NAMED])) + more
+    return shortened(map(quoted, names), _MOST_NAMED)
 
 
 def _cut(sentences: list[str]) -> list[str]:
     """The first few of many sentences about classes."""
     if len(sentences) <= _MOST_NAMED:
         return sentences
-    return [*sentences[:_MOST_NAMED], f"and {len(sentences) - _MOST_NAMED:,} more classes changed"]
+    return [*sentences[:_MOST_NAMED], f"and {counted(len(sentences) - _MOST_NAMED, 'more class')} changed"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.errors import DataError
+from data.words import counted
 
 Integers = NDArray[np.int64]
 
@@ -53,13 +54,16 @@ def split(labels: Tensor, fraction: float, seed: int) -> Split:
         raise DataError(f"the fraction must be at least 0 and below 1 (got {fraction})")
     total, wanted = len(labels), round(fraction * len(labels))
     if fraction > 0 and wanted == 0:
-        raise DataError(f"a fraction of {fraction} of {total:,} images is less than one image; use a larger one, or 0")
+        raise DataError(
+            f"a fraction of {fraction} of {counted(total, 'image')} is less than one image; use a larger one, or 0"
+        )
     classes, counts = np.unique(labels.numpy(), return_counts=True)
     room = total - len(classes)
     if wanted > room:
         raise DataError(
-            f"a fraction of {fraction} of {total:,} images is {wanted:,}, but each of the {len(classes):,} classes "
-            f"needs an image to train on, which leaves {room:,}; use a smaller fraction, or add images"
+            f"a fraction of {fraction} of {counted(total, 'image')} is {wanted:,}, but each of "
+            f"{counted(len(classes), 'class')} needs an image to train on, which leaves {room:,}; use a "
+            "smaller fraction, or add images"
         )
     validation = _draw(labels.numpy(), wanted, seed, most=counts - 1)
     train = np.setdiff1d(np.arange(total), validation, assume_unique=True)

@@ -215,5 +215,5 @@ def _adopt(path: Path, meta: dict[str, object], origin: Origin) -> None:
 def _map(path: Path, length: int) -> Tensor:
     """Map an array copy-on-write: torch wants writable memory, and pages nobody writes to stay shared and clean."""
     if (found := path.stat().st_size) != length:
-        raise _DamagedError(f"{path.name} has {found:,} bytes of {length:,}")
+        raise _DamagedError(f"{path.name} has {found:,} of {length:,} bytes")
     return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
+from data.words import counted
+
 if TYPE_CHECKING:  # Listing datasets must not cost an import of torch.
     from torch import Tensor
 
@@ -49,7 +51,7 @@ class Progress:
             return
         self._told = now
         left = (now - self._started) / (self._done - self._first) * (self._total - self._done)
-        self._say(f"{self._verb} {self._done:,} of {self._total:,} images, about {_duration(left)} left")
+        self._say(f"{self._verb} {self._done:,} of {counted(self._total, 'image')}, about {_duration(left)} left")
 
 
 def _duration(seconds: float) -> str:

@@ -18,11 +18,17 @@ def unknown(kind: str, value: object, known: Collection[str]) -> ModelError:
         value: what was given.
         known: all valid names; may be empty.
     """
+    told = f"unknown {kind} {shown(value)}"
     if not known:
-        return ModelError(f"unknown {kind} {value!r}; there are none")
+        return ModelError(f"{told}; there are none")
     close = difflib.get_close_matches(str(value), known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return ModelError(f"unknown {kind} {value!r}; {hint}Valid names: {', '.join(known)}")
+    valid = f"alid names: {', '.join(known)}"
+    return ModelError(f"{told}; did you mean {close[0]}? V{valid}" if close else f"{told}; v{valid}")
+
+
+def shown(value: object) -> str:
+    """A value in a message; text in quotes, as it was typed."""
+    return f"'{value}'" if isinstance(value, str) else repr(value)
 
 
 def check_sides(

@@ -13,7 +13,7 @@ from torch import nn
 
 from models.classifier import check_classifier, classifier
 from models.classifier_plan import StagePlan
-from models.errors import ModelError, check_sides, unknown
+from models.errors import ModelError, check_sides, shown, unknown
 from models.mnist_residual import mnist_residual
 from models.mnist_suite import SMALL_LEAST_SIDE, V1_LEAST_SIDE, mnist_small, mnist_v0, mnist_v1, mnist_v2, mnist_v3
 from models.resnet import mini_resnet
@@ -252,4 +252,4 @@ def _value(entry: ModelEntry, option: str, value: object) -> Any:
         return _adapter(entry, option).validate_python(value)
     except ValidationError as error:
         message = error.errors()[0]["msg"].replace("Input should be", "must be").replace("should have", "must have")
-        raise ModelError(f"{entry.name}: {option}: {message} (got {value!r})") from None
+        raise ModelError(f"{entry.name}: {option}: {message} (got {shown(value)})") from None

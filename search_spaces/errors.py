@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
+_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")  # of a name, as Python stands in for it
 MAX_SHOWN = 100  # characters of a value in a message
 
 
@@ -17,10 +19,10 @@ class SpaceError(ValueError):
 def shown(value: Any) -> str:
     """A value as a user would write it (`true`, `null`, `{"crop": 2}`), on one line, shortened where it is long.
 
-    Text is in Python's quotes, which make line breaks and unprintable characters visible.
+    Text is in quotes, with line breaks, unprintable characters and bytes that are not UTF-8 as escapes.
     """
     if isinstance(value, str):
-        text = repr(value)
+        text = _BYTE.sub(r"\\x\1", repr(value).replace("\\\\", "\\"))
     else:
         try:
             text = json.dumps(value, ensure_ascii=False, default=str)

@@ -32,11 +32,6 @@ def clipped(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def counted(n: int, thing: str) -> str:
-    """A number of things, such as `1 image` or `2,000 images`."""
-    return f"{n:,} {thing}{'s' * (n != 1)}"
-
-
 def cover(text: str) -> str:
     """Let figures from now on take characters that matplotlib's own font lacks from installed fonts.
 

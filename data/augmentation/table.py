@@ -23,6 +23,7 @@ from data.augmentation.jitter import jitter
 from data.augmentation.mixing import cutmix, mixup
 from data.augmentation.pixels import crop, cutout, flip, vertical_flip
 from data.errors import DataError, unknown
+from data.words import quoted
 
 
 class Kind(StrEnum):
@@ -208,11 +209,15 @@ def build_augment(spec: AugmentSpec) -> Augment:
     if spec is None:
         return Augment()
     if isinstance(spec, str) or not isinstance(spec, Sequence | Mapping):
-        raise DataError(f"data.augment must be a list of names or a mapping of names to options (got {spec!r})")
+        raise DataError(f"data.augment must be a list of names or a mapping of names to options (got {_shown(spec)})")
     pairs = list(spec.items()) if isinstance(spec, Mapping) else [(name, None) for name in spec]
     if twice := sorted({str(name) for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
         raise DataError(f"data.augment must list each name once (got {', '.join(twice)} more than once)")
     return Augment(tuple((str(name), _chosen(name, given or {})) for name, given in pairs))
+
+
+def _shown(value: object) -> str:
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def describe(spec: AugmentSpec) -> str:
@@ -224,7 +229,7 @@ def _chosen(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """All options of an augmentation, with the given values or defaults, after checking types and ranges."""
     known = options(name)
     if not isinstance(given, Mapping):
-        raise DataError(f"data.augment.{name} must be a mapping of options to values (got {given!r})")
+        raise DataError(f"data.augment.{name} must be a mapping of options to values (got {_shown(given)})")
     for key in given:
         if key not in known:
             raise unknown(f"option of augmentation {name}", key, known)
@@ -234,7 +239,7 @@ def _chosen(name: str, given: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
             TypeAdapter(known[key].annotation, config=_STRICT).validate_python(value)
         except ValidationError as error:
             problem = error.errors(include_url=False)[0]["msg"].replace("Input should be", "must be")
-            raise DataError(f"data.augment.{name}.{key} {problem} (got {value!r})") from error
+            raise DataError(f"data.augment.{name}.{key} {problem} (got {_shown(value)})") from error
     if name == "scale" and values["low"] > values["high"]:
         raise DataError(f"data.augment.scale.low must be at most high={values['high']:g} (got {values['low']:g})")
     return tuple(values.items())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
 from data.errors import DataError
+from data.words import counted, printable, shortened
 
 LOOSE = ("image outside the class folders", "images outside the class folders")
 BROKEN = ("broken link", "broken links")
@@ -20,7 +20,6 @@ _SYSTEM_NAMES = frozenset((
     "@eadir", "@recently-snapshot", "@recycle", "@sharebin", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
     "__macosx", "desktop.ini", "ehthumbs.db", "icon\r", "lost+found", "system volume information", "thumbs.db",
 ))  # fmt: skip
-_MOST_NAMED = 3
 
 
 @dataclass
@@ -48,33 +47,17 @@ class LeftOut:
             listed = [
                 f"{n:,} {ending or 'without extension'}" for ending, n in sorted(self.endings.items(), key=_by_count)
             ]
-            kinds = "file of an unsupported type" if count == 1 else "files of unsupported types"
-            told.append(f"{count:,} {kinds} ({shortened(listed, 5)})")
+            kinds = counted(count, "file of an unsupported type", "files of unsupported types")
+            told.append(f"{kinds} ({shortened(listed, 5)})")
         for kind, paths in self.paths.items():
-            told.append(f"{len(paths):,} {kind[len(paths) > 1]} ({shortened(sorted(paths))})")
+            told.append(f"{counted(len(paths), *kind)} ({shortened(sorted(paths))})")
         if self.hidden:
-            told.append(
-                f"{self.hidden:,} hidden or system {'file or folder' if self.hidden == 1 else 'files or folders'}"
-            )
+            told.append(counted(self.hidden, "hidden or system file or folder", "hidden or system files or folders"))
         return ", ".join(told)
-
-
-def printable(name: str) -> str:
-    """A file name with bytes that are no UTF-8 as escapes, as ``caf\\xe9``."""
-    if name.isascii():
-        return name
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _by_count(item: tuple[str, int]) -> tuple[int, str]:
     return -item[1], item[0]
-
-
-def shortened(names: Iterable[str], most: int = _MOST_NAMED) -> str:
-    """The first few of many names, and how many more there are."""
-    listed = list(names)
-    more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
 
 
 def entries(folder: str) -> list[os.DirEntry[str]]:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from data.folder.listing import shortened
 from data.folder.roles import MOST_NAMED
 from data.identity import Labels
+from data.words import listed, quoted, shortened
 
 
 def untested(root: Path, classes: tuple[str, ...], tested: Labels) -> list[str]:
     """A note on classes without test images, where others have some."""
     counts = np.bincount(tested, minlength=len(classes)).tolist()
-    names = [repr(name) for name, count in zip(classes, counts, strict=True) if not count]
+    names = [quoted(name) for name, count in zip(classes, counts, strict=True) if not count]
     if not names or len(names) == len(classes):
         return []
     return [f"classes without test images in {root}: {shortened(names, MOST_NAMED)}; they cannot be evaluated"]
@@ -26,17 +26,22 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", name).casefold()
 
 
+def told_apart(names: list[str]) -> list[str]:
+    """Names in quotes, with what is not ASCII as escapes where they would look the same."""
+    alike = len({unicodedata.normalize("NFC", name) for name in names}) < len(names)
+    return [ascii(name) if alike else quoted(name) for name in names]
+
+
 def similar_names(root: Path, classes: tuple[str, ...]) -> list[str]:
     """A note on classes whose names look the same."""
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(folded(name), []).append(name)
-    pairs = [_listed([ascii(name) for name in names]) for names in alike.values() if len(names) > 1]
+    pairs = [listed(told_apart(names)) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []
-    listed = shortened(pairs, MOST_NAMED)
     return [
-        f"classes in {root} differ only in upper and lower case or in Unicode form: {listed}; "
+        f"classes in {root} differ only in upper and lower case or in Unicode form: {shortened(pairs, MOST_NAMED)}; "
         "if they are the same class, merge them"
     ]
 
@@ -51,11 +56,7 @@ def same_folders_inside(root: Path, classes: tuple[str, ...], paths: list[str]) 
     if len(names) < 2 or "" in names or any(others != names for others in inner.values()):
         return []
     return [
-        f"every class of {root} ({shortened(map(repr, classes))}) has the same folders inside "
-        f"({shortened(map(repr, sorted(names)))}); if those are the classes, rename the folders around them to train/ "
-        "and test/"
+        f"every class of {root} ({shortened(map(quoted, classes))}) has the same folders inside "
+        f"({shortened(map(quoted, sorted(names)))}); if those are the classes, rename the folders around them to "
+        "train/ and test/"
     ]
-
-
-def _listed(words: list[str]) -> str:
-    return " and ".join([*filter(None, [", ".join(words[:-1])]), words[-1]])

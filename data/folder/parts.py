@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from data.errors import DataError
-from data.folder.listing import LeftOut, folders_in, images_below, printable, shortened
-from data.folder.notes import folded, same_folders_inside, similar_names, untested
+from data.folder.listing import LeftOut, folders_in, images_below
+from data.folder.notes import folded, same_folders_inside, similar_names, told_apart, untested
 from data.folder.roles import MOST_NAMED, has_folders, part_folders, role_of
 from data.identity import Labels
 from data.splits import split
 from data.values import Part, Source
+from data.words import counted, is_text, listed, printable, quoted, shortened
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,10 @@ def _checked(source: Source) -> Path:
 
 def _check_names(root: Path, paths: list[str]) -> None:
     """Refuse names that are no UTF-8: they could be neither printed nor recorded."""
-    wrong = [path for path in paths if printable(path) != path]
+    wrong = [path for path in paths if not is_text(path)]
     if wrong:
         raise DataError(
-            f"{len(wrong):,} {'name' if len(wrong) == 1 else 'names'} in {root} cannot be read as UTF-8: "
+            f"{counted(len(wrong), 'name')} in {root} cannot be read as UTF-8: "
             f"{shortened(map(printable, wrong), MOST_NAMED)}; rename them (convmv does it for whole folders)"
         )
 
@@ -129,13 +130,13 @@ def _check_test_classes(root: Path, parts: tuple[str, str], trained: list[str], 
     if not (unknown := [name for name in tested if name not in trained]):
         return
     alike = {folded(name): name for name in trained}
-    if pairs := [f"{alike[folded(name)]!a} and {name!a}" for name in unknown if folded(name) in alike]:
+    if pairs := [listed(told_apart([alike[folded(name)], name])) for name in unknown if folded(name) in alike]:
         raise DataError(
             f"class folders of {train}/ and {test}/ in {root} differ only in upper and lower case or in Unicode form: "
             f"{shortened(pairs, MOST_NAMED)}; give them the same name"
         )
     raise DataError(
-        f"{test}/ in {root} has classes that {train}/ does not have: {shortened(map(repr, unknown), MOST_NAMED)}; "
+        f"{test}/ in {root} has classes that {train}/ does not have: {shortened(map(quoted, unknown), MOST_NAMED)}; "
         f"add them to {train}/, or remove them from {test}/"
     )
 
@@ -151,11 +152,11 @@ def _class_images(
     if len(folders) == 1:
         hint = f"; if its folders are the classes, use data.path={place / folders[0]}"
         raise DataError(
-            f"{place} has a single class, {folders[0]!r}; a classifier needs at least two"
+            f"{place} has a single class, {quoted(folders[0])}; a classifier needs at least two"
             f"{hint if has_folders(place / folders[0]) else ''}"
         )
     images = [images_below(str(root), prefix + name, left) for name in folders]
-    if empty := [repr(name) for name, paths in zip(folders, images, strict=True) if not paths]:
+    if empty := [quoted(name) for name, paths in zip(folders, images, strict=True) if not paths]:
         found = f" (not used: {text})" if (text := left.text()) else ""
         raise DataError(
             f"no image in {place} for class {shortened(empty, MOST_NAMED)}{found}; add some, or remove the folder"
@@ -178,8 +179,8 @@ def _check_no_parts_inside(root: Path, paths: list[str]) -> None:
     for name, roles in sorted(inner.items()):
         if {"train", "test"} <= roles.keys():
             raise DataError(
-                f"class folder {name!r} in {root} has {roles['train']}/ and {roles['test']}/ inside; parts go outside, "
-                f"as train/{name}/ and test/{name}/"
+                f"class folder {quoted(name)} in {root} has {roles['train']}/ and {roles['test']}/ inside; the parts "
+                f"go outside, as train/{name}/ and test/{name}/"
             )
 
 
@@ -192,8 +193,8 @@ def _carve(root: Path, labels: Labels, source: Source, notes: list[str]) -> tupl
         return np.arange(total), np.arange(0)
     if wanted > room and fraction < 1:
         notes.append(
-            f"{room:,} test images in {root} instead of {wanted:,} (data.test_fraction={fraction}): each class keeps "
-            "an image for training"
+            f"{counted(room, 'test image')} in {root} instead of {wanted:,} (data.test_fraction={fraction}): each "
+            "class keeps an image for training"
         )
         fraction = room / total
     try:

@@ -19,11 +19,11 @@ from data.arrays import Batch, Recipe
 from data.errors import DataError
 from data.files import cores, one_at_a_time
 from data.folder.index import content_hashes
-from data.folder.listing import shortened
 from data.folder.parts import Listing, scan
 from data.identity import HASH_BYTES, DataIdentity, Hashes
 from data.store import Origin
 from data.values import MAX_PIXELS, ImageSet, Part, Progress, Say, Source, Unreadable
+from data.words import counted, noun, quoted, shortened
 
 _BATCH_BYTES = 1 << 20
 _MOST_PER_BATCH = 64
@@ -87,7 +87,7 @@ def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, Da
         return _no_images(source, listing), _identity(found)
     present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
     listed = np.bincount(listing.labels[listing.positions(part)], minlength=len(listing.classes))
-    if lost := [repr(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
+    if lost := [quoted(listing.classes[label]) for label in np.flatnonzero((listed > 0) & (present == 0))]:
         raise DataError(f"no {part} image of class {shortened(lost)} in {listing.root} can be read; replace them")
     return replace(sets[part], files=_files(listing, part, sets[part])), _identity(found)
 
@@ -106,7 +106,7 @@ def _no_images(source: Source, listing: Listing) -> ImageSet:
 
 def _tell_unreadable(source: Source, listing: Listing, unreadable: list[tuple[str, str]], say: Say) -> None:
     """Name images that cannot be read: all together, in an error or, where they may be skipped, in a message."""
-    count = f"{len(unreadable):,} of {len(listing.paths):,} images in {listing.root}"
+    count = f"{len(unreadable):,} of {counted(len(listing.paths), 'image')} in {listing.root}"
     lines = [f"  {path}: {reason}" for path, reason in unreadable[:_MOST_NAMED]]
     if len(unreadable) > _MOST_NAMED:
         lines.append(f"  and {len(unreadable) - _MOST_NAMED:,} more")
@@ -127,8 +127,9 @@ def _repeated(found: _Images, unreadable: Container[int]) -> Iterator[str]:
     if twice:
         test, train = (listing.paths[i] for i in twice[0])
         yield (
-            f"{len(twice):,} of {len(listing.test):,} test images in {listing.root} are also training images ({test} "
-            f"is the same as {train}), which makes test results too good; remove the duplicates"
+            f"{len(twice):,} of {counted(len(listing.test), 'test image')} in {listing.root} "
+            f"{noun(len(twice), 'is', 'are')} in the train part too ({test} is the same as {train}), which makes test "
+            "results too good; remove the duplicates"
         )
     labels = listing.labels.tolist()
     first: dict[bytes, int] = {}
@@ -139,7 +140,7 @@ def _repeated(found: _Images, unreadable: Container[int]) -> Iterator[str]:
     if conflicts:
         row, i = next(iter(conflicts.items()))
         yield (
-            f"{len(conflicts):,} {'image is' if len(conflicts) == 1 else 'images are'} in more than one class of "
+            f"{counted(len(conflicts), 'image is', 'images are')} in more than one class of "
             f"{listing.root} ({listing.paths[first[row]]} is the same as {listing.paths[i]}); remove the wrong ones"
         )
 

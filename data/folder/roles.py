@@ -7,7 +7,8 @@ import unicodedata
 from pathlib import Path
 
 from data.errors import DataError
-from data.folder.listing import entries, is_system, shortened
+from data.folder.listing import entries, is_system
+from data.words import shortened
 
 _ROLES = {
     "train": ("train", "training", "trn"),
@@ -47,7 +48,7 @@ def part_folders(root: Path, folders: list[str], notes: list[str]) -> tuple[str,
             notes.append(f"{root} has {train[0]}/ and {test[0]}/; not used: {shortened(unused, MOST_NAMED)}")
         return train[0], test[0]
     if list(roles) == train == flat and len(train) == 1 and len(classes) > 1:
-        notes.append(f"{train[0]}/ in {root} is taken as a class: it has images, and no class folders")
+        notes.append(f"{train[0]}/ in {root} is treated as a class: it has images, and no class folders")
         return None
     raise DataError(_unclear(root, train, test, [name for name in roles if name not in (*train, *test)], classes, flat))
 

@@ -19,6 +19,7 @@ from data.errors import DamagedDataError
 from data.files import appearing
 from data.published.layouts import Fault, check_md5, obtain
 from data.values import Part, Say
+from data.words import counted
 
 # torchvision has the md5 of compressed files only. This maps each of them to the md5 of the uncompressed file.
 _UNPACKED_MD5 = {
@@ -83,7 +84,9 @@ class IdxLayout:
         paths = [raw / f"{_PREFIX[part]}-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")]
         images, labels = (_parse(path, _unpack(path)) for path in map(_sounder, paths))
         if len(images) != len(labels):
-            raise DamagedDataError(f"{paths[0]} has {len(images):,} images, but {paths[1]} has {len(labels):,} labels")
+            raise DamagedDataError(
+                f"{paths[0]} has {counted(len(images), 'image')}, but {paths[1]} has {counted(len(labels), 'label')}"
+            )
         return images[:, None], labels.astype(np.int64)
 
     def _raw(self, root: Path) -> Path:
@@ -121,7 +124,7 @@ def _check_plain(path: Path, packed_md5: str) -> Fault | None:
     if shape is None:
         return Fault(path, "it is not an IDX file of bytes")
     expected, found = 4 + 4 * len(shape) + math.prod(shape), path.stat().st_size
-    return None if found == expected else Fault(path, f"it has {found:,} bytes instead of {expected:,}")
+    return None if found == expected else Fault(path, f"it has {counted(found, 'byte')} instead of {expected:,}")
 
 
 def _shape(head: bytes) -> tuple[int, ...] | None:

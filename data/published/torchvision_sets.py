@@ -15,6 +15,7 @@ from data.published.layouts import Fault, Layout
 from data.registry import DatasetEntry
 from data.store import Origin, file_facts
 from data.values import ImageSet, Part, Say
+from data.words import counted
 
 
 def layout_of(entry: DatasetEntry) -> Layout:
@@ -73,7 +74,7 @@ def read(entry: DatasetEntry, part: Part, root: Path) -> ImageSet:
     classes = entry.classes or ()
     if labels.size and not 0 <= labels.min() <= labels.max() < len(classes):
         raise DamagedDataError(
-            f"{entry.name} has labels from {labels.min()} to {labels.max()}, but only {len(classes)} classes"
+            f"{entry.name} has labels from {labels.min()} to {labels.max()}, but only {counted(len(classes), 'class')}"
         )
     return ImageSet(torch.from_numpy(np.array(images)), torch.from_numpy(labels), classes)
 

@@ -77,7 +77,7 @@ def test_renamed_files_are_divided_otherwise(images: Path, root: Path) -> None:
     before = identity_of(images, root)
     rename_files(images)
     (sentence,) = before.changes(identity_of(images, root))
-    assert "divided otherwise" in sentence
+    assert "split differently" in sentence
 
 
 def test_moved_images_are_the_same(images: Path, root: Path, tmp_path: Path) -> None:

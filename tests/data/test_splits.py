@@ -103,7 +103,7 @@ def test_no_validation_is_allowed() -> None:
         (-0.1, r"at least 0 .*\(got -0.1\)"),
         (float("nan"), "got nan"),
         (0.001, "less than one image"),
-        (0.9, "each of the 10 classes needs an image to train on, which leaves 10"),
+        (0.9, "each of 10 classes needs an image to train on, which leaves 10"),
     ],
 )
 def test_impossible_fractions_are_refused(fraction: float, message: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out
 from tune.cli.output import count, number, percent, print_json, print_table, say
 
@@ -35,7 +36,7 @@ def compare(
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Rank runs, and tell whether they really differ on the test images."""
+    """Rank runs, and test whether they differ on the test images."""
     from tune.files import write_whole
     from tune.record import locate_run
     from tune.report.comparison.compare import compare as compared
@@ -44,7 +45,7 @@ def compare(
     if output is not None:
         from tune.report.comparison.page import render
 
-        write_whole(output, render(found).encode())
+        write_whole(output, render(found).encode(errors="backslashreplace"))
         say(f"wrote {output}")
     if json:
         print_json(found.to_dict())
@@ -56,7 +57,7 @@ def _show(found: Comparison) -> None:
     from tune.report.comparison.words import notes
 
     goal = "lower" if found.metric.goal == "min" else "higher"
-    many = f"{len(found.runs)} run{'s' * (len(found.runs) > 1)}"
+    many = counted(len(found.runs), "run")
     print(f"{many}, ranked by {found.metric.name} ({goal} is better)")
     _show_runs(found)
     for note in notes(found):
@@ -127,7 +128,7 @@ def _show_classes(pair: Pair, measure: str) -> None:
 
     rows = largest(pair.per_class, MOST_CLASSES)
     which = (
-        f"the {len(rows)} of {len(pair.per_class):,} classes that differ most"
+        f"the {len(rows)} of {counted(len(pair.per_class), 'class')} that differ most"
         if len(rows) < len(pair.per_class)
         else "by class"
     )

@@ -15,13 +15,13 @@ EXAMPLES = ("imagetune dashboard digits", "imagetune dashboard digits --port 900
 def dashboard(
     search: Search,
     port: Annotated[
-        int, typer.Option("--port", metavar="P", min=0, max=65535, help="Of 127.0.0.1; 0 takes a free one.")
+        int, typer.Option("--port", metavar="P", min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
     ] = 8080,
     study: Study = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Show a search in optuna-dashboard, also while it runs; Ctrl-C ends it. Nothing can be changed there."""
+    """Show a search in optuna-dashboard, also while it runs; it is read-only. Ctrl-C ends it."""
     from tune.record import locate_search
     from tune.report.dashboard import serving
 
@@ -31,5 +31,5 @@ def dashboard(
             print_json({"search": folder.name, "url": address})
         else:
             print(address, flush=True)
-        say(f"{folder.name} is shown at this address; Ctrl-C ends it")
+        say(f"{folder.name} is shown at this address; press Ctrl-C to stop")
         server.serve_forever()

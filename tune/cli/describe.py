@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from data.words import quoted
 from tune.cli.options import Json
 from tune.cli.output import number, print_json, shape
 from tune.errors import UserError
@@ -89,6 +90,6 @@ def parse_shape(text: str) -> tuple[int, int, int]:
     """
     parts = text.split("x")
     if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
-        raise UserError(f"--input must be CxHxW, such as 3x32x32 (got {text!r})")
+        raise UserError(f"--input must be CxHxW, such as 3x32x32 (got {quoted(text)})")
     channels, height, width = map(int, parts)
     return channels, height, width

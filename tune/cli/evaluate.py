@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run, parse_grid
 from tune.cli.output import count, number, percent, print_json, print_table, say
 from tune.errors import WorkError
@@ -39,7 +40,7 @@ def evaluate(
     run: Run,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FIELD=VALUE", help="data.path=FOLDER where the images were moved to."),
+        typer.Argument(metavar="FIELD=VALUE", help="data.path=FOLDER if the images have moved."),
     ] = None,
     split: Annotated[Split, typer.Option("--split", help="Which images to evaluate on.")] = Split.test,
     predictions: Annotated[
@@ -111,19 +112,15 @@ def _show(found: Evaluation) -> None:
         print(f"wrote {path}")
 
 
-def _counted(n: int, thing: str) -> str:
-    return f"{n:,} {thing}{'s' * (n != 1)}"
-
-
 def _show_bound(scores: Mapping[str, Any]) -> None:
     terms = ", ".join(f"{name} {number(scores[name])}" for name in ("loss", "reconstruction", "kl"))
-    print(f"{scores['split']}, {_counted(scores['n'], 'image')}: {terms} (per image)")
+    print(f"{scores['split']}, {counted(scores['n'], 'image')}: {terms} (per image)")
 
 
 def _show_classes(scores: Mapping[str, Any]) -> None:
     low, high = scores["accuracy_interval"]
     print(
-        f"{scores['split']}, {_counted(scores['n'], 'image')}: accuracy {percent(scores['accuracy'])} "
+        f"{scores['split']}, {counted(scores['n'], 'image')}: accuracy {percent(scores['accuracy'])} "
         f"(95 % interval {percent(low)} to {percent(high)})"
     )
     top5 = scores["top5_accuracy"]
@@ -132,10 +129,10 @@ def _show_classes(scores: Mapping[str, Any]) -> None:
     _show_table(scores)
     if pairs := scores["most_confused"]:
         mistakes = scores["n"] - round(scores["n"] * scores["accuracy"])
-        print(f"Most confused (of {_counted(mistakes, 'mistake')}):")
+        print(f"Most confused (of {counted(mistakes, 'mistake')}):")
         for pair in pairs[:MOST_PAIRS]:
             share = f"{pair['n']:,}, {percent(pair['share'])} of its images"
-            print(f"  {pair['truth']} taken for {pair['predicted']}: {share}")
+            print(f"  {pair['truth']} predicted as {pair['predicted']}: {share}")
         print()
 
 
@@ -143,7 +140,7 @@ def _calibration(found: Mapping[str, Any]) -> str:
     before, after = (found[key] and percent(found[key]["expected_calibration_error"]) for key in ("before", "after"))
     text = f"expected calibration error {before}"
     if after is not None:
-        fitted = f"fitted on {_counted(found['fitted_on'], 'validation image')}"
+        fitted = f"fitted on {counted(found['fitted_on'], 'validation image')}"
         text += f"\n({after} at temperature {found['temperature']:.3g}, {fitted})"
     return text
 

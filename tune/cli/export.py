@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from data.words import counted
 from tune.cli.evaluate import moved_images
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run
 from tune.cli.output import percent, print_json, say
@@ -41,7 +42,7 @@ def export(
     run: Run,
     overrides: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FIELD=VALUE", help="data.path=FOLDER where the images were moved to."),
+        typer.Argument(metavar="FIELD=VALUE", help="data.path=FOLDER if the images have moved."),
     ] = None,
     format: Annotated[
         Format, typer.Option("--format", help="ONNX, or a program of torch.export (.pt2).")
@@ -50,7 +51,8 @@ def export(
         Quantize | None, typer.Option("--quantize", help="Round to 8-bit integers, scaled on training images.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="DIR", help="The folder to write. Default: export in the run's.")
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="The folder to write. Default: export/ in the run's folder."),
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
@@ -80,7 +82,7 @@ def export(
 def _show(found: Export) -> None:
     if (check := found.check) is not None:
         print(
-            f"compared with the run on {check.images:,} {check.split} images:\n"
+            f"compared with the run on {counted(check.images, f'{check.split} image')}:\n"
             f"  largest difference of a logit {check.largest_difference:.2g}, same class for {check.same_class:,}\n"
             f"  accuracy {percent(check.accuracy)} (run: {percent(check.run_accuracy)})"
         )

@@ -14,6 +14,7 @@ from tune.interruption import EXIT_CODE as INTERRUPTED
 from tune.interruption import interruptible
 
 BAD_INPUT, FAILED = 2, 1
+_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(10), *range(11, 32), *range(127, 160))}  # as of names in messages
 GRACE = 4.0  # seconds for a command to end after a signal; then the process ends all the same
 
 P = ParamSpec("P")
@@ -51,7 +52,7 @@ def _last_words() -> None:
 
 
 def _quit(message: str, code: int) -> NoReturn:
-    print(message, file=sys.stderr)
+    print(message.translate(_CONTROLS), file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import print_json, say
 
@@ -31,7 +32,7 @@ SHOW = {"tensorboard": "tensorboard --logdir", "mlflow": "mlflow ui --backend-st
 
 def log(
     search: Search,
-    to: Annotated[Tool, typer.Option("--to", help="The tool.")],
+    to: Annotated[Tool, typer.Option("--to", help="The tool to write for.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -44,7 +45,7 @@ def log(
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:
-    """Write the trials of a search for TensorBoard or MLflow; what is there already is not repeated."""
+    """Write the trials of a search for TensorBoard or MLflow; trials that are there already are skipped."""
     from rich.console import Console
     from rich.progress import track
 
@@ -62,5 +63,5 @@ def log(
     if json:
         print_json({"search": found.folder.name, "to": to.value, "place": logger.place, "trials": len(trials)})
     else:
-        print(f"wrote {len(trials)} trials to {logger.place}")
+        print(f"wrote {counted(len(trials), 'trial')} to {logger.place}")
         say(f"look at it with: {SHOW[to.value]} {shlex.quote(logger.place)}")

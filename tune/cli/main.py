@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from data.words import quoted
 from tune.cli.guard import guarded
 from tune.cli.next_step import ends_with_next_step
 
@@ -44,8 +45,8 @@ class Commands(TyperGroup):
         names = self.list_commands(ctx)
         if args[0] not in names:
             close = get_close_matches(args[0], names, n=1)
-            hint = f"did you mean {close[0]}? " if close else ""
-            ctx.fail(f"no command {args[0]!r}; {hint}The commands are {', '.join(names)}")
+            hint = f"did you mean {close[0]}? T" if close else "t"
+            ctx.fail(f"no command {quoted(args[0])}; {hint}he commands are {', '.join(names)}")
         return super().resolve_command(ctx, args)
 
 
@@ -92,7 +93,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def imagetune(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Search the hyperparameters of image models, keep the record, and turn the winners into trained models."""

@@ -28,7 +28,7 @@ def new(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Write a search of your own images, with a budget for this machine, as a YAML file with comments."""
+    """Write a commented YAML file with a search for your own images, and a budget that suits this machine."""
     _check_target(file)
 
     from tune.files import write_whole

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from data.words import quoted
 from tune.errors import UserError
 
 DEFAULT_OUT = Path("checkpoints")
@@ -118,5 +119,5 @@ def parse_grid(option: str, text: str) -> tuple[int, int]:
         UserError: the text does not have this form.
     """
     if not (match := re.fullmatch(r"([1-9]\d{0,2})x([1-9]\d{0,2})", text, re.ASCII)):
-        raise UserError(f"{option} must be ROWSxCOLS, such as 4x8 (got {text!r})")
+        raise UserError(f"{option} must be ROWSxCOLS, such as 4x8 (got {quoted(text)})")
     return int(match[1]), int(match[2])

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from data.words import counted
 from tune.cli.streams import results
 from tune.json_output import json_text
 
@@ -102,4 +103,4 @@ def shape(value: Sequence[int] | None) -> str:
 def front_text(trials: int, hypervolume: float | None) -> str:
     """How good the trade-offs of a search by several objectives are, in a line."""
     volume = "" if hypervolume is None else f"; hypervolume {hypervolume:.3f} of 1"
-    return f"front: {trials} trial{'s' * (trials != 1)} that no other dominates{volume}"
+    return f"front: {counted(trials, 'trial')} that no other dominates{volume}"

@@ -87,7 +87,7 @@ def _check_counts(paths: list[Path], sample: bool, interpolate: int | None) -> N
         UserError: Says what does.
     """
     if sample and interpolate is not None:
-        raise UserError("--sample and --interpolate exclude each other; use one of them")
+        raise UserError("--sample and --interpolate cannot be combined; use one of them")
     if sample and paths:
         raise UserError(f"--sample takes no images (got {len(paths)}); leave them out")
     if interpolate is not None and len(paths) != 2:

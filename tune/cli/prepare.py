@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DataDir, Json, Overrides
 from tune.cli.output import print_json, print_table, say, shape
 
@@ -54,7 +55,7 @@ def _source(dataset: str, overrides: list[str]) -> data.Source:
     registry.get(dataset)
     values, problems = parse_overrides(overrides)
     problems += [
-        Problem(name, "is not a field of the data; use data.path=..., data.image_size=..., ...")
+        Problem(name, "is not a data field; use fields such as data.path and data.image_size")
         for name in values
         if not name.startswith("data.")
     ]
@@ -71,10 +72,10 @@ def _source(dataset: str, overrides: list[str]) -> data.Source:
 
 
 def _show(dataset: str, statistics: data.Statistics) -> None:
-    print(f"{dataset}: images {shape(statistics.input_shape)}, {len(statistics.classes)} classes")
-    print(f"train {statistics.train_size:,} images, test {statistics.test_size:,} images")
+    print(f"{dataset}: images {shape(statistics.input_shape)}, {counted(len(statistics.classes), 'class')}")
+    print(f"train {counted(statistics.train_size, 'image')}, test {counted(statistics.test_size, 'image')}")
     if statistics.skipped:
-        print(f"skipped {statistics.skipped:,} images that cannot be read")
+        print(f"skipped {counted(statistics.skipped, 'unreadable image')}")
     for name in ("mean", "std"):
         print(f"{name:<4} " + " ".join(f"{value:.4f}" for value in getattr(statistics, name)))
     rows = zip(statistics.classes, statistics.train_counts, statistics.test_counts, strict=True)

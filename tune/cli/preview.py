@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DataDir, Json, Overrides, complete_file
 from tune.cli.output import print_json
 
@@ -89,22 +90,21 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     settings, fields = spec.search, len(spec.space.domains)
     kind = getattr(settings.scheduler, "type", "")  # of asha and hyperband
     scheduler = settings.scheduler.name + (f" ({kind})" if kind else "")
-    trials = "1 trial" if found.trials == 1 else f"{found.trials:,} trials"
-    yield f"{spec.name}: {trials}, {found.workers} at a time on this machine"
-    yield from _line("space", f"{fields} {'field' if fields == 1 else 'fields'}{_size(found)}")
+    yield f"{spec.name}: {counted(found.trials, 'trial')}, {found.workers} at a time on this machine"
+    yield from _line("space", f"{counted(fields, 'field')}{_size(found)}")
     yield from _line("search", f"sampler {settings.sampler.name}, scheduler {scheduler}")
     most = f"at most {found.expected.most:,}, the longest trial {found.longest:,}"
     yield from _line("epochs", f"about {found.expected.epochs:,.0f} expected, {most}")
     if settings.seeds > 1:
         yield from _line("", f"with up to {settings.seeds} seeds for each trial that runs to its end")
     if rungs := [f"{trials:,.0f} at epoch {epoch}" for epoch, trials in found.expected.rungs.items()]:
-        yield from _line("rungs", f"trials that are expected to get there: {', '.join(rungs)}")
+        yield from _line("rungs", f"trials expected to reach them: {', '.join(rungs)}")
     share = f"{100 * found.infeasible:.3g} % of {found.samples:,} {'' if found.exhaustive else 'random '}configurations"
     yield from _line("infeasible", share)
     for part, text in found.reasons:
         yield from _line("", f"{100 * part:.3g} %, such as: {text}")
     if spec.constraints.latency_ms is not None:
-        yield from _line("", "constraints.latency_ms is left out here: the search measures each model that it draws")
+        yield from _line("", "constraints.latency_ms is left out here: the search measures it for each model")
     yield from _range("parameters", found.parameters, lambda value: f"{value:,.0f}")
     yield from _range("mult-adds", found.mult_adds, _large, " per image")
     yield from _range("memory", found.memory, _bytes, " per trial, without torch's own")
@@ -115,14 +115,13 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
         seeds, keep = settings.keep_for_retraining or 3, "; search.keep_for_retraining=3 keeps that free"
         hint = keep if settings.time_budget and not settings.keep_for_retraining else ""
         more = duration(found.seconds.retrain)
-        yield from _line("", f"retraining the best trial on {seeds} seeds: about {more} more{hint}")
+        yield from _line("", f"retraining the best trial on {counted(seeds, 'seed')}: about {more} more{hint}")
     if settings.time_budget is not None:
-        yield from _line("", f"the time budget of {settings.time_budget:g} s ends it before that, if need be")
+        yield from _line("", f"the time budget of {settings.time_budget:g} s may end it earlier")
 
 
 def _size(found: Preview) -> str:
-    every = "1 configuration" if found.samples == 1 else f"{found.samples:,} configurations"
-    return f", {every} in all" if found.exhaustive else ""
+    return f", {counted(found.samples, 'configuration')} in all" if found.exhaustive else ""
 
 
 def _range(label: str, spread: Spread | None, text: Callable[[float], str], unit: str = "") -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tune.cli.guard import FAILED, end_process, guarded
@@ -12,12 +13,21 @@ from tune.environment import prepare_openmp
 
 def main() -> None:
     """Run the command that the arguments name; end the process with its exit code (see `--help` of each command)."""
+    _use_utf8()
     prepare_streams()
     prepare_openmp()
     try:
         guarded(_run)()
     except SystemExit as end:
         end_process(end.code if isinstance(end.code, int) else FAILED if end.code else 0)
+
+
+def _use_utf8() -> None:
+    """Start again where Python would not read names as UTF-8, as with PYTHONUTF8=0 and LC_ALL=C; print as it would."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        output = sys.stdout or sys.stderr
+        printing = {"PYTHONIOENCODING": f"{output.encoding}:backslashreplace"} if output else {}
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], printing | os.environ | {"PYTHONUTF8": "1"})
 
 
 def _run() -> None:

@@ -30,7 +30,7 @@ def report(
 
     found = read_search(locate_search(search, out, study))
     path = output or found.folder.path / "report.html"
-    content = render(found).encode()
+    content = render(found).encode(errors="backslashreplace")
     write_whole(path, content)
     if json:
         print_json({"report": str(path), "bytes": len(content), "trials": len(found.trials)})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import count, front_text, measured, number, print_json, say, validated, where
 
@@ -49,7 +50,7 @@ def results(
     table = (found.table if sort is None else ranked(found.table, sort)).head(top or len(found.table))
     _write(found)
     if csv is not None:
-        write_whole(csv, table.to_csv(index=False).encode())
+        write_whole(csv, table.to_csv(index=False).encode(errors="backslashreplace"))
         say(f"wrote {csv}")
     if json:
         print_json({"trials": plain_rows(table)})
@@ -85,7 +86,7 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
 
     several = found.objective.several
     by = f"front of {found.objective.text}" if several else found.objective.metric.name
-    print(f"{found.folder.name}: {len(found.trials)} trials, ranked by {sort or by}")
+    print(f"{found.folder.name}: {counted(len(found.trials), 'trial')}, ranked by {sort or by}")
     if several:
         print(front_text(len(found.front), hypervolume(found.points)))
     print()

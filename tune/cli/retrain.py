@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.words import counted
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Search, Study
 from tune.cli.output import measured, print_json, print_table
 from tune.cli.train import run_row
@@ -56,7 +57,7 @@ def retrain(
     """Train the best trials of a search again, on several seeds; finished runs are not repeated."""
     given = {"--top": top is not None, "--trial": trial is not None, "--front": front}
     if len(names := [name for name, used in given.items() if used]) > 1:
-        raise UserError(f"{' and '.join(names)} exclude each other; use one of them")
+        raise UserError(f"{' and '.join(names)} cannot be combined; use one of them")
 
     from tune.cli.screen import Screen
     from tune.record import locate_search
@@ -100,7 +101,7 @@ def _row(winner: Winner) -> dict[str, Any]:
 
 
 def _show(winner: Winner) -> None:
-    print(f"trial {winner.trial}: {len(winner.sound)} runs")
+    print(f"trial {winner.trial}: {counted(len(winner.sound), 'run')}")
     rows = []
     for name, figures in winner.spread().items():
         rows.append((name, *(measured(name, figures[key]) for key in ("mean", "std", "min", "max"))))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 
 from tune.record.status import Status
-from tune.runs.console import RunLines, clock
+from tune.runs.console import Narrower, RunLines, clock
 from tune.spec.metric import EpochMetrics
 from tune.training import Training
 
@@ -55,11 +56,17 @@ class Screen(RunLines):
             self._bar = None
 
 
+class _Progress(Progress):
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bars."""
+        yield Narrower(self.make_tasks_table(self.tasks))
+
+
 class _Bar:
     """The epoch that runs, with the time since the start and the time left."""
 
     def __init__(self, console: Console, epochs_before: int, epochs: int) -> None:
-        self.progress = Progress(*_COLUMNS, console=console, transient=True, expand=True)
+        self.progress = _Progress(*_COLUMNS, console=console, transient=True, expand=True)
         self.epochs_done = self._before = epochs_before
         self._epochs, self._started = epochs, time.monotonic()
         self._task = self.progress.add_task("", total=1, epoch=epochs_before + 1, epochs=epochs, lr=0.0, times="")

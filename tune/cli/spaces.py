@@ -15,11 +15,11 @@ EXAMPLES = ("imagetune spaces", "imagetune spaces digits", "imagetune spaces --j
 
 def spaces(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Print this one.", autocompletion=complete_file)
+        str | None, typer.Argument(metavar="NAME", help="Print this file.", autocompletion=complete_file)
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the search spaces and experiments that come with imagetune, or print one as it stands."""
+    """List the search spaces and experiments that come with imagetune, or print one of them."""
     from search_spaces import shipped
 
     if name is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
 from tune.cli.output import front_text, print_json, validated, where
 
@@ -16,7 +17,7 @@ EXAMPLES = ("imagetune status digits", "imagetune status digits --json")
 
 
 def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Json = False) -> None:
-    """Show the state of a search, its trials by status, the best trial so far, and what was asked of it by hand."""
+    """Show the state of a search, its trials by status, the best trial so far, and what stop, add and set requested."""
     from tune.record import locate_search
     from tune.record.search_status import search_status
     from tune.spec.files import value_text
@@ -27,7 +28,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         return
     print(f"{found.search}: {found.status}{f' ({found.reason})' if found.reason else ''}")
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
-    print(f"{sum(found.counts.values())} of {found.target} trials: {told or 'none yet'}")
+    print(f"{sum(found.counts.values()):,} of {counted(found.target, 'trial')}: {told or 'none yet'}")
     if found.front is not None:
         _print_front(found)
     elif (best := found.best) is not None:
@@ -39,7 +40,9 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         print(line)
     for request in found.requests[-SHOWN:]:
         asked = datetime.fromisoformat(request.asked).astimezone()
-        result = request.result or ("not answered yet" if found.status == "running" else "at the next --resume")
+        result = request.result or (
+            "not answered yet" if found.status == "running" else "takes effect at the next --resume"
+        )
         print(f"asked {asked:%Y-%m-%d %H:%M:%S} on {request.host}: {request}: {result}")
 
 
@@ -48,11 +51,11 @@ def spent(found: SearchStatus) -> str:
     epochs, seconds = found.took["epochs"], found.took["seconds"]
     if not epochs:
         return ""
-    line = f"trained: {epochs:,} epochs in {seconds:,.0f} s, all trials together"
+    line = f"trained: {counted(int(epochs), 'epoch')} in {seconds:,.0f} s, all trials together"
     if (estimate := found.estimate) is None:
         return line
     told = f"{estimate['epochs']:,} (at most {estimate['most']:,}) in {estimate['seconds']:,.0f} s"
-    return f"{line}\nestimated for {estimate['trials']:,} trials: {told}"
+    return f"{line}\nestimated for {counted(estimate['trials'], 'trial')}: {told}"
 
 
 def _print_front(found: SearchStatus) -> None:

@@ -85,11 +85,11 @@ def _plan(
     from tune.spec.files import find
 
     if resume and weights is not None:
-        raise UserError("--resume and --weights exclude each other; --resume continues with the run's own weights")
+        raise UserError("--resume and --weights cannot be combined; --resume continues with the run's own weights")
     if resume:
         folder, argument = _existing(argument, name, out)
     else:
-        name = name or find(argument).stem
+        name = find(argument).stem if name is None else name
         check_new_name(name)
         folder = RunFolder(out / name)
     return RunPlan(

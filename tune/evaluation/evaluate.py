@@ -12,6 +12,7 @@ import torch
 
 import data
 import models
+from data.words import counted, quoted, shortened
 from tune.errors import UserError
 from tune.evaluation import classification, reconstruction
 from tune.evaluation.files import Output
@@ -112,8 +113,10 @@ def _check_task(run: TrainedRun, name: str, task: str, extras: Extras) -> None:
 
 
 def _check_room(extras: Extras, images: int, split: SplitName) -> None:
-    if (grid := extras.predictions) is not None and grid[0] * grid[1] > images:
-        raise UserError(f"a grid of {grid[0]} x {grid[1]} is more than the {images:,} images of the {split} split")
+    if (grid := extras.predictions) is not None and (cells := grid[0] * grid[1]) > images:
+        raise UserError(
+            f"--predictions {grid[0]}x{grid[1]} is {cells:,} images, but the {split} split has {images:,}; use fewer"
+        )
     for option, grid in (("--predictions", extras.predictions), ("--mistakes", extras.mistakes)):
         if grid is not None and (cells := grid[0] * grid[1]) > MOST_TILES:
             raise UserError(f"{option} {grid[0]}x{grid[1]} is {cells:,} images; use at most {MOST_TILES}")
@@ -148,8 +151,8 @@ def _corruptions(
 def _tell_missing_classes(split: SplitName, per_class: Sequence[Mapping[str, Any]], say: Say) -> None:
     missing = [row["name"] for row in per_class if row["n"] == 0]
     if missing:
-        names = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
-        say(f"the {split} split has no images of {len(missing):,} of {len(per_class):,} classes: {names}")
+        names = shortened(map(quoted, missing), 10)
+        say(f"the {split} split has no images of {len(missing):,} of {counted(len(per_class), 'class')}: {names}")
 
 
 def images_of(run: TrainedRun, split: SplitName, root: Path, say: Say) -> data.Resident:

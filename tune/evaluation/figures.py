@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import PercentFormatter
 
+from data.words import counted
 from tune.drawing import BLUE, GREEN, INK, LINES, ORANGE, PURPLE, SKY, clipped, new_figure, png, quiet
 from tune.evaluation.scores import accuracy_interval, confused_pairs
 
@@ -32,7 +33,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str], title: st
     totals = matrix.sum(1, keepdims=True)
     if len(classes) > MOST_DRAWN:
         drawn = most_confused(matrix, MOST_CONFUSED)
-        title = f"{title}\nthe {len(drawn)} most confused of {len(classes):,} classes"
+        title = f"{title}\nthe {len(drawn)} most confused of {counted(len(classes), 'class')}"
         matrix, totals, classes = matrix[np.ix_(drawn, drawn)], totals[drawn], [classes[label] for label in drawn]
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     few = len(classes) <= MOST_NUMBERED

@@ -14,7 +14,8 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from data import Resident
-from tune.drawing import BLUE, DPI, INK, ORANGE, clipped, counted, png
+from data.words import counted
+from tune.drawing import BLUE, DPI, INK, ORANGE, clipped, png
 from tune.evaluation.result import Grid
 from tune.evaluation.scores import Predictions, confused_pairs
 
@@ -107,7 +108,7 @@ def confused(found: Predictions, images: Resident, counts: NDArray[np.int64], ti
                 [Tile(_pixels(images, found, where, _SMALL_SIDE), ("", _percent(found, where))) for where in drawn],
             )
         )
-    many = f"the {len(pairs)} most confused pairs" if len(pairs) > 1 else "the most confused pair"
+    many = "the most confused pair" if len(pairs) == 1 else f"the {len(pairs)} most confused pairs"
     return _rows(rows, f"{title}\n{many} of classes, with the confidence")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from data.words import counted
 from tune.export.facts import ModelFacts
 from tune.runs.weights import TrainedRun
 from tune.spec.files import dump_yaml
@@ -71,6 +72,7 @@ def card(run: TrainedRun, facts: ModelFacts, models: Mapping[str, Mapping[str, A
         limits=_limits(run, facts, scores),
         trained=_trained(run),
         recipe=dump_yaml(_recipe(run)),
+        counted=counted,
     )
 
 
@@ -82,7 +84,7 @@ def _name(run: TrainedRun) -> str:
 
 def _dataset(run: TrainedRun) -> str:
     name = run.experiment.data.name
-    return "its owner's images, in a folder per class" if name == "folder" else name
+    return "its owner's images, one folder per class" if name == "folder" else name
 
 
 def _scores(run: TrainedRun) -> tuple[dict[str, Any], str]:
@@ -130,7 +132,7 @@ def _file_row(name: str, model: Mapping[str, Any]) -> dict[str, str]:
     text = "not compared: the run's images were missing"
     if check is not None:
         text = (
-            f"{check['images']:,} {check['split']} images: same class for {check['same_class']:,}, accuracy "
+            f"{counted(check['images'], check['split'] + ' image')}: same class for {check['same_class']:,}, accuracy "
             f"{_percent(check['accuracy'])} (run: {_percent(check['run_accuracy'])}), "
             f"largest difference of a logit {check['largest_difference']:.2g}"
         )
@@ -161,12 +163,13 @@ def _class_row(row: Mapping[str, Any]) -> dict[str, str]:
 def _limits(run: TrainedRun, facts: ModelFacts, scores: Mapping[str, Any]) -> list[str]:
     _, height, width = facts.input_shape
     every = [
-        "It gives each image one of its classes, also an image of something else; a low probability may be a sign.",
+        "It assigns every image to one of its classes, even an image of something else; a low probability "
+        "may be a sign of that.",
         f"It sees {width} x {height} pixels. On images that differ from the training images in other ways (camera, "
         "light, drawings) it is likely to do worse than the figures above say.",
         "The lines above read ordinary photos as in training. `imagetune predict` also converts colour profiles, CMYK "
         "and 16-bit images.",
-        "The model does not include a licence; that of the images may restrict its use.",
+        "The model comes without a licence; that of the images may restrict its use.",
     ]
     if run.experiment.training.precision != "float32":
         every.append(
@@ -175,7 +178,7 @@ def _limits(run: TrainedRun, facts: ModelFacts, scores: Mapping[str, Any]) -> li
     rows = sorted((row for row in scores.get("per_class", ()) if row["n"]), key=lambda row: row["accuracy"])
     if len(rows) > 1 and rows[0]["accuracy"] < 1:
         weak = ", ".join(f"{_cell(row['name'])} ({_percent(row['accuracy'])})" for row in rows[:3])
-        every.insert(0, f"The classes that it recognizes least often: {weak}.")
+        every.insert(0, f"The classes it recognizes least often: {weak}.")
     if temperature := (scores.get("calibration") or {}).get("temperature"):
         every.append(f"For calibrated probabilities, divide the logits by {temperature:.3g} before the softmax.")
     return every

@@ -88,7 +88,7 @@ def check(run: TrainedRun, exported: Classifier, chosen: CheckImages, *, exact: 
     if exact and not torch.allclose(after, before, rtol=_RELATIVE, atol=_ABSOLUTE):
         raise WorkError(
             f"{run.folder.path}: the exported model gives other logits than the run (largest difference "
-            f"{largest:.3g}), so nothing was written; this is an error in imagetune or the exporter, please report it"
+            f"{largest:.3g}), so nothing was written; this is a bug in imagetune or the exporter; please report it"
         )
     predicted = after.argmax(1)
     return ExportCheck(

@@ -8,9 +8,12 @@ import shlex
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
+from data.words import printable, quoted
 from tune.errors import UserError
+from tune.record.disk import FULL
 from tune.record.storage.url import study_url
 
 MAX_NAME = 255  # bytes: the limit of most file systems
@@ -168,9 +171,26 @@ def _existing(name_or_path: str, out: Path, folders: list[F]) -> F:
     patterns = (marker, f"*/{marker}", f"*/winners/*/{marker}")
     found = sorted(str(path.parent.relative_to(out)) for pattern in patterns for path in out.glob(pattern))
     raise UserError(
-        f"{name_or_path!r} is not a {kind}: there is no {marker} in {places}; "
-        f"below {out} there are: {', '.join(found) or 'none'}"
+        printable(
+            f"{quoted(name_or_path)} is not a {kind}: there is no {marker} in {places}; "
+            f"below {out} there are: {', '.join(found) or 'none'}"
+        )
     )
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to; nothing is left in it.
+
+    Raises:
+        UserError: Says why.
+    """
+    try:
+        above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+        with TemporaryDirectory(prefix=".", dir=above):
+            pass
+    except OSError as error:
+        if error.errno not in FULL:  # the search waits for room
+            raise UserError(f"{folder}: {error.strerror}; use an --out that is writable") from None
 
 
 def check_new_name(name: str) -> None:
@@ -180,7 +200,7 @@ def check_new_name(name: str) -> None:
         UserError: what is wrong with it.
     """
     if problem := _name_problem(name):
-        raise UserError(f"{name!r} cannot be used as a name: {problem}; choose another --name")
+        raise UserError(f"{quoted(name)} cannot be used as a name: {problem}; choose another --name")
 
 
 def _name_problem(name: str) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from data.words import quoted
 from tune.environment import no_garbage_collection
 from tune.errors import UserError
 from tune.record.as_optuna import directions, quiet_optuna
@@ -140,7 +141,9 @@ def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> 
     """
     if resume:
         if not folder.exists:
-            raise UserError(f"there is no search {folder.name!r} in {folder.path.parent}; start it without --resume")
+            raise UserError(
+                f"there is no search {quoted(folder.name)} in {folder.path.parent}; start it without --resume"
+            )
         free = (*FREE, *(f"experiment.{name}" for name in FREE))
         refuse_changes("search", read_spec(folder).to_tree(), spec.to_tree(), str(folder.spec), free)
         study_of(folder)

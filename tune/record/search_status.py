@@ -73,7 +73,7 @@ def status_of(search: Search) -> SearchStatus:
     if search.driven:
         state, reason = "running", ""
     elif noted["state"] == "running":
-        state, reason = "interrupted", "its process died"
+        state, reason = "interrupted", "its process has died"
     else:
         state, reason = noted["state"], noted["reason"]
     counts = Counter(trial.status for trial in search.trials)

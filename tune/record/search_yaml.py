@@ -15,7 +15,7 @@ from tune.files import write_whole
 from tune.record.folder import SearchFolder
 from tune.record.storage.journal import DamagedRecordError
 from tune.spec.dotted import flatten
-from tune.spec.errors import Problem, SpecError
+from tune.spec.errors import Problem, SpecError, shown
 from tune.spec.files import dump_yaml, read_tree
 from tune.spec.search_settings import SearchSettings
 
@@ -136,8 +136,8 @@ def refuse_changes(
     problems = [
         Problem(
             field,
-            f"cannot be changed on an existing {what}: it was started with {old.get(field)!r} (got {new.get(field)!r})"
-            + "".join(f"; {hint}" for hint in [(hints or {}).get(field)] if hint),
+            f"cannot be changed on an existing {what}: it was started with {shown(old.get(field))} "
+            f"(got {shown(new.get(field))})" + "".join(f"; {hint}" for hint in [(hints or {}).get(field)] if hint),
             file,
         )
         for field in {**old, **new}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.words import quoted
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
@@ -141,7 +142,7 @@ def ranked(table: pd.DataFrame, column: str) -> pd.DataFrame:
         UserError: there is no such column.
     """
     if column not in table.columns:
-        raise UserError(f"--sort: there is no column {column!r}; {nearest(column, table.columns)}")
+        raise UserError(f"--sort: there is no column {quoted(column)}; {nearest(column, table.columns)}")
     largest = METRICS[column].goal == "max" if column in METRICS else column in LARGEST_FIRST
     return table.sort_values([column, "trial"], ascending=[not largest, True], na_position="last", kind="stable")
 

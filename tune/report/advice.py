@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 from pydantic import ValidationError
 
+from data.words import counted, listed
 from search_spaces import Choice, Float, Int
 from tune.record.status import Status
 from tune.report.findings import Findings
@@ -51,7 +52,7 @@ def _failures(found: Findings) -> Iterator[str]:
         reason, often = str(reasons.index[0]), int(reasons.iloc[0])
         which = "" if often == len(failed) else f"{often:,} of them: "
         short = reason if len(reason) <= 120 else f"{reason[:119]}…"
-        yield f"Find out why {count(len(failed), 'trial')} failed ({which}{short})."
+        yield f"Find out why {counted(len(failed), 'trial')} failed ({which}{short})."
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,12 @@ def _bad_values(found: Findings, status: Status, what: str, otherwise: str) -> I
     fields = found.spec.space.domains
     limits = [limit for field in fields for limit in _limits(found.trials, bad, field)] if bad.sum() > 1 else []
     if not limits:
-        yield f"{otherwise[0].upper()}{otherwise[1:]}, since {count(int(bad.sum()), 'trial')} {what}."
+        yield f"{otherwise[0].upper()}{otherwise[1:]}, since {counted(int(bad.sum()), 'trial')} {what}."
         return
     best = max(limits, key=lambda limit: limit.bad / limit.there)
     yield (
         f"Keep {short_names(fields)[best.field]} {best.side} {best.value:.3g}: from there on, {best.bad} of "
-        f"{count(best.there, 'trial')} {what}."
+        f"{counted(best.there, 'trial')} {what}."
     )
 
 
@@ -158,7 +159,7 @@ def _without_influence(found: Findings) -> Iterator[str]:
         return
     best = found.search.trials[int(ranked["trial"].iloc[0])].config
     values = listed([f"{names[field]}={value_text(best[field])}" for field in none if field in best])
-    yield f"Fix what hardly mattered, as in the best trial: {values}."
+    yield f"Fix the fields that hardly mattered, at the best trial's values: {values}."
 
 
 # -- epochs and trials
@@ -168,7 +169,7 @@ def judgement(found: Findings) -> str:
     """Whether the scheduler judges trials at the right epoch, in a sentence."""
     grace, table = found.spec.search.scheduler.grace, found.correlation
     if (many := int(table["trials"].iloc[0])) < ENOUGH:
-        return f"Only {count(many, 'trial')} reached the end, too few to tell; {ENOUGH} are enough."
+        return f"Only {counted(many, 'trial')} reached the end, too few to tell; at least {ENOUGH} are needed."
     if grace is None:
         first = predictive_from(table)
         if first is None:
@@ -177,8 +178,8 @@ def judgement(found: Findings) -> str:
     better = better_grace_period(found, grace)
     here = table.loc[table["epoch"] == grace, "correlation"]
     value = f" (rank correlation {here.iloc[0]:.2f})" if len(here) else ""
-    told = "right" if better is None else "too short" if better > grace else "longer than it has to be"
-    return f"The grace period of {count(grace, 'epoch')} is {told}{value}."
+    told = "right" if better is None else "too short" if better > grace else "longer than needed"
+    return f"The grace period of {counted(grace, 'epoch')} is {told}{value}."
 
 
 def better_grace_period(found: Findings, grace: int) -> int | None:
@@ -206,7 +207,7 @@ def _grace_period(found: Findings) -> Iterator[str]:
     change, much = ("Raise", "little") if better > grace else ("Lower", "enough")
     yield (
         f"{change} search.scheduler.grace_period from {grace} to {better}: the ranking after "
-        f"{count(min(grace, better), 'epoch')} says {much} about the end."
+        f"{counted(min(grace, better), 'epoch')} says {much} about the end."
     )
 
 
@@ -222,17 +223,4 @@ def _more_epochs(found: Findings) -> Iterator[str]:
 def _more_trials(found: Findings) -> Iterator[str]:
     ranked = found.trials.dropna(subset=[found.objective.metric.name])
     if len(ranked) >= MANY and int(ranked["trial"].iloc[0]) >= 0.9 * len(found.trials):
-        yield "Add trials (--extend): the best was among the last tenth."
-
-
-# -- words
-
-
-def count(number: int, word: str) -> str:
-    """A number with a noun in the right form: `1 trial`, `2 trials`."""
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
-def listed(parts: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}" if parts else "none"
+        yield "Add trials (--extend): the best trial was among the last tenth."

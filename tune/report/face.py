@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from data.words import counted
 from tune.errors import UserError
 from tune.record.folder import RunFolder, locate_search
 from tune.record.opening import Search, read_search
@@ -45,7 +46,7 @@ class SearchResults:
 
     def __repr__(self) -> str:
         state = "running" if self._search.driven else "not running"
-        return f"<search {self._search.folder.name}: {len(self._search.trials)} trials, {state}>"
+        return f"<search {self._search.folder.name}: {counted(len(self._search.trials), 'trial')}, {state}>"
 
     @property
     def folder(self) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.words import counted, noun
 from tune.environment import no_garbage_collection
 from tune.record.opening import Search
 from tune.record.pareto import hypervolume
@@ -58,7 +59,7 @@ def _subtitle(search: Search) -> str:
     ended = sum(trial.status.ended for trial in search.trials)
     state = f"{status.status} ({status.reason})" if status.reason else status.status
     if status.status == "running":
-        state = f"running: {ended:,} of {status.target:,} trials"
+        state = f"running: {ended:,} of {counted(status.target, 'trial')}"
     metric = search.objective
     by = f"the front of {metric.text}" if metric.several else f"{metric.metric.name} ({better(metric)})"
     return f"{state}; trials are ranked by {by}; written by imagetune {imagetune_version()}, {now:%Y-%m-%d %H:%M} UTC"
@@ -70,7 +71,9 @@ def _cards(found: Findings, retrained: list[Winner]) -> list[tuple[str, str]]:
         shown.append((f"test accuracy, trial {retrained[0].trial}", METRICS["val_accuracy"].text(test)))
     seconds = float(found.trials["seconds"].sum())
     unit, one = costs.time_unit(seconds)
-    counts = [("trials", f"{len(found.trials):,}"), ("epochs", f"{len(found.epochs):,}")]
+    counts = [
+        (noun(len(rows), thing), f"{len(rows):,}") for thing, rows in (("trial", found.trials), ("epoch", found.epochs))
+    ]
     return [*shown, *counts, (f"{unit} of training", f"{seconds / one:,.1f}")]
 
 
@@ -134,7 +137,9 @@ def _tradeoffs(found: Findings) -> list[Section]:
     first, *others = search.objective.every
     charts = [drawn(costs.objectives(found.trials, first, other)) for other in others]
     volume = hypervolume(search.points)
-    about = f"The front has {len(search.front)} of {len(found.trials)} trials: no other trial dominates them."
+    about = (
+        f"The front has {len(search.front)} of {counted(len(found.trials), 'trial')}: no other trial dominates them."
+    )
     if volume is not None:
         about += (
             f" Their hypervolume is {volume:.3f}: the share of the box between the worst (the reference point) and the "

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from data.words import counted, listed
 from tune.record.status import Status
-from tune.report.advice import count, listed
 from tune.report.findings import Findings
 from tune.spec.dotted import short_names
 from tune.spec.metric import METRICS, Objective
@@ -16,7 +16,7 @@ from tune.spec.metric import METRICS, Objective
 MATTERED, HARDLY = 0.05, 0.03  # shares of the importance
 
 _WORDS = {
-    Status.COMPLETED: "ran to their end",
+    Status.COMPLETED: "ran to completion",
     Status.STOPPED: "were stopped early",
     Status.RUNNING: "are running",
     Status.WAITING: "are waiting",
@@ -39,7 +39,10 @@ def paragraph(found: Findings) -> list[str]:
     if not len(found.trials):
         return [f"This search has not tried a configuration of {_searched(found)} yet."]
     ranked = found.trials.dropna(subset=[found.objective.metric.name])
-    sentences = [f"This search tried {count(len(found.trials), 'configuration')} of {_searched(found)}.", *_cost(found)]
+    sentences = [
+        f"This search tried {counted(len(found.trials), 'configuration')} of {_searched(found)}.",
+        *_cost(found),
+    ]
     if ranked.empty:
         return [*sentences, "No trial has a result yet." if _open(found) else "No trial produced a result."]
     return [*sentences, _best(ranked.iloc[0], found.objective), *_mattered(found.shares)]
@@ -50,7 +53,7 @@ def _searched(found: Findings) -> str:
     fields = list(short_names(list(spec.space.domains)).values())
     model, data = spec.sample.model.name, spec.sample.data.label
     models = "several models" if "model.name" in spec.space.domains else f"the model {model}"
-    return f"{count(len(fields), 'field')} ({listed(fields)}) for {models} on {data}"
+    return f"{counted(len(fields), 'field')} ({listed(fields)}) for {models} on {data}"
 
 
 def _cost(found: Findings) -> list[str]:
@@ -61,14 +64,14 @@ def _cost(found: Findings) -> list[str]:
     further = sum(len(trial.every_epoch) - len(trial.epochs) for trial in found.search.trials)
     told = Status.STOPPED in present and not _open(found)
     saved = f", {100 * (1 - spent / most):.0f} % fewer than without early stopping" if told else ""
-    more = f", and {count(further, 'epoch')} of further seeds" if further else ""
+    more = f", and {counted(further, 'epoch')} of further seeds" if further else ""
     seconds = float(found.trials["seconds"].sum())
-    cost = f"Training took {_duration(seconds)} in {count(spent, 'epoch')}{saved}{more}."
+    cost = f"Training took {_duration(seconds)} in {counted(spent, 'epoch')}{saved}{more}."
     return [f"Of these, {listed(parts)}.", *([cost] if spent else [])]
 
 
 def _words(status: Status, number: int) -> str:
-    return _WORDS_OF_ONE.get(status, _WORDS[status]).replace("their", "its") if number == 1 else _WORDS[status]
+    return _WORDS_OF_ONE.get(status, _WORDS[status]) if number == 1 else _WORDS[status]
 
 
 def _best(best: pd.Series[Any], objective: Objective) -> str:
@@ -81,10 +84,10 @@ def _best(best: pd.Series[Any], objective: Objective) -> str:
         f"{metric.name} {metric.text(best[metric.name], _float(best.get(f'{metric.name}_std')))}" for metric in shown
     )
     seeds = int(best.get("seeds", 1))
-    where = f"on average over {seeds} seeds" if seeds > 1 else f"in its epoch {best['best_epoch']}"
+    where = f"on average over {seeds} seeds" if seeds > 1 else f"in epoch {best['best_epoch']}"
     size = f", with {int(best['parameters']):,} parameters" if pd.notna(best["parameters"]) else ""
     by = f" by {objective.metric.name}" if objective.several else ""
-    return f"The best{by} is trial {best['trial']} {where}: {values}{size}."
+    return f"The best{by} is trial {best['trial']}, {where}: {values}{size}."
 
 
 def _float(value: Any) -> float | None:
@@ -106,5 +109,5 @@ def _open(found: Findings) -> bool:
 
 def _duration(seconds: float) -> str:
     if seconds < 90:
-        return f"{seconds:.0f} seconds"
+        return counted(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from data.words import counted
 from tune.record.opening import Search
 from tune.record.status import Status
 from tune.record.tables import plain_rows
@@ -92,7 +93,11 @@ def endings_html(trials: pd.DataFrame) -> str:
         [status.replace("_", " "), reason or "-", f"{len(found):,}", _listed(found)]
         for (status, reason), found in kinds[:MOST_REASONS]
     ]
-    more = f"<p class=soft>and {len(kinds) - MOST_REASONS} more reasons</p>" if len(kinds) > MOST_REASONS else ""
+    more = (
+        f"<p class=soft>and {counted(len(kinds) - MOST_REASONS, 'more reason')}</p>"
+        if len(kinds) > MOST_REASONS
+        else ""
+    )
     return html_table(["status", "reason", "number", "trials"], rows, text=2) + more
 
 

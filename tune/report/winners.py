@@ -142,7 +142,7 @@ def _classes(rows: Sequence[Mapping[str, Any]], many: int) -> str:
         [row["name"], f"{row['n']:,}", *(percent(row[key]) for key in ("precision", "recall", "f1"))]
         for row in rows[:MOST_LISTED]
     ]
-    which = f"The {len(shown)} of {many:,} classes with the lowest F1" if len(shown) < many else "Each class in numbers"
+    which = f"The {len(shown)} of {many:,} classes with the lowest F1" if len(shown) < many else "Scores by class"
     table = html_table(["class", "images", "precision", "recall (accuracy)", "F1"], shown, text=1)
     return f"<details><summary>{which}</summary>{table}</details>"
 
@@ -151,7 +151,7 @@ def _pairs(scores: Mapping[str, Any]) -> str:
     """The most confused pairs; evaluations of earlier versions have no list of them."""
     pairs = scores.get("most_confused", [])[:MOST_PAIRS]
     rows = [[pair["truth"], pair["predicted"], f"{pair['n']:,}", percent(pair["share"])] for pair in pairs]
-    head = ["truth", "taken for", "images", "of the class"]
+    head = ["truth", "predicted", "images", "of the class"]
     return f"<h3>Most confused pairs</h3>{html_table(head, rows, text=2)}" if rows else ""
 
 

@@ -101,6 +101,6 @@ def _title(lines: Sequence[Line]) -> str:
         return ", ".join(dict.fromkeys(str(line[column]) for line in lines if line.get(column) is not None)) or "-"
 
     return (
-        f"{every('hardware')}, {every('threads')} thread(s); torch {every('torch')}, "
-        f"ONNX Runtime {every('onnxruntime')}; {every('test_images')} test images; commit {every('commit')}"
+        f"{every('hardware')}, threads: {every('threads')}; torch {every('torch')}, "
+        f"ONNX Runtime {every('onnxruntime')}; test images: {every('test_images')}; commit {every('commit')}"
     )

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data.words import quoted
 from tune.errors import UserError
 from tune.files import write_whole
 
@@ -39,7 +40,7 @@ def read_lines(path: Path, key: str, text: Collection[str]) -> dict[str, Line]:
             lines = [{name: _value(cell, name in text) for name, cell in row.items()} for row in reader]
         return {line[key]: line for line in lines}
     except (ValueError, KeyError, AttributeError, TypeError, csv.Error):  # AttributeError, TypeError: truncated lines
-        raise UserError(f"{path} is not a table with a column {key!r} and numbers; use another --csv") from None
+        raise UserError(f"{path} is not a table with a column {quoted(key)} and numbers; use another --csv") from None
 
 
 def _value(cell: str, text: bool) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from data.words import quoted
 from tune.errors import UserError
 from tune.spec import load_experiment
 from tune.spec.errors import nearest
@@ -113,7 +114,7 @@ def rows_named(names: Iterable[str]) -> list[PublishedRow]:
     """
     wanted = list(dict.fromkeys(names)) or list(ROWS)
     if unknown := [name for name in wanted if name not in ROWS]:
-        lines = [f"{name!r} is not a published row; {nearest(name, ROWS)}" for name in unknown]
+        lines = [f"{quoted(name)} is not a published row; {nearest(name, ROWS)}" for name in unknown]
         raise UserError("\n".join(lines))
     return [ROWS[name] for name in wanted]
 

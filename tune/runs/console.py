@@ -5,11 +5,15 @@ from __future__ import annotations
 import textwrap
 from datetime import datetime
 from pathlib import Path
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
+from data.words import counted, printable
 from tune.record.observer import Observer
 from tune.spec.metric import METRICS, EpochMetrics, Metric
 from tune.training import Training
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
 WIDTH = 80
 
@@ -27,11 +31,12 @@ def opening(name: str, training: Training) -> str:
     splits, spec = training.splits, training.experiment
     parameters = sum(parameter.numel() for parameter in training.model.parameters())
     validation = 0 if splits.validation is None else len(splits.validation)
-    threads = f"{training.threads} thread{'s' * (training.threads != 1)}"
+    threads = counted(training.threads, "thread")
     verb = f"resuming after epoch {len(training.history)}" if training.history else "training"
     text = (
         f"{name}: {verb}: {spec.model.name} ({parameters:,} parameters) on {spec.data.label} "
-        f"({len(splits.train):,} training and {validation:,} validation images), {splits.train.device}, {threads}"
+        f"({len(splits.train):,} training and {counted(validation, 'validation image')}), "
+        f"{splits.train.device}, {threads}"
     )
     return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
@@ -88,6 +93,19 @@ def _coarse(seconds: float) -> str:
     return f"{hours} h" if hours < 100 else f"{round(hours / 24)} days"
 
 
+class Narrower:
+    """What is drawn again and again, two columns narrower than the terminal.
+
+    There a terminal shows `^C`. In a line of its own, that would shift what is drawn, and leave a part of it behind.
+    """
+
+    def __init__(self, content: RenderableType) -> None:
+        self._content = content
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        return console.render(self._content, options.update_width(options.max_width - len("^C")))
+
+
 class RunLines(Observer):
     """Says what happens in a run, in lines."""
 
@@ -131,5 +149,5 @@ class RunLog(RunLines):
     def say(self, text: str) -> None:
         """Write one line or several."""
         now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z}"
-        self._file.writelines(f"{now}  {line}\n" for line in text.splitlines())
+        self._file.writelines(f"{now}  {printable(line)}\n" for line in text.splitlines())
         self._file.flush()

@@ -66,7 +66,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise
-        raise UserError(f"{error.filename}: {error.strerror}; use an --out that can be written to") from None
+        raise UserError(f"{error.filename}: {error.strerror}; use an --out that is writable") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

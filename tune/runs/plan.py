@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from data.words import counted
 from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.record.search_yaml import refuse_changes
@@ -72,14 +73,18 @@ def continued(plan: RunPlan) -> RunPlan:
     if (info.epochs, info.full) != (plan.epochs, plan.full):
         if plan.epochs is None and not plan.full:  # asked for by `train`, of a run that `retrain` has begun
             raise UserError(
-                f"{plan.folder.path}: a winner, retrained for {info.epochs or 'all'} epochs; continue it with "
+                f"{plan.folder.path}: a winner, retrained for {_extent(info.epochs)}; continue it with "
                 f"`imagetune retrain`, or start a new run with --weights {plan.folder.path}"
             )
         raise UserError(
-            f"{plan.folder.path}: started with {info.epochs or 'all'} epochs (full: {info.full}), which cannot be "
-            f"changed to {plan.epochs or 'all'} (full: {plan.full}); delete the folder to start again"
+            f"{plan.folder.path}: started for {_extent(info.epochs, info.full)}, which cannot be changed to "
+            f"{_extent(plan.epochs, plan.full)}; delete the folder to start again"
         )
     return dataclasses.replace(plan, experiment=now, metric=info.metric)
+
+
+def _extent(epochs: int | None, full: bool = False) -> str:
+    return f"{'all epochs' if epochs is None else counted(epochs, 'epoch')}{' on train + validation' * full}"
 
 
 def _more_epochs(before: Experiment, now: Experiment) -> tuple[bool, str]:

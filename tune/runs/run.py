@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 import data
+from data.words import counted
 from tune.errors import WorkError
 from tune.record.folder import RunFolder
 from tune.record.observer import Observer, Observers
@@ -159,7 +160,7 @@ def _train(plan: RunPlan, training: Training, observer: Observer) -> End:
             return end
         except KeyboardInterrupt:
             status, reason = Status.WAITING, "interrupted"
-            told.say(f"{folder.path}: interrupted; {saved} of {plan.last_epoch} epochs are saved")
+            told.say(f"{folder.path}: interrupted; {saved} of {counted(plan.last_epoch, 'epoch')} saved")
             raise Interrupted from None
         except Exception as error:
             if not out_of_memory(error):

@@ -12,6 +12,7 @@ from pathlib import Path
 from platform import python_version
 
 import tune
+from data.words import counted
 
 UNKNOWN = "unknown"
 _PACKAGES = ("torch", "torchvision", "numpy")
@@ -46,7 +47,7 @@ def circumstances() -> dict[str, str]:
 
 def hardware(gpu: str | None = None) -> str:
     """The machine in words: `2 cores of AMD EPYC`, and the name of the GPU if one is used."""
-    return ", ".join([f"{os.cpu_count()} cores of {cpu_name()}", *([gpu] if gpu else [])])
+    return ", ".join([f"{counted(os.cpu_count() or 1, 'core')} of {cpu_name()}", *([gpu] if gpu else [])])
 
 
 def commit() -> str:

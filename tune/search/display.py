@@ -17,12 +17,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
+from data.words import counted
 from search_spaces import Config
 from tune.record.observer import Observer
 from tune.record.pareto import front_of, hypervolume, points_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
-from tune.runs.console import clock
+from tune.runs.console import Narrower, clock
 from tune.search.ledger import Ledger
 from tune.spec.dotted import short_names
 from tune.spec.files import value_text
@@ -57,7 +58,7 @@ def metrics_text(values: Mapping[str, float], spread: Callable[[str], float | No
 
 def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> str:
     """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
-    parts = [f"{search.ended}/{search.target} trials, {_left_text(search)}"]
+    parts = [f"{_ended_text(search)}, {_left_text(search)}"]
     parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
     if search.record.objective.several:
         parts.append(front_text(search))
@@ -69,14 +70,14 @@ def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> 
 def front_text(search: Ledger) -> str:
     """With several objectives: how many trials no other dominates, and how good they are together."""
     points = points_of(search.trials.values(), search.record.objective)
-    volume, count = hypervolume(points), len(front_of(points))
-    return f"front: {count} trial{'s' * (count != 1)}{'' if volume is None else f', hypervolume {volume:.3f}'}"
+    volume = hypervolume(points)
+    return f"front: {counted(len(front_of(points)), 'trial')}{'' if volume is None else f', hypervolume {volume:.3f}'}"
 
 
 def _best_text(best: TrialRecord, search: Ledger) -> str:
     objective = search.record.objective
     epoch, seeds = best.best(objective), len(best.results(objective))
-    where = f"mean of {seeds} seeds" if seeds > 1 or epoch is None else f"epoch {epoch.epoch}"
+    where = f"mean of {counted(seeds, 'seed')}" if seeds > 1 or epoch is None else f"epoch {epoch.epoch}"
     told = metrics_text(best.result(objective) or {}, partial(best.spread, objective))
     return f"trial {best.number}, {where}: {told}"
 
@@ -155,7 +156,7 @@ class Page(Lines):
     def over(self, search: Ledger) -> None:
         """Draw it as it stands."""
         self._drawn = time.monotonic()
-        self.live.update(self.page(search), refresh=True)
+        self.live.update(Narrower(self.page(search)), refresh=True)
 
     def page(self, search: Ledger) -> RenderableType:
         """All of the page."""
@@ -183,6 +184,10 @@ def _head(search: Ledger, elapsed: float) -> Text:
     return text
 
 
+def _ended_text(search: Ledger) -> str:
+    return f"{search.ended:,}/{counted(search.target, 'trial')}"
+
+
 def _left_text(search: Ledger) -> str:
     left = search.time_left()
     if left is None:
@@ -193,7 +198,7 @@ def _left_text(search: Ledger) -> str:
 def _bar(search: Ledger) -> Table:
     row = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=max(search.target, 1), completed=search.ended, width=40)
-    row.add_row(bar, f"{search.ended}/{search.target} trials")
+    row.add_row(bar, _ended_text(search))
     return row
 
 

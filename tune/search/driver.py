@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from enum import Enum
 
 import data
+from data.words import counted
 from tune.record.disk import UnwritableError, Wait
 from tune.record.observer import Observer
 from tune.record.status import Status
@@ -49,8 +50,7 @@ class Driver:
         self._full_disk = Wait(observer.say, clock=ledger.clock)  # where a worker writes its checkpoints
         self._ends = TrialEnds(ledger, observer, self.enough, self.stop)
         if ledger.interrupted:
-            count = len(ledger.interrupted)
-            observer.say(f"resuming {count} interrupted trial{'s' * (count > 1)}")
+            observer.say(f"resuming {counted(len(ledger.interrupted), 'interrupted trial')}")
 
     @property
     def _settings(self) -> SearchSettings:
@@ -104,7 +104,7 @@ class Driver:
             self.stop(f"failed: no configuration meets the constraints: {why}")
         else:
             every = self.ledger.proposer.all_there_is
-            self.observer.say(f"the space is exhausted: every {every} has been tried ({tried} trials)")
+            self.observer.say(f"the space is exhausted: every {every} has been tried ({counted(tried, 'trial')})")
         return None
 
     def _start(self, number: int) -> Assignment:

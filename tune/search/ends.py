@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Any
 
+from data.words import counted
 from tune.record.status import Status
 from tune.record.trial import SEEDS, TrialRecord
 from tune.search.ledger import Ledger
@@ -80,7 +81,7 @@ class Enough:
             told = f"no better trial in the last {since} (search.stop.plateau={rules.plateau})"
             yield "plateau", rules.plateau, told
         if rules.epochs and spent >= rules.epochs and self._applies("epochs", rules.epochs):
-            yield "epochs", rules.epochs, f"{spent} epochs are trained (search.stop.epochs={rules.epochs})"
+            yield "epochs", rules.epochs, f"{counted(spent, 'epoch')} trained (search.stop.epochs={rules.epochs})"
 
     def _applies(self, name: str, value: Any) -> bool:
         return bool(self._lifted.get(name) != value)
@@ -146,8 +147,8 @@ def hopeless(latest: Status, trials: Iterable[TrialRecord], settings: FailureSpe
     ended = [trial for trial in trials if trial.status.ended]
     infeasible = list(takewhile(lambda trial: trial.status is Status.INFEASIBLE, reversed(ended)))
     if len(infeasible) >= INFEASIBLE_FACTOR * settings.consecutive:
-        return f"{len(infeasible)} configurations in a row were infeasible: {infeasible[0].reason}"
-    counted = [trial for trial in ended if trial.status is not Status.INFEASIBLE]
-    if len(counted) >= settings.consecutive and all(trial.status is Status.FAILED for trial in counted):
-        return f"the first {len(counted)} trials all failed: {counted[-1].reason}"
+        return f"{counted(len(infeasible), 'configuration')} in a row infeasible: {infeasible[0].reason}"
+    judged = [trial for trial in ended if trial.status is not Status.INFEASIBLE]
+    if len(judged) >= settings.consecutive and all(trial.status is Status.FAILED for trial in judged):
+        return f"the first {counted(len(judged), 'trial')} failed: {judged[-1].reason}"
     return ""

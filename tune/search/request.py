@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.record.folder import SearchFolder, candidates, check_new_name
+from tune.record.folder import SearchFolder, candidates, check_new_name, check_writable
 from tune.record.opening import check_startable
 from tune.record.search_yaml import FREE, check_described
 from tune.record.storage.url import study_url
@@ -59,11 +59,14 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
         for path in candidates(request.subject, request.out):
             if (folder := SearchFolder(path, study)).exists:
                 return _existing(folder, request), folder
+    if request.name is not None:
+        check_new_name(request.name)  # before images are looked for
     spec = load_search(request.subject, request.settings, request.root)
-    name = request.name or spec.name
+    name = spec.name if request.name is None else request.name
     check_new_name(name)
     spec, folder = pinned(dataclasses.replace(spec, name=name)), SearchFolder(request.out / name, study)
     check_startable(folder, spec, resume=request.continues)
+    check_writable(folder.path)
     return spec, folder
 
 
@@ -73,6 +76,7 @@ def _existing(folder: SearchFolder, request: Request) -> SearchSpec:
     check_described(folder)
     spec = dataclasses.replace(load_search(str(folder.spec), request.settings, request.root), name=folder.name)
     check_startable(folder, spec, resume=True)
+    check_writable(folder.path)
     return spec
 
 

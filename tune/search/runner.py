@@ -115,7 +115,7 @@ def _drive(driver: Driver, resources: TrialResources, request: Request, worker: 
             driver.stop(f"failed: {type(error).__name__}")
             log = driver.ledger.folder.path / "error.log"
             with suppress(OSError):
-                write_whole(log, last_lines(error, 200).encode())
+                write_whole(log, last_lines(error, 200).encode(errors="backslashreplace"))
             finish(driver)
             raise WorkError(
                 f"{log.parent}: aborted by an error in Ray or imagetune ({type(error).__name__}); see {log}; "

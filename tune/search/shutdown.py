@@ -50,7 +50,9 @@ def finish(driver: Driver) -> Outcome:
     except (UnwritableError, OSError) as error:
         if not is_full(error) and not isinstance(error, UnwritableError):
             raise
-        driver.observer.say(f"{error}: what was recorded before is safe, how the search ended is not recorded")
+        driver.observer.say(
+            f"{error}: what was recorded before is safe, but how the search ended could not be recorded"
+        )
     return _outcome(driver)
 
 
@@ -137,9 +139,11 @@ def _saved(driver: Driver) -> str:
             close(driver)
             results.append("everything is saved")
         except Exception as error:
-            results.append(f"what was recorded before is saved, the end is not: {error}")
+            results.append(f"what was recorded before is saved, but not how the search ended: {error}")
 
     saving = threading.Thread(target=save, daemon=True)
     saving.start()
     saving.join(SAVING)
-    return results[0] if results else "what was recorded before is saved, the end is not: it took too long"
+    return (
+        results[0] if results else "what was recorded before is saved, but not how the search ended: it took too long"
+    )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from data.words import counted
 from tune.record.observer import Observer
 from tune.record.status import Status
 from tune.search.ends import Enough, hopeless
@@ -59,7 +60,7 @@ def _worker_died(ledger: Ledger, number: int, reason: str) -> TrialEnd:
     """After its worker died, for the reason given."""
     if (deaths := ledger.count(number, "losses")) <= MAX_WORKER_DEATHS:
         return TrialEnd(Status.WAITING, f"{reason}; resuming from its last checkpoint")
-    return TrialEnd(Status.FAILED, f"lost its worker {deaths} times: {reason}")
+    return TrialEnd(Status.FAILED, f"lost its worker {counted(deaths, 'time')}: {reason}")
 
 
 class TrialEnds:
@@ -91,7 +92,7 @@ class TrialEnds:
             trial = self._ledger.seed_over(number, status, reason)
             if not last and trains_another(trial, self._ledger.trials.values(), settings):
                 self._retention.next_seed(self._ledger.next_seed(number))
-                told = f"its seed {trial.seed + 2} of {settings.seeds} is next"
+                told = f"next: seed {trial.seed + 2} of {settings.seeds}"
                 return self._observer.ended(number, Status.WAITING, told)
             status, reason = outcome(trial)
         return self.end(number, status, reason)

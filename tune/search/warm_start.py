@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from data.words import counted
 from search_spaces import Config, config_key
 from tune.record.opening import Search
 from tune.record.search_yaml import made_with
@@ -54,7 +55,7 @@ class WarmStart:
     def __str__(self) -> str:
         """As told to the user."""
         reasons = "; ".join(f"{count} {reason}" for reason, count in self.left_out.most_common())
-        used = f"using {len(self.rows)} of the {self.trials} trials of {self.name}"
+        used = f"using {len(self.rows)} of {counted(self.trials, 'trial')} of {self.name}"
         return f"warm start: {used}{f'; left out: {reasons}' if reasons else ''}"
 
 
@@ -124,13 +125,14 @@ def _fitting(spec: SearchSpec, theirs: SearchSpec, trial: TrialRecord) -> Config
     try:
         there, here = theirs.experiment(trial.config), spec.experiment(config)
     except ValidationError:
-        return "with an experiment that is no longer possible"
+        return "whose experiment is no longer valid"
     skipped = (*IGNORED, *spec.space.domains)
     before, now = _meaning(there, theirs.epochs), _meaning(here, spec.epochs)
     differing = [name for name in {**before, **now} if before.get(name) != now.get(name) and not within(name, skipped)]
     if differing:
         more = len(differing) - MOST_NAMED
-        return f"that differ in {', '.join(differing[:MOST_NAMED])}{f' and {more} other fields' if more > 0 else ''}"
+        others = f" and {counted(more, 'other field')}" if more > 0 else ""
+        return f"with different {', '.join(differing[:MOST_NAMED])}{others}"
     return config
 
 

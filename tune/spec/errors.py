@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from data.words import printable
 from search_spaces import nearest, one_of, shown, similar
 from tune.errors import UserError
 
@@ -23,9 +24,8 @@ class Problem:
     file: str = ""
 
     def __str__(self) -> str:
-        line = ": ".join(part for part in (self.file, self.field, self.message) if part)
         # A key, a path or a library's message may contain line breaks, escape sequences, or bytes that are not text.
-        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+        return printable(": ".join(part for part in (self.file, self.field, self.message) if part))
 
 
 class SpecError(UserError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import Field, ValidationInfo, field_validator
 
+from data.words import counted
 from tune.optim import own_fields
 from tune.optim.optimizers import OPTIMIZERS
 from tune.optim.schedules import SCHEDULES
@@ -235,12 +236,14 @@ def misfits(training: TrainingSpec, steps: int | None = None) -> Iterator[tuple[
         total = epochs * steps
         rising = round(schedule.pct_start * total, 9)  # 0.07 x 100 is 7.000000000000001 in binary
         if not 1 <= rising <= total - 1:
-            message = f"must leave at least one of the {total} steps to the rise and one to the fall"
+            message = f"must leave at least one of {counted(total, 'step')} to the rise and one to the fall"
             yield "schedule.pct_start", f"{message} (got {schedule.pct_start:g})"
     if averaging.lr is not None:
         if averaging.lr > lr:
             yield "averaging.lr", f"must be at most training.optimizer.lr={lr:g} (got {averaging.lr:g})"
         averaged = epochs - averaging.epochs_before(epochs)
         if averaging.anneal_epochs > averaged:
-            message = f"must be at most the {averaged} epochs that are averaged (got {averaging.anneal_epochs})"
+            message = (
+                f"must be at most {averaged}, the number of epochs that are averaged (got {averaging.anneal_epochs})"
+            )
             yield "averaging.anneal_epochs", message

@@ -88,7 +88,7 @@ class Training:
         self.best_weights: dict[str, Tensor] | None = None
         self._task, self._metrics, self._objective = task_of(task, spec), metrics_of(task), objective
         if objective.metric.name not in (names := [metric.name for metric in self._metrics]):
-            raise ValueError(f"the metric must be one of {', '.join(names)} (got {objective.metric.name!r})")
+            raise ValueError(f"the metric must be one of {', '.join(names)} (got {objective.metric.name})")
         model = initial_model(experiment, splits)
         check_first_step(experiment, splits, model, self._task, self.threads)
         self._layout = memory_format(model, device)

@@ -143,7 +143,7 @@ def test_a_test_part_is_as_large_as_small_classes_allow(tmp_path: Path, root: Pa
     own = folder_of(tmp_path / "own", [f"class {i}" for i in range(19)], count=1)
     picture(own / "class 0" / "1.png", grey=200)
     lines = told_of(own, root)
-    assert any("1 test images" in line and "instead of 4" in line for line in lines)
+    assert any("1 test image" in line and "instead of 4" in line for line in lines)
     assert prepare(source_of(own), root).test_counts == (1, *[0] * 18)
 
 
@@ -152,7 +152,7 @@ def test_a_class_that_is_called_like_a_part_is_possible(name: str, tmp_path: Pat
     folder = folder_of(tmp_path / "own", ("bus", "car", name))
     told: list[str] = []
     assert len(load_train(source_of(folder), root, say=told.append).classes) == 3
-    assert any("taken as a class" in line for line in told) == (name == "train")
+    assert any("treated as a class" in line for line in told) == (name == "train")
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_copies_in_a_test_part_that_was_carved_and_in_other_classes_are_told(ima
             shutil.copy(images / name / f"{number}.png", images / name / f"copy of {number}.png")
     shutil.copy(images / "red" / "0.png", images / "blue" / "red.png")
     lines = told_of(images, root, test_fraction=0.5)
-    assert any("test images" in line and "also training images" in line for line in lines)
+    assert any("test images" in line and "in the train part too" in line for line in lines)
     assert any("1 image is in more than one class" in line for line in lines)
 
 

@@ -79,7 +79,7 @@ def test_other_splits_leave_the_test_figures_alone(imagetune: Command, run: Path
         (["run", "--predictions", "4"], "--predictions"),
         (["run", "--predictions", "0x4"], "ROWSxCOLS"),
         (["run", "--predictions", "4x8x2"], "ROWSxCOLS"),
-        (["run", "--predictions", "40x40"], "a grid of 40 x 40 is more than the 359 images"),
+        (["run", "--predictions", "40x40"], "--predictions 40x40 is 1,600 images, but the test split has 359"),
         (["run", "--mistakes", "4"], "--mistakes must be ROWSxCOLS"),
         (["run", "--mistakes", "30x30"], "--mistakes 30x30 is 900 images; use at most 400"),
     ],

@@ -116,7 +116,7 @@ def test_a_space_that_needs_more_images_is_refused_by_its_name(imagetune: Comman
     outcome = imagetune("new", "mine.yaml", "--images", "images", "--like", "cifar10_tiny_vgg")
     assert outcome.code == 2
     assert outcome.err.startswith("cifar10_tiny_vgg: ")
-    assert "training.batch_size: must be at most the 23 training images" in outcome.err
+    assert "training.batch_size: must be at most 23, the number of training images" in outcome.err
 
 
 @pytest.mark.usefixtures("quick")

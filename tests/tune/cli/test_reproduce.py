@@ -163,7 +163,7 @@ def test_ctrl_c_exits_with_130_and_tells_how_to_go_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert "epochs are saved" in err
+    assert "epochs saved" in err
     assert f"interrupted; continue with: imagetune reproduce long --out {tmp_path / 'out'}" in err
     assert "Traceback" not in err
     assert not (tmp_path / "out" / "reproduce" / "reproduction.csv").exists()

@@ -23,7 +23,7 @@ def test_a_resting_search_is_asked_and_tells_so(imagetune: Command, search: Sear
     assert imagetune("set", "hidden", "search.concurrent=4", "search.stop.plateau=3").code == 0
     asked = imagetune("stop", "hidden", "--trial", "4")
     assert (asked.code, asked.err) == (0, "")
-    assert asked.out.strip().endswith("it is not running, so this takes effect when it is resumed")
+    assert asked.out.strip().endswith("takes effect when the search is resumed")
     added = imagetune("add", "hidden", "model.hidden_dim=9", "--json").document
     assert (added["search"], added["action"], added["taken"], added["result"]) == ("hidden", "add", "", "")
     assert added["values"]["model.hidden_dim"] == 9
@@ -74,7 +74,7 @@ def test_a_configuration_that_is_asked_for_is_not_asked_for_again(imagetune: Com
     assert imagetune(*words).code == 0
     again = imagetune(*words)
     assert again.code == 2
-    assert "a trial that is to be added to hidden has this configuration already" in again.err
+    assert "a requested trial of hidden has this configuration already" in again.err
 
 
 def test_constraints_are_checked(imagetune: Command, tmp_path: Path) -> None:

@@ -87,6 +87,17 @@ def test_every_encoding_can_print_every_name(images: Path, encoding: str) -> Non
     assert json.loads(document.stdout)["classes"] == ["café", "na\udcefve"]
 
 
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_names_are_utf_8_in_every_locale(images: Path, locale: str) -> None:
+    settings = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONIOENCODING": ""}
+    command = "imagetune describe mini_resnet --json café=1; imagetune status 'Ünicode' --out caf\u00e9"
+    ended = shell(command, images, **settings)
+    lines = ended.stderr.decode().splitlines()
+    shown = ("café", "Ünicode") if locale != "C" else (r"caf\xe9", r"\xdcnicode")
+    assert all(any(name in line for line in lines) for name in shown), lines
+    assert "udc" not in ended.stderr.decode()
+
+
 def test_bytes_of_names_are_shown_as_they_are(tmp_path: Path) -> None:
     """Not as the characters that stand in for them in Python."""
     ended = shell("imagetune status x --out $'na\\xefve'", tmp_path)

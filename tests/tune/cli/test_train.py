@@ -228,7 +228,7 @@ def test_a_signal_leaves_what_is_done_and_resume_comes_to_the_same(imagetune: Co
                 break
         said = process.stderr.read()
     assert process.returncode == 130
-    assert said.splitlines()[-2].endswith("of 40 epochs are saved")
+    assert said.splitlines()[-2].endswith("of 40 epochs saved")
     assert said.splitlines()[-1] == "continue with: imagetune train stopped --resume"
     stopped = Path("checkpoints/stopped")
     done = len(epochs(stopped))

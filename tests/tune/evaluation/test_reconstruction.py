@@ -85,7 +85,7 @@ def test_the_grid_that_is_asked_for(done: RunResult, tmp_path: Path) -> None:
     asked = opened(evaluate(done.folder, "test", tmp_path, say, Extras((2, 3))).files[2].read_bytes())
     assert usual.shape == (4 * (2 * 64 + GAP) + 5 * PAIR_GAP, MARGIN + 8 * 64 + 9 * PAIR_GAP, 3)
     assert asked.shape == (2 * (2 * 64 + GAP) + 3 * PAIR_GAP, MARGIN + 3 * 64 + 4 * PAIR_GAP, 3)
-    with pytest.raises(UserError, match="a grid of 40 x 40 is more than the 359 images"):
+    with pytest.raises(UserError, match="40x40 is 1,600 images, but the test split has 359"):
         evaluate(done.folder, "test", tmp_path, say, Extras((40, 40)))
 
 

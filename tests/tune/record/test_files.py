@@ -16,7 +16,7 @@ from tune.files import write_whole
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
 from tune.record.disk import FullDiskError, is_full, retry_while_disk_full
 from tune.record.exclusive.folder_lock import folder_is_locked, lock_folder
-from tune.record.folder import candidates, check_new_name
+from tune.record.folder import candidates, check_new_name, check_writable
 from tune.record.storage.journal import Journal
 
 HOLD = """
@@ -80,6 +80,15 @@ def test_names_that_cannot_be_one_folders_are_refused(name: str) -> None:
 def test_names_of_one_folder_can_be_used(name: str, tmp_path: Path) -> None:
     check_new_name(name)
     (tmp_path / name).mkdir()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_and_one_that_can_is_left_alone(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "deep")
+    check_writable(tmp_path)
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/new: Not a directory; use an --out that is writable"):
+        check_writable(tmp_path / "file" / "new")
 
 
 def test_what_does_not_exist_is_said_with_what_does(tmp_path: Path) -> None:

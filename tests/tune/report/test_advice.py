@@ -86,7 +86,7 @@ def ranked(orders: Sequence[Sequence[int]]) -> list[Made]:
     ("orders", "grace", "step", "told"),
     [
         ([[7, 0, 6, 1, 5, 2, 4, 3], [*range(8)], [*range(8)], [*range(8)]], 1, "Raise search.scheduler.grace_period from 1 to 2", "too short"),
-        ([[*range(8)]] * 4, 3, "Lower search.scheduler.grace_period from 3 to 1", "longer than it has to be"),
+        ([[*range(8)]] * 4, 3, "Lower search.scheduler.grace_period from 3 to 1", "longer than needed"),
         ([[*range(8)]] * 4, 1, "", "right"),
         ([[*range(5)]] * 4, 3, "", "too few"),
     ],
@@ -110,7 +110,7 @@ def test_a_field_without_influence_is_fixed_and_a_late_best_asks_for_more(tmp_pa
         for n in range(40)
     ]  # fmt: skip
     said = steps(tmp_path, trials)
-    assert "Fix what hardly mattered, as in the best trial: " in said
+    assert "Fix the fields that hardly mattered, at the best trial's values: " in said
     assert "optimizer.name=" in said
     assert "lr=" not in said
     assert "Add trials" not in said
@@ -120,8 +120,8 @@ def test_a_field_without_influence_is_fixed_and_a_late_best_asks_for_more(tmp_pa
 def test_the_paragraph(tmp_path: Path) -> None:
     words = " ".join(paragraph(Findings(in_memory(tmp_path, [*spread(10), Made([0.9], Status.STOPPED, "asha: 0.9")]))))
     assert "This search tried 11 configurations of 4 fields (hidden_dim, lr, optimizer.name and momentum)" in words
-    assert "Of these, 10 ran to their end and 1 was stopped early." in words
+    assert "Of these, 10 ran to completion and 1 was stopped early." in words
     assert "30 percent" not in words
     assert "in 31 epochs, 30 % fewer than without early stopping." in words
-    assert "The best is trial 5 in its epoch 2: val_loss 0.4000, val_accuracy 60.00 %, with 1,000 parameters." in words
+    assert "The best is trial 5, in epoch 2: val_loss 0.4000, val_accuracy 60.00 %, with 1,000 parameters." in words
     assert "has not tried a configuration" in " ".join(paragraph(Findings(in_memory(tmp_path, []))))

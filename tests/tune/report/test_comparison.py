@@ -104,7 +104,7 @@ def test_runs_are_ranked_and_compared_with_the_best(tmp_path: Path) -> None:
         ("0", 2, -0.5), ("1", 2, -0.5), ("2", 2, 0),
     ]  # fmt: skip
     assert found.settings == {"seed": [7, 0, 0]}
-    assert sentences(found)[0] == "b is best: val_loss 0.2000 in its epoch 2."
+    assert sentences(found)[0] == "b is best: val_loss 0.2000 in epoch 2."
     assert sentences(found)[1].startswith("a is right 33.33 percentage points less often than b on the 6 test images")
 
 

@@ -94,7 +94,7 @@ def test_a_search_that_runs_and_one_in_a_database(tmp_path: Path) -> None:
         number = driven.record.add(spec.space, {"model.hidden_dim": 8, "training.optimizer.lr": 0.01}, {})
         driven.record.start(number)
         found = load_search("live", out=tmp_path / "out", study=url)
-        assert repr(found) == "<search live: 1 trials, running>"
+        assert repr(found) == "<search live: 1 trial, running>"
         assert found.epochs.empty
         driven.record.epoch(number, next(curve([0.5])))
         assert found.epochs.empty

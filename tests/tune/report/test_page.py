@@ -49,7 +49,7 @@ def test_a_search_as_one_file(tmp_path: Path) -> None:
     assert {"Trials", "Learning curves", "Each field against the result", "How trials ended"} <= set(found.headings)
     assert "digits &lt;b&gt;" in page
     assert "digits <b>" not in page
-    assert "The best is trial 3 in its epoch 1: val_loss 0.1000, val_accuracy 90.00\N{NO-BREAK SPACE}%" in page
+    assert "The best is trial 3, in epoch 1: val_loss 0.1000, val_accuracy 90.00\N{NO-BREAK SPACE}%" in page
     curves = json.loads(re.search(r"const curves = (\{.*?\});\n", page)[1])  # type: ignore[index]
     assert curves["2"] == [[1, 2, 3], [0.5, 0.3, 0.4]]
     assert len(re.findall("<tr [^>]*data-trial=", page)) == 5
@@ -107,14 +107,14 @@ def test_a_search_that_runs(tmp_path: Path) -> None:
     with lock_folder(folder):
         page = render(read_search(folder))
     assert "running: 1 of 4 trials; " in page
-    assert "Of these, 1 is waiting, 1 is running and 1 ran to its end." in page
+    assert "Of these, 1 is waiting, 1 is running and 1 ran to completion." in page
     assert "trial %{customdata}, running" in page, "the timeline has the trial that runs"
 
 
 def test_a_search_whose_record_is_in_a_database(tmp_path: Path) -> None:
     folder = on_disk(tmp_path, [Made([0.5, 0.4])], study=f"sqlite:///{tmp_path / 'record.db'}")
     page = render(read_search(folder))
-    assert "The best is trial 0 in its epoch 2" in page
+    assert "The best is trial 0, in epoch 2" in page
     assert "record.db" in page
 
 

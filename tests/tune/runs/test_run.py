@@ -73,7 +73,7 @@ def test_within_an_epoch_the_last_whole_one_stays(tmp_path: Path, monkeypatch: p
         screen = Quiet()
         with pytest.raises(Interrupted):
             run(made, tmp_path, screen)
-    assert screen.lines[-1].endswith("interrupted; 1 of 3 epochs are saved")
+    assert screen.lines[-1].endswith("interrupted; 1 of 3 epochs saved")
     assert len(table(made.folder)) == 1
     run(made, tmp_path, Quiet(), resume=True)
     assert table(made.folder).equals(table(whole.folder))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.tune.search.simulation import SPACE, Simulation, falling, metrics, spec_of
+from tune.runs.console import Narrower
 from tune.search import display
 from tune.search.worker.messages import Report
 
@@ -71,3 +74,15 @@ def test_speaking_begins_the_minute_anew(
         if capsys.readouterr().err:
             spoken.append(now[0] - 1000)
     assert spoken == [60, 120, 180, 240]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_running_trial_keeps_its_number_and_metrics_on_a_narrow_terminal(tmp_path: Path, width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    page = display.Page(console)
+    search = trial_begun(tmp_path, page)
+    console.print(Narrower(page.page(search.driver.ledger)))
+    lines = console.file.getvalue().split("search   val_loss")[-1].splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= width - 2
+    assert any(line.startswith("trial 1  epoch 2  val_loss 0.4000") for line in lines), lines
+    assert "1/12 trials" in "\n".join(lines)

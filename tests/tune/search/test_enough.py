@@ -70,7 +70,7 @@ def test_epochs_are_those_of_the_whole_search(tmp_path: Path) -> None:
     simulation.run()
     assert sum(len(trial.epochs) for trial in simulation.record.trials()) == 10
     assert simulation.record.trials()[3].status is Status.WAITING
-    assert "10 epochs are trained" in simulation.driver.halt
+    assert "10 epochs trained" in simulation.driver.halt
 
 
 @pytest.mark.parametrize("text", ["stop.plateau=2", "stop.epochs=7", "stop={target: {val_loss: 4.0}}"])
@@ -101,7 +101,7 @@ def test_another_rule_continues_the_search(tmp_path: Path) -> None:
     ask(simulation.folder, ControlRequest(Action.SET, values={"search.stop.epochs": 11}))
     simulation.run()
     assert sum(len(trial.epochs) for trial in simulation.record.trials()) == 11
-    assert "11 epochs are trained (search.stop.epochs=11)" in simulation.driver.halt
+    assert "11 epochs trained (search.stop.epochs=11)" in simulation.driver.halt
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ def test_a_broken_logger_is_told_once_and_then_left_alone(said: list[str]) -> No
         logs.tick(FakeLedger(trials(1, 1)))  # type: ignore[arg-type]
     logs.close()
     logs.close()
-    assert said == ["fake gets nothing more of this search, which goes on: ConnectionError: no route"]
+    assert said == ["fake gets nothing more from this search, which continues: ConnectionError: no route"]
 
 
 def test_a_slow_logger_is_not_waited_for(said: list[str]) -> None:

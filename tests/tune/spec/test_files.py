@@ -217,7 +217,7 @@ def test_files_are_found_by_shipped_name_or_path(tmp_path: Path, monkeypatch: py
         ("a\nb", r"'a\nb' is neither"),
         ("a\x00b", r"'a\x00b' is neither"),
         ("x" * 5000, "xxx... is neither"),
-        ("\udcff", r"'\udcff' is neither"),
+        ("\udcff", r"'\xff' is neither"),
     ],
 )
 def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:

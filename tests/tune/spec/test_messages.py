@@ -45,9 +45,9 @@ OF_AN_EXPERIMENT = {
     "training.beta=0.5": (
         "training.beta: is only for reconstruction, and mnist_mlr is trained for classification (got 0.5); remove it"
     ),
-    "training.batch_size=1295": "training.batch_size: must be at most the 1294 training images (got 1295)",
+    "training.batch_size=1295": "training.batch_size: must be at most 1294, the number of training images (got 1295)",
     "data.validation_fraction=1e-4": (
-        "data.validation_fraction: must be 0 or at least 0.0007 for 1438 images (got 0.0001)"
+        "data.validation_fraction: must be 0 or at least 0.0007 for 1,438 images (got 0.0001)"
     ),
     "data.normalize={mean: [1, 2], std: [1, 2]}": "data.normalize: must have 1 number in mean and std (got 2)",
     "training.schedule={name: multistep}": (
@@ -64,7 +64,7 @@ OF_AN_EXPERIMENT = {
         "training.schedule.min_lr: must be at most training.optimizer.lr=0.001 (got 1)"
     ),
     "training.schedule={name: onecycle, pct_start: 0.001}": (
-        "training.schedule.pct_start: must leave at least one of the 110 steps to the rise and one to the fall (got 0.001)"
+        "training.schedule.pct_start: must leave at least one of 110 steps to the rise and one to the fall (got 0.001)"
     ),
     # the form of overrides
     "nothing": "'nothing' is not an override; write dotted.name=value",
@@ -118,7 +118,7 @@ OF_A_SEARCH = {
         "override: search.resources.gpu: must be auto, 0, from 0.0001 to 1, or a whole number (got 'two')"
     ),
     "search.scheduler.brackets=4": (
-        "override: search.scheduler.brackets: must be at most the 3 rungs of 10 epochs with grace_period=1 and "
+        "override: search.scheduler.brackets: must be at most 3, the rungs of 10 epochs with grace_period=1 and "
         "reduction_factor=3 (got 4)"
     ),
     "constraints={parameters: {min: 3, max: 2}}": (

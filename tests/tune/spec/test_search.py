@@ -124,7 +124,7 @@ def test_brackets_are_refused_exactly_where_ray_would_leave_one_empty(
         grace_period=grace, reduction_factor=factor, brackets=most
     )
     (line,) = desk.refusal(desk.search, SEARCH, *fields, f"search.scheduler.brackets={most + 1}")
-    assert f"must be at most the {most} rungs" in line
+    assert f"must be at most {most}, the rungs" in line
 
 
 def test_searched_epochs_bound_the_grace_period_by_their_most(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lock_obj`, not re-exported
 
+from data.words import counted
 from tune.errors import WorkError
 from tune.record import disk
 from tune.record.disk import FullDiskError, UnwritableError, retry_while_disk_full
@@ -150,7 +151,7 @@ def repair(path: Path) -> str | None:
     with path.open("r+b") as file:
         file.truncate(good)
         os.fsync(file.fileno())
-    return f"{path}: removed {len(content) - good} bytes of an unfinished record at the end"
+    return f"{path}: removed {counted(len(content) - good, 'byte')} of an unfinished record at the end"
 
 
 def _is_record(line: bytes) -> bool:

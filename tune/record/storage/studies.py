@@ -10,6 +10,7 @@ from typing import Any
 from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
+from data.words import quoted
 from tune.errors import UserError
 from tune.record.storage.database import Database
 from tune.record.storage.journal import DamagedRecordError
@@ -59,7 +60,7 @@ def open_study(
     try:
         if database is None or (study["name"] not in _names(database) and not create):
             raise DamagedRecordError(
-                f"{shown(url)} has no study {study['name']!r}, the record of {folder}; restore it from a backup"
+                f"{shown(url)} has no study {quoted(study['name'])}, the record of {folder}; restore it from a backup"
             )
         if _identity(database, study, directions, create=create) != study[IDENTITY]:
             raise _taken(url, study["name"], folder)
@@ -91,6 +92,6 @@ def _names(database: Database) -> list[str]:
 
 def _taken(url: str, name: str, folder: Path) -> UserError:
     return UserError(
-        f"{shown(url)} already has a study {name!r}, the record of another search than {folder}; "
+        f"{shown(url)} already has a study {quoted(name)}, the record of another search than {folder}; "
         f"use another --name, or --resume with the folder of that search"
     )

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.words import quoted
 from tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def study_url(text: str | None) -> str | None:
             raise UserError("--study: PostgreSQL needs psycopg; run: pip install 'psycopg[binary]'") from None
         return str(url.set(drivername=POSTGRESQL))
     if kind != "sqlite":
-        raise UserError(f"--study: {kind!r} is not a supported database; use one such as {EXAMPLES}")
+        raise UserError(f"--study: {quoted(kind)} is not a supported database; use one such as {EXAMPLES}")
     if not url.database or ":memory:" in url.database or url.database.startswith("file:"):
         raise UserError(f"--study {text}: a database in memory is lost when the search ends; use sqlite:///file")
     return str(url.set(drivername="sqlite", database=str(Path(url.database).expanduser().absolute())))

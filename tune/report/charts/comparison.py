@@ -68,7 +68,7 @@ def intervals(title: str, axis: str, rows: Sequence[tuple[str, Difference]], sca
         },
         customdata=[(name, scale * found.low, scale * found.high, found.n) for name, found in rows],
         hovertemplate="%{customdata[0]}: %{x:.3g} (%{customdata[1]:.3g} to %{customdata[2]:.3g}), "
-        "%{customdata[3]:,} images<extra></extra>",
+        "images: %{customdata[3]:,}<extra></extra>",
     )  # fmt: skip
     figure.add_vline(x=0, line={"color": "#5f6368", "width": 1})
     # By position: two classes may have one name.

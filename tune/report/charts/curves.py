@@ -7,6 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from data.words import counted
 from tune.report.analysis import running_best
 from tune.report.charts.style import (
     BLUE,
@@ -46,7 +47,7 @@ def progress(best_so_far: pd.DataFrame, objective: Objective) -> go.Figure:
         line={"shape": "hv", "color": BLUE, "width": 2},
         marker={"size": 4},
         customdata=table["trial"],
-        hovertemplate="after %{x} epochs: %{y:.4g} (trial %{customdata})<extra></extra>",
+        hovertemplate="trial %{customdata}: %{y:.4g} (epochs spent: %{x})<extra></extra>",
     )
     figure.update_xaxes(whole_axis(0, best_so_far["spent"].max()))
     return scaled(figure, objective)
@@ -103,7 +104,7 @@ def budget(correlation: pd.DataFrame, grace_period: int | None) -> go.Figure:
         correlation: As `analysis.budget_correlation` gives it, with a row or more.
         grace_period: Epoch from which the scheduler stops trials; None without one.
     """
-    title = f"Does an early epoch predict the end? ({correlation['trials'].iloc[0]} trials)"
+    title = f"Does an early epoch predict the end? ({counted(int(correlation['trials'].iloc[0]), 'trial')})"
     figure = empty_figure(title, "epoch", "rank correlation with the end")
     figure.add_scatter(
         x=correlation["epoch"], y=correlation["correlation"], mode="lines+markers", line={"color": BLUE},

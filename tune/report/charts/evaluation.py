@@ -32,7 +32,7 @@ def confusion(scores: Mapping[str, Any]) -> go.Figure:
         z=np.sqrt(shares), x=short, y=short, colorscale="Blues", showscale=False, xgap=1, ygap=1, zmin=0, zmax=1,
         customdata=np.stack([shown, 100 * shares], axis=-1), text=shown,
         texttemplate="%{text}" if len(labels) <= 12 else None,
-        hovertemplate="%{y} taken for %{x}: %{customdata[0]} images (%{customdata[1]:.1f} %)<extra></extra>",
+        hovertemplate="%{y} predicted as %{x}: %{customdata[0]} of its images (%{customdata[1]:.1f} %)<extra></extra>",
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", type="category", showgrid=False)
     return figure.update_xaxes(type="category", showgrid=False)
@@ -76,7 +76,7 @@ def calibration(found: Mapping[str, Any]) -> go.Figure:
             x=[row["confidence"] for row in rows], y=[row["accuracy"] for row in rows], mode="lines+markers",
             name=f"{name} (error {100 * error:.2f} %)", customdata=[row["n"] for row in rows],
             line={"color": color}, marker={"symbol": symbol, "size": 7},
-            hovertemplate="%{customdata:,} images: confidence %{x:.1%}, accuracy %{y:.1%}<extra></extra>",
+            hovertemplate="confidence %{x:.1%}, accuracy %{y:.1%}, images: %{customdata:,}<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(range=[0, 1.02], tickformat=".0%")
     return figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
@@ -91,7 +91,7 @@ def per_class(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         figure.add_scatter(
             x=[row[measure] for row in rows], y=names, mode="markers", name=measure,
             marker={"color": color, "symbol": symbol, "size": 9}, customdata=[row["n"] for row in rows],
-            hovertemplate=f"%{{y}}: {measure} %{{x:.2%}} (%{{customdata:,}} images)<extra></extra>",
+            hovertemplate=f"%{{y}}: {measure} %{{x:.2%}} (images: %{{customdata:,}})<extra></extra>",
         )  # fmt: skip
     figure.update_xaxes(tickformat=".0%")
     figure.update_yaxes(type="category", autorange="reversed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tune.report.advice import listed
+from data.words import counted, listed
 from tune.report.charts.comparison import MOST_CLASSES, curves, intervals
 from tune.report.comparison.compare import Comparison
 from tune.report.comparison.paired import Difference
@@ -97,13 +97,16 @@ def _differences(comparison: Comparison) -> list[Section]:
         left = f", the {len(rows)} classes that differ most" if len(pair.per_class) > len(rows) else ""
         title = f"Test {measure} by class: {pair.run} minus {pair.against}{left}"
         details = _difference_table("class", pair.per_class, measure)
-        every = f"<details><summary>All {len(pair.per_class):,} classes</summary>{details}</details>"
+        every = f"<details><summary>All {counted(len(pair.per_class), 'class')}</summary>{details}</details>"
         drawing = drawn(intervals(title, axis, rows, scale))
         sections.append(Section(f"{pair.run} against {pair.against}, by class", [drawing], _ABOUT_CLASSES, every))
     return sections
 
 
-_ABOUT_CLASSES = "Each interval is for itself: of 20 classes without a difference, about one excludes 0 by chance."
+_ABOUT_CLASSES = (
+    "The intervals are not adjusted for the number of classes: of 20 without a difference, about one excludes 0 by "
+    "chance."
+)
 
 
 def _difference_table(first: str, rows: Sequence[tuple[str, Difference]], measure: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from data.words import counted
 from tune.report.comparison.compare import Comparison, Pair
 from tune.report.comparison.paired import CONFIDENCE, Difference
 
@@ -22,7 +23,7 @@ def sentences(comparison: Comparison) -> list[str]:
     best, metric, found = comparison.runs[0], comparison.metric, []
     if len(comparison.runs) > 1 and metric.name in best.best:
         value = metric.text(best.best[metric.name])
-        found.append(f"{best.name} is best: {metric.name} {value} in its epoch {best.best['epoch']}.")
+        found.append(f"{best.name} is best: {metric.name} {value} in epoch {best.best['epoch']}.")
     pairs = sorted(comparison.pairs, key=lambda pair: pair.overall is None)  # those that are left out come last
     return [*found, *(_sentence(pair, comparison.measure) for pair in pairs)]
 
@@ -39,7 +40,7 @@ def _sentence(pair: Pair, measure: str) -> str:
         sense = f"is {size:.4g} nats per image {'higher' if found.difference > 0 else 'lower'} than"
         what = f"The loss of {pair.run} {sense if size else 'is exactly'} that of {pair.against}"
     chance = "which is unlikely to be chance" if found.p < 1 - CONFIDENCE else "which may be chance"
-    return f"{what} on the {found.n:,} test images (95 % interval {interval_text(found, measure)}), {chance}."
+    return f"{what} on {counted(found.n, 'test image')} (95 % interval {interval_text(found, measure)}), {chance}."
 
 
 def interval_text(found: Difference, measure: str) -> str:
@@ -64,7 +65,7 @@ def notes(comparison: Comparison) -> list[str]:
     if len({(run.info.data, run.info.split_hash) for run in comparison.runs}) > 1:
         found.append("Not all of these runs were trained and validated on the same images.")
     if missing := [run.name for run in comparison.runs if run.best.get(metric) is None]:
-        found.append(f"Without a value of {metric}, so ranked last: {', '.join(missing)}.")
+        found.append(f"Ranked last, without a value of {metric}: {', '.join(missing)}.")
     return found
 
 

@@ -61,7 +61,7 @@ def stop(search: Search, trial: int | None) -> ControlRequest:
         raise UserError(f"{name} has no trial {trial}; {there}")
     found = search.trials[trial].status
     if found.ended:
-        raise UserError(f"trial {trial} of {name} has ended already: {found}; name one that has not")
+        raise UserError(f"trial {trial} of {name} has ended already: {found}; choose one that has not")
     return ControlRequest(Action.STOP_TRIAL, trial)
 
 
@@ -99,7 +99,7 @@ def add(search: Search, overrides: Iterable[str], root: Path) -> ControlRequest:
     known = {config_key(trial.config): f"trial {trial.number} of" for trial in search.trials}
     for request in all_requests(search.folder, search.facts):
         if request.action is Action.ADD and not request.taken:
-            known[config_key(request.values)] = "a trial that is to be added to"
+            known[config_key(request.values)] = "a requested trial of"
     config, found, twin = _completed(search.spec, given, known, _Checks(search.spec, root))
     if problems := [*problems, *found]:
         raise SpecError(problems)
@@ -176,8 +176,8 @@ def told(search: Search, asked: Asked) -> str:
     if request.taken:
         return f"{search.folder.name}: {request}: {request.result}"
     if asked.live:
-        return f"{search.folder.name}: {request}: asked; the search has not answered yet, `status` tells when it has"
-    return f"{search.folder.name}: {request}: asked; it is not running, so this takes effect when it is resumed"
+        return f"{search.folder.name}: {request}: requested; the search has not answered yet (see `imagetune status`)"
+    return f"{search.folder.name}: {request}: requested; takes effect when the search is resumed"
 
 
 def document(search: Search, asked: Asked) -> dict[str, Any]:

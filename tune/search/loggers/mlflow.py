@@ -9,6 +9,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TypeVar
 
+from data.words import quoted
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before mlflow is imported: it would report its use
 
 from mlflow import MlflowClient
@@ -65,8 +67,8 @@ class MLflow:
             return str(self._client.create_experiment(folder.name, artifact_location=artifacts, tags=tags))
         if (other := found.tags.get(_FOLDER)) != here:
             raise UserError(
-                f"{self.place} has an experiment {folder.name!r} of {other or 'something else'}; rename it there, or "
-                "set MLFLOW_TRACKING_URI to another store"
+                f"{self.place} has an experiment {quoted(folder.name)} of {other or 'something else'}; rename it "
+                "there, or set MLFLOW_TRACKING_URI to another store"
             )
         return str(found.experiment_id)
 

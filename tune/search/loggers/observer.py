@@ -70,7 +70,7 @@ class Logs(Observer):
     def _tell(self) -> None:
         for writer in self._writers:
             if writer.error:
-                self._say(f"{writer.name} gets nothing more of this search, which goes on: {writer.error}")
+                self._say(f"{writer.name} gets nothing more from this search, which continues: {writer.error}")
                 writer.error = ""
 
 

@@ -17,6 +17,7 @@ import torch
 
 from data.files import cores
 from data.folder.survey import Survey, survey
+from data.words import counted
 from models.classifier_plan import possible_cnn_layers
 from tune.errors import UserError
 from tune.search.feasible import Feasibility
@@ -108,8 +109,8 @@ def _data(found: Survey, side: int) -> dict[str, Any]:
         share = math.floor((size - classes) / size * 100) / 100
     if round(share * size) < 1:
         raise UserError(
-            f"{found.root}: {size:,} training images of {classes:,} classes leave none to compare trials on; "
-            "add images, at least three of each class"
+            f"{found.root}: {counted(size, 'training image')} of {counted(classes, 'class')} leave none to compare "
+            "trials on; add images, at least three of each class"
         )
     tree = {"name": "folder", "path": str(found.root), "image_size": side}
     return tree | ({} if found.divided else {"test_fraction": TEST_SHARE}) | {"validation_fraction": share}
@@ -196,10 +197,11 @@ def _summary(found: Survey, epoch: float, seconds: float, device: torch.device) 
     counts = found.train_counts
     small, large = min(found.sides), max(found.sides)
     size = f"{small}" if small == large else f"{small} to {large}"
-    each = f"{min(counts):,}" if min(counts) == max(counts) else f"{min(counts):,} to {max(counts):,}"
-    machine = f"{cores()} CPU {'core' if cores() == 1 else 'cores'}"
+    several = "" if min(counts) == max(counts) else f"{min(counts):,} to "
+    each = f"{several}{counted(max(counts), 'training image')}"
+    machine = counted(cores(), "CPU core")
     machine += f", {torch.cuda.get_device_name(device)}" if device.type == "cuda" else ", no GPU"
-    yield f"{len(found.classes):,} classes with {each} training images each;"
+    yield f"{counted(len(found.classes), 'class')} with {each} each;"
     yield f"the shorter sides have {size} pixels. On this machine ({machine}),"
     yield f"an epoch of a medium-sized model takes {duration(epoch)}, the whole search about {duration(seconds)}."
 

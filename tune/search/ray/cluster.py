@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tune
+from data.words import counted
 from tune.environment import training_environment
 from tune.errors import UserError, WorkError
 from tune.search.ray.reaper import reaped
@@ -189,7 +190,7 @@ def new_folder() -> str:
     if size > LONGEST:
         folder = SHORT
         if _unusable(SHORT):
-            limit = f"its name is too long for Ray ({size} bytes, at most {LONGEST})"
+            limit = f"its name is too long for Ray ({counted(size, 'byte')}, at most {LONGEST})"
             raise UserError(f"{name}={os.environ[name]}: {limit}; set RAY_TMPDIR to a shorter one")
     return tempfile.mkdtemp(prefix="ray-", dir=folder)
 

@@ -1,7 +1,9 @@
-"""Two places where Ray (2.60) leaves us no setting, replaced while a search runs."""
+"""Places where Ray (2.60) leaves us no setting, replaced while a search runs."""
 
 from __future__ import annotations
 
+import atexit
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,10 +50,15 @@ def no_error_messages() -> Iterator[None]:
     """For the block, Ray prints no messages of the cluster.
 
     It prints them on stdout, in colour, whatever `log_to_driver` says: a paragraph for each worker that dies. We print
-    a line for each ourselves.
+    a line for each ourselves. Nor does the colorama that it brings write `ESC [0m` when Python ends: it would take
+    what stdout was during the search, a live page that shows it as text.
     """
-    with _replaced(worker, "print_to_stdstream", lambda data, ignore_prefix: None):
-        yield
+    try:
+        with _replaced(worker, "print_to_stdstream", lambda data, ignore_prefix: None):
+            yield
+    finally:
+        if (colorama := sys.modules.get("colorama.initialise")) is not None:
+            atexit.unregister(colorama.reset_all)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from data.words import counted
 from search_spaces import Space
 from tune.search.samplers.encoding import Encoding
 from tune.search.samplers.gp import GaussianProcessSampler
@@ -51,6 +52,6 @@ def too_odd(space: Space) -> str:
     coordinates = encoding.features(encoding.points([space.fill({})])).shape[1]
     conditional = sum(bool(domain.when) for domain in space.domains.values())
     if conditional > MOST_CONDITIONAL:
-        return f"{conditional} conditional fields"
+        return counted(conditional, "conditional field")
     many = f"{coordinates} coordinates (one for a number, one for each value of any other field)"
     return many if coordinates > MOST_COORDINATES else ""

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 import data
 import models
+from data.words import counted
 from tune.spec.checks.images import Look
 from tune.spec.checks.pydantic_errors import validated
 from tune.spec.data_spec import DataSpec
@@ -74,7 +75,7 @@ def check_parts(
 def _normalization_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]:
     channels = info.input_shape[0]
     if not isinstance(spec.normalize, str) and len(spec.normalize.mean) not in (1, channels):
-        needed = "1 number" if channels == 1 else f"{channels} numbers, or 1 for all channels,"
+        needed = counted(channels, "number") + (", or 1 for all channels," if channels > 1 else "")
         yield Problem("data.normalize", f"must have {needed} in mean and std (got {len(spec.normalize.mean)})")
 
 
@@ -87,17 +88,18 @@ def _split_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]
         yield Problem("data.validation_fraction", message)
         return
     if fraction > 0 and left == info.train_size:
-        message = f"must be 0 or at least {1 / left:.2g} for {left} images (got {fraction:g})"
+        message = f"must be 0 or at least {1 / left:.2g} for {counted(left, 'image')} (got {fraction:g})"
         yield Problem("data.validation_fraction", message)
     if left < len(info.classes):
         classes = len(info.classes)
         most = math.floor(1e4 * (1 - classes / info.train_size)) / 1e4
-        message = (
-            f"must be at most {most:g} to leave an image to train on for each of {classes} classes (got {fraction:g})"
-        )
+        each = f"each of {counted(classes, 'class')}"
+        message = f"must be at most {most:g} to leave an image to train on for {each} (got {fraction:g})"
         yield Problem("data.validation_fraction", message)
     elif spec.train_limit is not None and spec.train_limit > left:
-        yield Problem("data.train_limit", f"must be at most the {left} training images (got {spec.train_limit})")
+        yield Problem(
+            "data.train_limit", f"must be at most {left}, the number of training images (got {spec.train_limit})"
+        )
 
 
 def _mixing_problems(spec: DataSpec, model: ModelSpec) -> Iterator[Problem]:
@@ -131,7 +133,7 @@ def _training_problems(spec: DataSpec, training: TrainingSpec, info: data.Datase
         left = _left(spec, info.train_size)
         left = min(left, spec.train_limit or left)
         if training.batch_size > left:
-            message = f"must be at most the {left} training images (got {training.batch_size})"
+            message = f"must be at most {left}, the number of training images (got {training.batch_size})"
             yield Problem("training.batch_size", message)
         steps = left // training.batch_size + (left % training.batch_size > 1) or 1  # as `training.steps_per_epoch`
     yield from check_recipe(training, steps)

@@ -8,9 +8,10 @@ from typing import Any
 
 import data
 import models
+from data.words import counted
 from search_spaces import Choice, Space
 from tune.spec.constraints import ConstraintsSpec
-from tune.spec.errors import Problem, nearest
+from tune.spec.errors import Problem, nearest, shown
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, metrics_of
 from tune.spec.options.samplers import GridSpec
@@ -100,7 +101,7 @@ def _metric_problems(settings: SearchSettings, space: Space, sample: Experiment)
         names = ", ".join(metric.name for metric in metrics)
         for metric in settings.objective.every:
             if metric.part != "model" and metric not in metrics:
-                message = f"must be a metric of {task}: one of {names} (got {metric.name!r})"
+                message = f"must be a metric of {task}: one of {names} (got {shown(metric.name)})"
                 yield Problem(_where(settings), message)
 
 
@@ -125,7 +126,7 @@ def _several_problems(settings: SearchSettings) -> Iterator[Problem]:
 def _rung_problems(spec: JudgingSpec, epochs: int) -> Iterator[Problem]:
     """What is wrong with a scheduler's settings if the longest trial has this many epochs."""
     if spec.grace_period > epochs:
-        message = f"must be at most the {epochs} epochs of a trial (got {spec.grace_period})"
+        message = f"must be at most {epochs}, the epochs of a trial (got {spec.grace_period})"
         yield Problem("search.scheduler.grace_period", message)
         return
     if not isinstance(spec, HalvingSpec):
@@ -133,11 +134,12 @@ def _rung_problems(spec: JudgingSpec, epochs: int) -> Iterator[Problem]:
     # At grace_period x reduction_factor ** n epochs.
     rungs = int(math.log(epochs / spec.grace_period) / math.log(spec.reduction_factor)) + 1
     if rungs > epochs:
-        message = f"must be larger: it makes {rungs} rungs in {epochs} epochs (got {spec.reduction_factor}); try 2 to 4"
+        made = f"{counted(rungs, 'rung')} in {counted(epochs, 'epoch')}"
+        message = f"must be larger: it makes {made} (got {spec.reduction_factor}); try 2 to 4"
         yield Problem("search.scheduler.reduction_factor", message)
     elif spec.brackets is not None and spec.brackets > rungs:
         message = (
-            f"must be at most the {rungs} rungs of {epochs} epochs with grace_period={spec.grace_period} and "
-            f"reduction_factor={spec.reduction_factor:g} (got {spec.brackets})"
+            f"must be at most {rungs}, the rungs of {counted(epochs, 'epoch')} with grace_period={spec.grace_period} "
+            f"and reduction_factor={spec.reduction_factor:g} (got {spec.brackets})"
         )
         yield Problem("search.scheduler.brackets", message)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from data.words import counted
 from search_spaces import Choice, Config, Space
 from tune.spec.checks.experiment import check_tree
 from tune.spec.checks.images import Look
@@ -51,7 +52,7 @@ def find_example(free: FreeFields, look: Look | None) -> Example:
         if len(tried) >= COMMON_ATTEMPTS and common:
             break
     reason = f"the first, {shown(tried[0])}: {first.field}: {first.message}"
-    summary = Problem("space", f"none of {len(tried)} configurations can be trained; {reason}")
+    summary = Problem("space", f"none of {counted(len(tried), 'configuration')} can be trained; {reason}")
     return Example(tried[0], None, tuple(common), (summary,))
 
 

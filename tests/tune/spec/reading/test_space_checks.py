@@ -55,7 +55,7 @@ def test_a_possible_configuration_is_found_among_very_many_impossible_ones(desk:
 )
 def test_a_space_in_which_nothing_is_possible(desk: Desk, domains: list[str], tried: int, field: str) -> None:
     (line,) = desk.refusal(desk.search, search(*domains))
-    assert line.startswith(f"FILE: space: none of {tried} configurations can be trained; the first, ")
+    assert line.startswith(f"FILE: space: none of {tried:,} configurations can be trained; the first, ")
     assert f": {field}: " in line
 
 
