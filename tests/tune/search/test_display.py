@@ -76,7 +76,7 @@ def test_speaking_begins_the_minute_anew(
     assert spoken == [60, 120, 180, 240]
 
 
-@pytest.mark.parametrize("width", [40, 80])
+@pytest.mark.parametrize("width", [60, 80])
 def test_a_running_trial_keeps_its_number_and_metrics_on_a_narrow_terminal(tmp_path: Path, width: int) -> None:
     console = Console(file=io.StringIO(), width=width)
     page = display.Page(console)
