@@ -21,7 +21,8 @@ def set(
     values: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="FIELD=VALUE", help="search.trials, search.concurrent, search.time_budget, or search.stop."
+            metavar="FIELD=VALUE",
+            help="search.trials, search.concurrent, search.time_budget, search.keep_for_retraining, or search.stop.",
         ),
     ] = None,
     study: Study = None,

@@ -13,7 +13,7 @@ from tune.spec.errors import OVERRIDE, Problem, SpecError, similar
 from tune.spec.search import SearchSpec
 from tune.spec.search_settings import SearchSettings
 
-SETTABLE = ("trials", "concurrent", "time_budget", "stop")
+SETTABLE = ("trials", "concurrent", "time_budget", "keep_for_retraining", "stop")
 """Of the section `search`."""
 _NAMES = tuple(f"search.{name}" for name in SETTABLE)
 
