@@ -49,7 +49,9 @@ def _columns(search: Search) -> list[Column]:
     first = search.objective.metric.name
     metrics = [name for name in METRICS if METRICS[name].part == "val" and name in table and table[name].notna().any()]
     seeds = ("seeds",) if "seeds" in table else ()
-    plain = dict.fromkeys(("trial", "status", first, *metrics, *seeds, "best_epoch", "epochs", "seconds", "parameters"))
+    front, latency = ([name] if name in table else [] for name in ("front", "latency_ms"))
+    ends = ("best_epoch", "epochs", "seconds", "parameters", *latency)
+    plain = dict.fromkeys(("trial", *front, "status", first, *metrics, *seeds, *ends))
     headings = {name: name.replace("_", " ") for name in plain}
     last = ("proposed", "reason") if table["proposed"].any() else ("reason",)
     headings |= {f"config.{field}": short for field, short in fields.items()} | dict(zip(last, last, strict=True))

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.tune.report.browser import needs_browser, seen_in_browser
-from tests.tune.report.searches import VAE, Made, evaluated, on_disk, scores
+from tests.tune.report.searches import SPACE, VAE, Made, evaluated, on_disk, scores
 from tests.tune.runs.folders import search_folder
 from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.opening import read_search
@@ -116,6 +116,15 @@ def test_a_search_whose_record_is_in_a_database(tmp_path: Path) -> None:
     page = render(read_search(folder))
     assert "The best is trial 0, in epoch 2" in page
     assert "record.db" in page
+
+
+def test_several_objectives(tmp_path: Path) -> None:
+    space = SPACE.replace("metric: val_loss", "objectives: [{metric: val_accuracy}, {metric: val_loss}]")
+    page = render(read_search(on_disk(tmp_path, [Made([0.5]), Made([0.3]), Made([])], space)))
+    assert "<th tabindex=0>front</th>" in page
+    assert "The best by val_accuracy is trial 1" in page
+    assert "best val_loss" not in page, "the front has several"
+    assert "Trade-offs" in Text(page).headings
 
 
 def test_a_vae(tmp_path: Path) -> None:
