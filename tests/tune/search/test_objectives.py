@@ -165,7 +165,6 @@ def test_a_resumed_search_is_the_same_search(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "field", "part"),
     [
-        ("search.metric=val_loss", "search", "metric cannot be set together with objectives"),
         ("search.objectives=[{metric: parameters}]", "search.objectives", "must have a metric of epochs"),
         ("search.objectives=[{metric: val_loss}, {metric: val_loss}]", "search.objectives", "once"),
         ("search.objectives=[{metric: val_kl}, {metric: parameters}]", "search.objectives", "val_accuracy"),
