@@ -162,6 +162,12 @@ def test_a_resumed_search_is_the_same_search(tmp_path: Path) -> None:
     assert "metric" not in simulation.ledger.spec.to_tree()["search"]
 
 
+def test_a_file_with_a_metric_and_objectives_is_refused(tmp_path: Path) -> None:
+    both = SPACE.replace("search:\n", "search:\n  metric: val_loss\n")
+    with pytest.raises(SpecError, match="search: metric cannot be set together with objectives; remove one of them"):
+        spec_of(tmp_path, both)
+
+
 @pytest.mark.parametrize(
     ("override", "field", "part"),
     [
