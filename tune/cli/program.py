@@ -25,9 +25,10 @@ def main() -> None:
 def _use_utf8() -> None:
     """Start again where Python would not read names as UTF-8, as with PYTHONUTF8=0 and LC_ALL=C; print as it would."""
     if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
-        output = sys.stdout or sys.stderr
-        printing = {"PYTHONIOENCODING": f"{output.encoding}:backslashreplace"} if output else {}
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], printing | os.environ | {"PYTHONUTF8": "1"})
+        environment = os.environ | {"PYTHONUTF8": "1"}
+        if (output := sys.stdout or sys.stderr) and not environment.get("PYTHONIOENCODING"):
+            environment["PYTHONIOENCODING"] = f"{output.encoding}:backslashreplace"
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
 
 
 def _run() -> None:

@@ -105,7 +105,7 @@ def test_runs_are_ranked_and_compared_with_the_best(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found.settings == {"seed": [7, 0, 0]}
     assert sentences(found)[0] == "b is best: val_loss 0.2000 in epoch 2."
-    assert sentences(found)[1].startswith("a is right 33.33 percentage points less often than b on the 6 test images")
+    assert sentences(found)[1].startswith("a is right 33.33 percentage points less often than b on 6 test images")
 
 
 def test_a_difference_that_is_left_out_says_why_and_what_to_do(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_difference_that_is_left_out_says_why_and_what_to_do(tmp_path: Path) -
     found = compare([none, first])
     assert [run.name for run in found.runs] == ["first", "none"]
     assert found.rows[1]["val_loss"] is None
-    assert "ranked last: none." in notes(found)[-1]
+    assert notes(found)[-1] == "Ranked last, without a value of val_loss: none."
 
 
 def test_predictions_of_other_images_are_not_paired(tmp_path: Path) -> None:
