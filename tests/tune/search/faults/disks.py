@@ -126,11 +126,11 @@ def full_journal_for_good(out: Path, quiet: Path) -> Row:
 def read_only_from_the_start(out: Path, quiet: Path) -> Row:
     """The folder in which a search is to begin is read-only."""
     with disk(out / "disk", 1024, "ro") as small, begin(small, at=out, log=out / "log") as search:
-        said, seconds = ended(search, 1)
+        said, seconds = ended(search, 2)
         assert "Read-only file system" in said, said
         assert not list(small.iterdir())
     happened = last_line(said).replace(f"{small}/", "")
-    return Row("read-only folder, at the beginning", "a tmpfs mounted read-only", happened, 1, "nothing", seconds)
+    return Row("read-only folder, at the beginning", "a tmpfs mounted read-only", happened, 2, "nothing", seconds)
 
 
 def read_only_at_resume(out: Path, quiet: Path) -> Row:
@@ -140,14 +140,14 @@ def read_only_at_resume(out: Path, quiet: Path) -> Row:
     _system("mount", "-o", "remount,bind,ro", out / "s")
     try:
         with begin(out) as search:
-            said, seconds = ended(search, 1)
+            said, seconds = ended(search, 2)
     finally:
         _system("umount", "-l", out / "s")
     assert "Read-only file system" in said, said
     happened = last_line(said).replace(f"{out}/", "")
     finish(out)
     assert_same(out / "s", quiet)
-    return Row("read-only folder, at resume", "a bind mount made read-only", happened, 1, SAME, seconds)
+    return Row("read-only folder, at resume", "a bind mount made read-only", happened, 2, SAME, seconds)
 
 
 def read_only_on_the_way(out: Path, quiet: Path) -> Row:
