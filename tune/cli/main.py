@@ -22,7 +22,7 @@ from tune.cli.next_step import ends_with_next_step
 COMMANDS = (
     "datasets", "models", "spaces", "new", "prepare", "describe", "train", "preview", "search", "status", "stop", "add",
     "set", "results", "report", "retrain", "evaluate", "compare", "export", "latency", "predict", "dashboard", "log",
-    "reproduce",
+    "submit", "jobs", "logs", "cancel", "reproduce",
 )  # fmt: skip
 """In the order of the help; a name whose file is not there is left out."""
 

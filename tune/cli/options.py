@@ -109,6 +109,15 @@ DataDir = Annotated[
         "user's cache folder.",
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="The URL of a Ray cluster's dashboard, such as http://10.0.0.5:8265. Default: $RAY_API_SERVER_ADDRESS.",
+    ),
+]
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job, as `imagetune jobs` lists it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
 
 
