@@ -9,6 +9,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -115,13 +116,14 @@ class Jobs:
         import asyncio
 
         self.job(id)
-        lines = self._client.tail_job_logs(id)
+        pieces = self._client.tail_job_logs(id)
+
+        async def next_piece() -> str | None:
+            return await anext(pieces, None)
+
         with _talking_to(self.address), asyncio.Runner() as runner:
-            while True:
-                try:
-                    yield runner.run(anext(lines))
-                except StopAsyncIteration:
-                    return
+            while (piece := runner.run(next_piece())) is not None:
+                yield piece
 
     def cancel(self, id: str) -> bool:
         """Ask a job to stop; False if it had ended before."""
@@ -164,11 +166,8 @@ def checked_address(address: str | None) -> str:
 
 
 def _client_class() -> type[JobSubmissionClient]:
-    try:
-        import aiohttp  # noqa: F401
-        import requests  # noqa: F401
-    except ImportError:
-        raise UserError("jobs need Ray's client for them; run: pip install 'ray[default]'") from None
+    if not all(map(find_spec, ("aiohttp", "requests"))):
+        raise UserError("jobs need Ray's client for them; run: pip install 'ray[default]'")
     from ray.job_submission import JobSubmissionClient
 
     return JobSubmissionClient

@@ -10,7 +10,7 @@ from search_spaces import shipped
 from tune.errors import UserError
 from tune.record.folder import check_new_name
 from tune.record.storage.url import study_url
-from tune.spec.load import load_search
+from tune.spec import load_search
 from tune.spec.search import SearchSpec
 
 
@@ -66,7 +66,7 @@ def job_request(
         spec = load_search(space, overrides)
     name = name or spec.name
     check_new_name(name)
-    for option, path in (("--out", out), ("--data-dir", data_dir), ("data.path", images and Path(images))):
+    for option, path in (("--out", out), ("--data-dir", data_dir), ("data.path", Path(images) if images else None)):
         if path is not None and not path.is_absolute():
             raise UserError(f"{option} {path}: must be an absolute path that every node of the cluster sees")
     options = ["--out", str(out)]

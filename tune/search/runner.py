@@ -24,7 +24,8 @@ from tune.search.feasible import Feasibility, Latencies
 from tune.search.ledger import SETTINGS, Ledger
 from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster
-from tune.search.ray.cluster import TrialResources, connected, trial_resources
+from tune.search.ray.cluster import connected
+from tune.search.ray.resources import TrialResources, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers import sampler_of
 from tune.search.samplers.proposer import Proposer
@@ -162,4 +163,6 @@ def _target(search: OpenSearch, request: Request, given: list[str]) -> int:
 def _resources_line(spec: SearchSpec, resources: TrialResources) -> str:
     auto = " (gpu: auto)" if spec.search.resources.gpu == "auto" else ""
     at_once = resources.at_once(spec.search.concurrent)
-    return f"each trial reserves {resources.cpu:g} CPU and {resources.gpu:g} GPU{auto}; {at_once} at once"
+    if not resources.slots:
+        return f"each trial reserves {resources}{auto}; waiting until the cluster's autoscaler adds a node that has it"
+    return f"each trial reserves {resources}{auto}; {at_once} at once"

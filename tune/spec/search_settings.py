@@ -39,10 +39,14 @@ class ResourcesSpec(Frozen):
     Attributes:
         cpu: CPU cores.
         gpu: GPUs, or a share of one; auto is half a GPU if there is one, otherwise 0.
+        accelerator_type: The type of the GPU, as Ray calls it, such as H100.
+        custom: Amounts of other resources that the cluster's nodes were started with, by name.
     """
 
     cpu: Annotated[float, Ge(MIN_SHARE)] = 1
     gpu: Annotated[float | Literal["auto"], BeforeValidator(_check_gpu)] = "auto"
+    accelerator_type: str | None = None
+    custom: Mapping[str, Annotated[float, Ge(MIN_SHARE)]] = {}
 
 
 class RetentionSpec(Frozen):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,13 +79,16 @@ def _assignment(config: dict[str, Any]) -> Assignment:
 class DriverSearcher(Unsaved, Searcher):
     """Ray's question "which configuration next?", answered by the driver."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, driver: Driver, room_for: Callable[[int], bool]) -> None:
+        """`room_for` tells whether the nodes hold one more trial than so many."""
         super().__init__()
-        self._driver = driver
+        self._driver, self._room_for = driver, room_for
         self.numbers: dict[str, int] = {}  # Ray's trial id -> our number
 
     def suggest(self, trial_id: str) -> Any:
         """The next attempt, None to wait, or FINISHED."""
+        if not self._driver.halt and not self._room_for(len(self._driver.ledger.live)):
+            return None
         answer = self._driver.next()
         if answer is NoTrial.DONE:
             return Searcher.FINISHED

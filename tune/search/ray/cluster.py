@@ -1,4 +1,4 @@
-"""Connecting to Ray: a private one on this machine, or a cluster by its address; and what its nodes can hold."""
+"""Connecting to Ray: a private one on this machine, or a cluster by its address."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import logging
 import os
 import secrets
 import signal
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,6 @@ from data.words import counted
 from tune.environment import training_environment
 from tune.errors import UserError, WorkError
 from tune.search.ray.reaper import reaped
-from tune.spec.errors import Problem, SpecError
-from tune.spec.search_settings import ResourcesSpec
-
-AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 
 HOME = Path(str(tune.__file__)).parents[1]  # the folder of our packages
 SHORT = Path("/tmp")
@@ -44,19 +38,6 @@ _ENVIRONMENT = {
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
     "RAY_gcs_server_request_timeout_seconds": "15",  # to find this machine among a cluster's nodes
 }
-
-
-@dataclass(frozen=True)
-class TrialResources:
-    """What each trial reserves, and how many such trials the nodes hold at once."""
-
-    cpu: float
-    gpu: float
-    slots: int
-
-    def at_once(self, wanted: int | None) -> int:
-        """How many trials run at once: as many as wanted, as far as they fit."""
-        return min(wanted or self.slots, self.slots)
 
 
 @contextmanager
@@ -204,25 +185,3 @@ def _unusable(folder: Path) -> str:
     except OSError as error:
         return error.strerror or str(error)
     return ""
-
-
-def trial_resources(spec: ResourcesSpec) -> TrialResources:
-    """What a trial reserves, `auto` resolved, on the Ray we are connected to.
-
-    Raises:
-        SpecError: no node has as much; names the largest.
-    """
-    import ray
-
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-    have = [(float(node.get("CPU", 0)), float(node.get("GPU", 0))) for node in nodes]
-    most_cpu, most_gpu = (max((node[kind] for node in have), default=0.0) for kind in (0, 1))
-    gpu = (AUTO_GPU if most_gpu else 0.0) if spec.gpu == "auto" else float(spec.gpu)
-    per_node = [min(int(cpus / spec.cpu), int(gpus / gpu) if gpu else sys.maxsize) for cpus, gpus in have]
-    if sum(per_node) == 0:
-        raise SpecError(
-            Problem(f"search.resources.{name}", f"must be at most {most:g}, all that a node has (got {wanted:g})")
-            for name, wanted, most in (("cpu", spec.cpu, most_cpu), ("gpu", gpu, most_gpu))
-            if wanted > most or (spec.cpu <= most_cpu and gpu <= most_gpu)
-        )
-    return TrialResources(spec.cpu, gpu, sum(per_node))

@@ -11,8 +11,8 @@ from ray import tune as ray_tune
 from tune.record.search_yaml import made_with
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
-from tune.search.ray.cluster import TrialResources
 from tune.search.ray.patch import workers_may_die
+from tune.search.ray.resources import TrialResources
 from tune.search.worker.messages import Job
 
 
@@ -29,18 +29,17 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
         data=made_with(driver.ledger.folder).get("data", ""),
     )
     trainable = ray_tune.with_resources(
-        ray_tune.with_parameters(worker, job=job), {"cpu": resources.cpu, "gpu": resources.gpu}
+        ray_tune.with_parameters(worker, job=job), {"cpu": resources.cpu, "gpu": resources.gpu, **resources.others}
     )
     scratch = tempfile.mkdtemp(prefix="imagetune-")  # Tune's own files: nobody reads them
     try:
-        searcher = DriverSearcher(driver)
+        searcher = DriverSearcher(driver, resources.room_for)
         tuner = ray_tune.Tuner(
             trainable,
             tune_config=ray_tune.TuneConfig(
                 search_alg=searcher,
                 scheduler=DriverScheduler(driver, searcher),
                 num_samples=-1,
-                max_concurrent_trials=resources.slots,  # the driver holds back more than `search.concurrent`
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
