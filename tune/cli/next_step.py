@@ -20,7 +20,7 @@ Given = Mapping[str, Any]
 Words = tuple[str, ...]
 OptionsOf = Callable[[str], Collection[str]]
 """The options of a command by its name; empty if there is no such command."""
-CARRIED = {"--out": "out", "--study": "study", "--data-dir": "data_dir"}
+CARRIED = {"--out": "out", "--study": "study", "--data-dir": "data_dir", "--address": "address"}
 """Options that the next command is given too, if it has them."""
 
 
@@ -216,5 +216,9 @@ STEPS: dict[str, Callable[[Given], list[Words]]] = {
     "latency": lambda given: _evaluate_or_take_away(given["runs"], given["out"]),
     "dashboard": lambda given: [("results", given["search"])],
     "log": lambda given: [("report", given["search"])],
+    "submit": lambda given: [] if given["manifest"] else [("jobs",)],
+    "jobs": lambda given: [("submit", "digits", "--out", "/shared/searches")],
+    "logs": lambda given: [("jobs",)],
+    "cancel": lambda given: [("jobs",)],
 }
 """For each command, from what it was given to one command or several; those that do not exist are left out."""

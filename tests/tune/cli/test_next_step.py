@@ -46,6 +46,10 @@ AFTER = {
     "latency": ("out/run", ["evaluate out/run"]),
     "dashboard": ("s --out out", ["results s --out out"]),
     "log": ("s --to tensorboard --out out", ["report s --out out"]),
+    "submit": ("digits --out /shared --address http://host:8265", ["jobs --address http://host:8265"]),
+    "jobs": ("", ["submit digits --out /shared/searches"]),
+    "logs": ("digits-3f9a2c -f", ["jobs"]),
+    "cancel": ("digits-3f9a2c --address http://host:8265", ["jobs --address http://host:8265"]),
 }
 
 
@@ -66,7 +70,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_command_has_one() -> None:
-    assert len(AFTER) == 24
+    assert len(AFTER) == 28
     assert set(AFTER) == set(next_step.STEPS) >= set(COMMANDS)
 
 

@@ -43,6 +43,10 @@ ARGUMENTS = {
     "predict": ["RUN", "IMAGE"],
     "dashboard": ["SEARCH"],
     "log": ["SEARCH"],
+    "submit": ["SPACE", "FIELD=VALUE"],
+    "jobs": [],
+    "logs": ["ID"],
+    "cancel": ["ID"],
     "reproduce": ["ROW"],
 }
 OPTIONS = {
@@ -66,6 +70,10 @@ OPTIONS = {
     "compare": {"--json", "--out", "--output"},
     "dashboard": {"--json", "--out", "--port", "--study"},
     "log": {"--json", "--out", "--to", "--output", "--study"},
+    "submit": {*COMMON, "--address", "--name", "--study", "--print"},
+    "jobs": {"--json", "--address"},
+    "logs": {"-f", "--follow", "--address"},
+    "cancel": {"--json", "--address"},
     "export": {*COMMON, "--format", "--quantize", "--output"},
     "latency": {"--json", "--out"},
     "predict": {"--json", "--out", "--top", "--sample", "--interpolate", "--seed", "--output", "--csv"},
@@ -78,7 +86,7 @@ def parameters(name: str, kind: str) -> list[Any]:
 
 
 def test_these_are_all_commands() -> None:
-    assert len(COMMANDS) == len(set(COMMANDS)) == 24
+    assert len(COMMANDS) == len(set(COMMANDS)) == 28
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
 
 
@@ -119,6 +127,7 @@ def test_defaults_stay() -> None:
         ("dashboard", "port"): "8080",
         ("dashboard", "out"): "checkpoints",
         ("log", "out"): "checkpoints",
+        ("submit", "out"): "checkpoints",
         ("reproduce", "out"): "checkpoints",
         ("reproduce", "seeds"): "1",
     }
