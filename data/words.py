@@ -19,6 +19,11 @@ def counted(number: int, thing: str, things: str = "") -> str:
     return f"{number:,} {noun(number, thing, things)}"
 
 
+def numbered(number: int, thing: str) -> str:
+    """Things that are numbered from 0, as ``no trials``, ``trial 0`` or ``trials 0 to 4``."""
+    return f"{thing} 0" if number == 1 else f"{thing}s 0 to {number - 1:,}" if number else f"no {thing}s"
+
+
 def noun(number: int, thing: str, things: str = "") -> str:
     """What this many things are called: ``counted`` without the number."""
     if number == 1:

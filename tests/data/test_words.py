@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data.words import counted, is_text, listed, noun, printable, quoted, shortened
+from data.words import counted, is_text, listed, noun, numbered, printable, quoted, shortened
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,11 @@ from data.words import counted, is_text, listed, noun, printable, quoted, shorte
 )
 def test_a_number_of_things(number: int, thing: str, text: str) -> None:
     assert counted(number, thing) == text
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "no trials"), (1, "trial 0"), (2, "trials 0 to 1")])
+def test_things_with_numbers(number: int, text: str) -> None:
+    assert numbered(number, "trial") == text
 
 
 def test_names_with_line_breaks_are_text() -> None:

@@ -26,7 +26,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     if json:
         print_json(found.to_dict())
         return
-    print(f"{found.search}: {found.status}{f' ({found.reason})' if found.reason else ''}")
+    print(f"{found.search}: {found}")
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
     print(f"{sum(found.counts.values()):,} of {counted(found.target, 'trial')}: {told or 'none yet'}")
     if found.front is not None:

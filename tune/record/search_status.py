@@ -49,6 +49,12 @@ class SearchStatus:
     front: tuple[dict[str, Any], ...] | None = None
     hypervolume: float | None = None
 
+    def __str__(self) -> str:
+        """The state and its reason, where that does not say the state already."""
+        if self.reason.startswith(self.status):
+            return self.reason
+        return f"{self.status} ({self.reason})" if self.reason else self.status
+
     def to_dict(self) -> dict[str, Any]:
         """As `status --json` prints it."""
         names = {"search": self.search, "status": self.status, "reason": self.reason, "trials": self.target}

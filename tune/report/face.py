@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from data.words import counted
+from data.words import counted, numbered
 from tune.errors import UserError
 from tune.record.folder import RunFolder, locate_search
 from tune.record.opening import Search, read_search
@@ -190,7 +190,7 @@ class SearchResults:
 
     def _trial(self, number: int) -> TrialRecord:
         if number not in range(len(self._search.trials)):
-            has = f"trials 0 to {len(self._search.trials) - 1}" if self._search.trials else "no trials yet"
+            has = numbered(len(self._search.trials), "trial")
             raise UserError(f"{self.folder} has no trial {number}; it has {has}")
         return self._search.trials[int(number)]  # rows of numbers only are floats in pandas
 

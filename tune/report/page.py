@@ -57,7 +57,7 @@ def _unbroken(text: str) -> str:
 def _subtitle(search: Search) -> str:
     status, now = status_of(search), datetime.now(UTC)
     ended = sum(trial.status.ended for trial in search.trials)
-    state = f"{status.status} ({status.reason})" if status.reason else status.status
+    state = str(status)
     if status.status == "running":
         state = f"running: {ended:,} of {counted(status.target, 'trial')}"
     metric = search.objective

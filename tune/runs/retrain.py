@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import data
+from data.words import numbered
 from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.record.observer import Observer
@@ -72,7 +73,7 @@ def chosen(found: Search, top: int, trial: int | None, *, front: bool = False) -
         raise UserError(f"--front: {found.folder.path} has one objective, {found.objective.text}; use --top K")
     if trial is not None:
         if trial not in range(len(found.trials)):
-            raise UserError(f"--trial {trial}: {found.folder.path} has trials 0 to {len(found.trials) - 1}")
+            raise UserError(f"--trial {trial}: {found.folder.path} has {numbered(len(found.trials), 'trial')}")
         return [found.trials[trial]]
     able = [found.trials[number] for number in found.table["trial"] if _may_win(found, found.trials[number])]
     if not able:

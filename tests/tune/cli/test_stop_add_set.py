@@ -38,7 +38,7 @@ def test_a_resting_search_is_asked_and_tells_so(imagetune: Command, search: Sear
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
-        (["stop", "hidden", "--trial", "9"], ["hidden has no trial 9; its trials are 0 to 4"]),
+        (["stop", "hidden", "--trial", "9"], ["hidden has no trial 9; it has trials 0 to 4"]),
         (["stop", "hidden", "--trial", "1"], ["trial 1 of hidden has ended already: stopped"]),
         (["stop", "hiden"], ["'hiden' is not a search"]),
         (

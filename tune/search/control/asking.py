@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import data
+from data.words import numbered
 from search_spaces import Config, config_key
 from tune.errors import UserError
 from tune.record.as_optuna import quiet_optuna
@@ -53,12 +54,10 @@ def stop(search: Search, trial: int | None) -> ControlRequest:
     name, status = search.folder.name, status_of(search)
     if trial is None:
         if status.status in ("finished", "stopped"):
-            reason = f" ({status.reason})" if status.reason else ""
-            raise UserError(f"{name} is not running: {status.status}{reason}; there is nothing to stop")
+            raise UserError(f"{name} is not running: {status}; there is nothing to stop")
         return ControlRequest(Action.STOP)
     if trial >= len(search.trials):
-        there = f"its trials are 0 to {len(search.trials) - 1}" if search.trials else "it has none yet"
-        raise UserError(f"{name} has no trial {trial}; {there}")
+        raise UserError(f"{name} has no trial {trial}; it has {numbered(len(search.trials), 'trial')}")
     found = search.trials[trial].status
     if found.ended:
         raise UserError(f"trial {trial} of {name} has ended already: {found}; choose one that has not")

@@ -68,11 +68,14 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
 @contextmanager
 def _private(options: dict[str, Any]) -> Iterator[None]:
     """A Ray of our own, of which nothing is left afterwards, also when this process is killed."""
+    from tune.search.ray.patch import without_dashboard
+
     folder = new_folder()
     local = {"include_dashboard": False, "object_store_memory": 100 * 2**20, "_temp_dir": folder}
     with reaped(folder) as reaper, _own_token():
         try:
-            _init("local", {**local, **options})
+            with without_dashboard():
+                _init("local", {**local, **options})
         except Exception as error:
             reaper.keep = True
             raise WorkError(f"Ray could not start on this machine: {_line(error)}; its logs are in {folder}") from error

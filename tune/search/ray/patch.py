@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray._private import worker
+from ray._private import utils, worker
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
@@ -69,3 +69,14 @@ def _replaced(owner: object, name: str, function: Callable[..., Any]) -> Iterato
         yield
     finally:
         setattr(owner, name, original)
+
+
+@contextmanager
+def without_dashboard() -> Iterator[None]:
+    """For the block, Ray starts as it does where its dashboard is not installed (`ray[default]`): in half the time."""
+    original = utils.get_dashboard_dependency_error
+    utils.get_dashboard_dependency_error = lambda: ImportError("imagetune needs no dashboard")
+    try:
+        yield
+    finally:
+        utils.get_dashboard_dependency_error = original
