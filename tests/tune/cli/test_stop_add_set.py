@@ -90,7 +90,7 @@ def test_a_search_that_has_ended_cannot_be_stopped(imagetune: Command, search: S
         record.note("state", {"state": "stopped", "reason": "stopped by hand"})
     outcome = imagetune("stop", "hidden")
     assert outcome.code == 2
-    assert "hidden is not running: stopped (stopped by hand); there is nothing to stop" in outcome.err
+    assert "hidden is not running: stopped by hand; there is nothing to stop" in outcome.err
 
 
 def test_what_it_took_stands_beside_the_estimate(imagetune: Command, search: SearchFolder) -> None:
