@@ -150,7 +150,7 @@ def test_prepare_a_folder(imagetune: Command, tmp_path: Path) -> None:
         (["folder", "data.path=/no/where", "data.image_size=8"], ["/no/where does not exist"]),
         (
             ["digits", "data.pth=1", "training.epochs=2"],
-            ["data.pth: unknown field; did you mean path?", "training.epochs: is not a field of the data"],
+            ["data.pth: unknown field; did you mean path?", "training.epochs: is not a data field"],
         ),
     ],
 )
