@@ -115,10 +115,10 @@ def test_a_study_that_is_gone_is_told(database: Place, tmp_path: Path) -> None:
 
 
 def test_a_start_cut_off_by_a_kill_is_completed(database: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tune.record.study import Record
+    from tune.record.storage.database import Database
 
     with monkeypatch.context() as patch:
-        patch.setattr(Record, "exchange", lambda *words: 1 / 0)
+        patch.setattr(Database, "exchange", lambda *words: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             database.begin()
     with pytest.raises(UserError, match="the record of another search"):
