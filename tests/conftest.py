@@ -37,6 +37,7 @@ def no_fsync() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist puts the groups into the tests' names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--dist loadgroup`, searches on Ray follow each other: they compete for the cores as it is."""
     for item in items:

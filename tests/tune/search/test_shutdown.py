@@ -47,7 +47,7 @@ def test_what_could_not_be_saved_is_not_called_saved(
     shutdown._end_anyway(one.driver)
     said = capsys.readouterr().err
     assert "everything is saved" not in said
-    assert "the end is not" in said
+    assert "but not how the search ended" in said
     assert str(error) in said
 
 
@@ -67,7 +67,7 @@ def test_a_record_that_takes_no_more_is_told_at_the_end(tmp_path: Path, monkeypa
     monkeypatch.setattr(one.ledger.record, "note", raises(UnwritableError("no space")))
     assert finish(one.driver).exit_code == 130
     assert "no space" in one.said[-1]
-    assert "not recorded" in one.said[-1]
+    assert "could not be recorded" in one.said[-1]
 
 
 def test_a_failure_of_ray_stops_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
