@@ -18,7 +18,8 @@ import pytest
 
 pytest.importorskip("aiohttp", reason="Ray's client for jobs is not installed: ray[default]")
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+# Two raylets, and minutes on a busy machine: run by hand, where Ray's client for jobs is installed.
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SPACE = """
 experiment:
