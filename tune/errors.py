@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 
+def error_line(error: BaseException) -> str:
+    """What an error of a library says, on one line; its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class UserError(Exception):
     """The input is invalid: the text says which value is wrong and what to do. Exit code 2, nothing is written."""
 

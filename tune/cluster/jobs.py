@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tune.cluster.package import SPACE, working_dir
 from tune.cluster.request import JobRequest
-from tune.errors import UserError, WorkError
+from tune.errors import UserError, WorkError, error_line
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -48,11 +48,6 @@ class Job:
     started: float | None
     ended: float | None
     message: str
-
-    @property
-    def over(self) -> bool:
-        """Whether it will never run again."""
-        return self.status in ("stopped", "succeeded", "failed")
 
 
 class Jobs:
@@ -192,9 +187,9 @@ def _talking_to(address: str) -> Iterator[None]:
             "(or RAY_AUTH_TOKEN_PATH) to the cluster's"
         ) from None
     except (ConnectionError, OSError) as error:
-        raise UserError(f"{address} does not answer as a Ray cluster's dashboard: {_line(error)}") from error
+        raise UserError(f"{address} does not answer as a Ray cluster's dashboard: {error_line(error)[:300]}") from error
     except (RuntimeError, ValueError) as error:
-        raise WorkError(f"{address}: {_line(error)}") from error
+        raise WorkError(f"{address}: {error_line(error)[:300]}") from error
 
 
 def _reach(address: str) -> None:
@@ -204,7 +199,7 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((parts.hostname or "", port), CONNECTING).close()
     except OSError as error:
-        why = error.strerror or _line(error)
+        why = error.strerror or error_line(error)[:300]
         raise UserError(f"{address}: no dashboard of a Ray cluster there: {why}; check the address") from None
 
 
@@ -216,7 +211,3 @@ def _without(names: tuple[str, ...]) -> Iterator[None]:
         yield
     finally:
         os.environ.update(before)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from tune.cluster.jobs import STOPPING
 from tune.cluster.request import JobRequest
+from tune.search.ray.resources import AUTO_GPU
 
 Kind = Literal["kuberay", "slurm", "launcher", "docker"]
 TEMPLATES = {
@@ -39,8 +40,6 @@ def _values(kind: Kind, request: JobRequest) -> dict[str, Any]:
     file = request.file
     space = request.space if file is None else MOUNTED if kind == "kuberay" else str(file.absolute())
     entry = ["python", "-m", "tune.cluster.entry", space, request.name, *request.options]
-    out = request.options[request.options.index("--out") + 1]
-    folders = [out, *([request.data_dir] if request.data_dir else [])]
     return {
         "name": request.name,
         "k8s": _label(request.name),
@@ -48,9 +47,9 @@ def _values(kind: Kind, request: JobRequest) -> dict[str, Any]:
         "given": "".join(f"{shlex.quote(word)} " for word in ("--name", request.name, *request.options)),
         "file": file.read_text(encoding="utf-8") if file is not None and kind == "kuberay" else "",
         "command": shlex.join(entry),
-        "out": out,
+        "out": request.out,
         "data_dir": request.data_dir,
-        "mount": os.path.commonpath(folders),
+        "mount": os.path.commonpath([request.out, request.data_dir or request.out]),
         "stopping": STOPPING,
         "ray": version("ray"),
         "image": f"imagetune:{version('imagetune')}",
@@ -61,7 +60,7 @@ def _values(kind: Kind, request: JobRequest) -> dict[str, Any]:
 def _nodes(request: JobRequest) -> dict[str, int]:
     """How many nodes, and what each of them has, so that as many trials fit as the search wants at once."""
     resources, wanted = request.spec.search.resources, request.spec.search.concurrent
-    gpu = 0.5 if resources.gpu == "auto" else float(resources.gpu)
+    gpu = AUTO_GPU if resources.gpu == "auto" else float(resources.gpu)
     if gpu:
         gpus = max(1, math.ceil(gpu))
         per_node = max(1, int(gpus / gpu))

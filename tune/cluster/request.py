@@ -21,16 +21,26 @@ class JobRequest:
     Attributes:
         space: The name of a shipped space, or the path of a YAML file.
         name: The search's.
-        options: The options and overrides of `imagetune search`.
         spec: The search.
+        out: The folder for searches.
+        overrides: As `field=value`.
         data_dir: The data directory, if one is given.
+        study: The URL of the database with the record, if one is given.
     """
 
     space: str
     name: str
-    options: tuple[str, ...]
     spec: SearchSpec
-    data_dir: str | None = None
+    out: str
+    overrides: tuple[str, ...]
+    data_dir: str | None
+    study: str | None
+
+    @property
+    def options(self) -> list[str]:
+        """The options and overrides of `imagetune search`."""
+        given = {"--out": self.out, "--data-dir": self.data_dir, "--study": self.study}
+        return [*(word for option, value in given.items() if value for word in (option, value)), *self.overrides]
 
     @property
     def file(self) -> Path | None:
@@ -69,7 +79,5 @@ def job_request(
     for option, path in (("--out", out), ("--data-dir", data_dir), ("data.path", Path(images) if images else None)):
         if path is not None and not path.is_absolute():
             raise UserError(f"{option} {path}: must be an absolute path that every node of the cluster sees")
-    options = ["--out", str(out)]
-    options += ["--data-dir", str(data_dir)] if data_dir else []
-    options += ["--study", study] if study and study_url(study) else []
-    return JobRequest(space, name, (*options, *overrides), spec, str(data_dir) if data_dir else None)
+    study_url(study)  # refuses one with a password, which would become part of the job
+    return JobRequest(space, name, spec, str(out), tuple(overrides), str(data_dir) if data_dir else None, study)

@@ -17,7 +17,7 @@ from typing import Any
 import tune
 from data.words import counted
 from tune.environment import training_environment
-from tune.errors import UserError, WorkError
+from tune.errors import UserError, WorkError, error_line
 from tune.search.ray.reaper import reaped
 
 HOME = Path(str(tune.__file__)).parents[1]  # the folder of our packages
@@ -78,7 +78,9 @@ def _private(options: dict[str, Any]) -> Iterator[None]:
                 _init("local", {**local, **options})
         except Exception as error:
             reaper.keep = True
-            raise WorkError(f"Ray could not start on this machine: {_line(error)}; its logs are in {folder}") from error
+            raise WorkError(
+                f"Ray could not start on this machine: {error_line(error)}; its logs are in {folder}"
+            ) from error
         try:
             yield
         finally:
@@ -90,7 +92,7 @@ def _joined(address: str, options: dict[str, Any]) -> Iterator[None]:
     try:
         _init(address, options)
     except Exception as error:
-        raise UserError(f"the Ray cluster at {address} cannot be used from here: {_line(error)}") from error
+        raise UserError(f"the Ray cluster at {address} cannot be used from here: {error_line(error)}") from error
     try:
         yield
     finally:
@@ -119,10 +121,6 @@ def _shutdown() -> None:
 
     if not ray_failure():  # else it would wait for what is gone
         ray.shutdown()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 @cache

@@ -74,9 +74,6 @@ def _replaced(owner: object, name: str, function: Callable[..., Any]) -> Iterato
 @contextmanager
 def without_dashboard() -> Iterator[None]:
     """For the block, Ray starts as it does where its dashboard is not installed (`ray[default]`): in half the time."""
-    original = utils.get_dashboard_dependency_error
-    utils.get_dashboard_dependency_error = lambda: ImportError("imagetune needs no dashboard")
-    try:
+    missing = ImportError("imagetune needs no dashboard")
+    with _replaced(utils, "get_dashboard_dependency_error", lambda: missing):
         yield
-    finally:
-        utils.get_dashboard_dependency_error = original
