@@ -37,10 +37,10 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
                 return command(*args, **options)
         except KeyboardInterrupt as stop:
             _quit(str(stop) or "interrupted", INTERRUPTED)
-        except Exception as error:
-            if signalled:  # an interrupted import can raise anything
+        except (Exception, SystemExit) as error:
+            if signalled:  # an interrupted import can raise anything; typer ends without a word
                 _quit("interrupted", INTERRUPTED)
-            if (code := exit_code(error)) is None:
+            if isinstance(error, SystemExit) or (code := exit_code(error)) is None:
                 raise
             _quit(os_error_line(error) if isinstance(error, OSError) else str(error), code)
 

@@ -56,6 +56,11 @@ def any_of(kinds: Mapping[str, type[BaseModel]]) -> Trees:
 
 
 def finite(value: Any) -> bool:
+    """Whether every number in a value, or in what it holds, is finite."""
+    if isinstance(value, Mapping):
+        return all(map(finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(finite, value))
     return not isinstance(value, float) or math.isfinite(value)
 
 
