@@ -16,7 +16,7 @@ def jobs(address: Address = None, json: Json = False) -> None:
 
     found = Jobs(address).all()
     if json:
-        print_json([{**vars(job)} for job in found])
+        print_json({"jobs": [vars(job) for job in found]})
         return
     rows = [[job.id, job.search or "-", job.status, _time(job.started), _time(job.ended)] for job in found]
     print_table({"job": "name", "search": "name", "status": "name", "started": "name", "ended": "name"}, rows)

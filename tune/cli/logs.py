@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tune.cli.options import Address, JobId
+from tune.cli.options import Address, JobId, Json
+from tune.cli.output import print_json
 
 EXAMPLES = ("imagetune logs digits-3f9a2c", "imagetune logs digits-3f9a2c -f")
 
@@ -15,13 +16,19 @@ def logs(
     id: JobId,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job ends.")] = False,
     address: Address = None,
+    json: Json = False,
 ) -> None:
     """Show what a job has printed. The exit code is 1 if the job has failed."""
     from tune.cluster.jobs import Jobs
 
-    found = Jobs(address)
+    found, texts = Jobs(address), []
     for text in found.follow(id) if follow else [found.logs(id)]:
-        print(text, end="", flush=True)
+        if json:
+            texts.append(text)
+        else:
+            print(text, end="", flush=True)
     job = found.job(id)
+    if json:
+        print_json({"job": id, "status": job.status, "log": "".join(texts)})
     if job.status == "failed":
         raise typer.Exit(1)

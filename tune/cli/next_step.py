@@ -150,12 +150,13 @@ def _after_retrain(given: Given) -> list[Words]:
     """Evaluate the first winner of the best trial, or of the one that was chosen."""
     from tune.record import locate_search
     from tune.record.opening import read_search
-    from tune.runs.retrain import chosen
+    from tune.runs.retrain import chosen, plans
+    from tune.spec.reading.overrides import parse_overrides
 
     found = read_search(locate_search(given["search"], given["out"], given["study"]))
-    best = chosen(found, 1, given["trial"])[0].number
-    winners = sorted(found.folder.winners.glob(f"{best:05d}-seed*{'-full' if given['full'] else '[0-9]'}"))
-    return [("evaluate", _below_out(winner, given["out"])) for winner in winners[:1]]
+    best, changes = chosen(found, 1, given["trial"])[0], parse_overrides(given["overrides"] or [])[0]
+    first = next(plans(found, best, 1, full=given["full"], changes=changes)).folder
+    return [("evaluate", _below_out(first.path, given["out"]))] if first.exists else []
 
 
 def _below_out(path: Path, out: Path) -> str:
@@ -181,6 +182,17 @@ def _take_away(run: str, out: Path) -> list[Words]:
     if models.get(read_run(folder)[0].model.name).task != "classification":
         return [] if (folder.figures / "samples.png").is_file() else [("predict", run, "--sample", "4x8")]
     return [] if (folder.path / "export").is_dir() else [("export", run, "--format", "onnx")]
+
+
+def _after_compare(given: Given) -> list[Words]:
+    """Evaluate what is left out for want of it, else what the best run still lacks."""
+    from tune.record.folder import locate_run
+    from tune.report.comparison.compare import compare
+
+    names = {locate_run(run, given["out"]): run for run in given["runs"]}
+    ranked = compare(list(names)).runs
+    missing = [names[run.folder] for run in ranked if run.best and run.predictions is None]
+    return [("evaluate", missing[0])] if missing else _take_away(names[ranked[0].folder], given["out"])
 
 
 def _evaluate_or_take_away(runs: Sequence[str], out: Path) -> list[Words]:
@@ -211,7 +223,7 @@ STEPS: dict[str, Callable[[Given], list[Words]]] = {
     "evaluate": _after_evaluate,
     "predict": lambda given: _evaluate_or_take_away([given["run"]], given["out"]),
     "reproduce": lambda given: [("reproduce", "--list")],
-    "compare": lambda given: _evaluate_or_take_away(given["runs"], given["out"]),
+    "compare": _after_compare,
     "export": lambda given: [("latency", given["run"])],
     "latency": lambda given: _evaluate_or_take_away(given["runs"], given["out"]),
     "dashboard": lambda given: [("results", given["search"])],

@@ -47,7 +47,11 @@ def submit(
 
     request = job_request(space, overrides or (), name=name, out=out, data_dir=data_dir, study=study)
     if manifest is not None:
-        print(rendered(manifest, request), end="")
+        text = rendered(manifest, request)
+        if json:
+            print_json({"search": request.name, "print": manifest, "text": text})
+        else:
+            print(text, end="")
         return
     submitted = Jobs(address).submit(request)
     if json:

@@ -61,7 +61,10 @@ def facts_of(run: TrainedRun) -> ModelFacts:
     """
     name, (channels, height, width) = run.experiment.model.name, run.info.input_shape
     if (task := models.get(name).task) != "classification":
-        raise UserError(f"{run.folder.path}: {name} is a model for {task}; only classifiers can be exported")
+        raise UserError(
+            f"{run.folder.path}: {name} is a model for {task}, and only classifiers can be exported; "
+            f"load it in Python: tune.load_run({str(run.folder.path)!r}).model()"
+        )
     colours = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
     return ModelFacts(
         model=name,

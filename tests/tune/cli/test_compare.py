@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
+from statistics import NormalDist
 
 import pytest
 
@@ -48,6 +50,28 @@ def test_json_is_one_document(imagetune: Command, out: Path) -> None:
     assert (difference["run"], difference["against"], difference["n"]) == ("b", "a", 30)
     assert difference["low"] < difference["difference"] < difference["high"]
     assert [row["name"] for row in difference["per_class"]] == CLASSES
+
+
+def test_the_printed_difference_is_that_of_the_formulas(imagetune: Command, tmp_path: Path) -> None:
+    """Of 200 images both runs are right about 150, only a about 25, only b about 11, neither about 14."""
+    out, labels = tmp_path / "checkpoints", [0] * 100 + [1] * 100
+    right_a = [True] * 150 + [True] * 25 + [False] * 25
+    right_b = [True] * 150 + [False] * 25 + [True] * 11 + [False] * 14
+    for name, loss, right in (("a", 0.5, right_a), ("b", 0.6, right_b)):
+        predicted = [label if one else 2 for label, one in zip(labels, right, strict=True)]
+        evaluated(run_folder(out / name, (loss,)), labels, predicted, CLASSES)
+    p = min(1.0, 2 * sum(math.comb(36, k) for k in range(12)) / 2**36)  # McNemar (1947), exact
+    more, less = (11 + 1) / 202, (25 + 1) / 202  # Bonett and Price (2012), equation 2
+    reach = NormalDist().inv_cdf(0.975) * math.sqrt((more + less - (more - less) ** 2) / 202)
+    low, high = more - less - reach, more - less + reach
+
+    (found,) = imagetune("compare", "a", "b", "--json").document["differences"]
+    assert (found["n"], found["difference"]) == (200, pytest.approx((11 - 25) / 200))
+    assert (found["low"], found["high"], found["p"]) == pytest.approx((low, high, p))
+    lines = [" ".join(line.split()) for line in imagetune("compare", "a", "b").out.splitlines()]
+    assert f"b - a 200 -7.00 {100 * low:.2f} to {100 * high:.2f} {p:.3f}" in lines
+    assert any(line.startswith("red 100 +0.00 ") for line in lines)
+    assert any(line.startswith("green 100 -14.00 ") for line in lines)
 
 
 def test_a_page_is_written_where_asked(imagetune: Command, out: Path, tmp_path: Path) -> None:

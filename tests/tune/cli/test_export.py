@@ -234,7 +234,11 @@ def test_all_formats_stand_in_one_card(files: Path) -> None:
 def test_what_cannot_be_exported(export: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("file").write_text("")
     for words, line in (
-        (["vae"], "checkpoints/vae: vae is a model for reconstruction; only classifiers can be exported"),
+        (
+            ["vae"],
+            "checkpoints/vae: vae is a model for reconstruction, and only classifiers can be exported; "
+            "load it in Python: tune.load_run('checkpoints/vae').model()",
+        ),
         (["rn"], "'rn' is not a run"),
         (["run", "--format", "torch", "--quantize", "int8"], "--quantize int8: only ONNX models can be quantized"),
         (["run", "--format", "onxn"], "onxn"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.cli.conftest import Command
+from tests.tune.report.run_folders import evaluated, run_folder
 from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, trained
 from tune.cli import next_step
 from tune.cli.main import COMMANDS, load, options_of
@@ -41,7 +42,7 @@ AFTER = {
     "evaluate": ("run --out out", ["export run --format onnx --out out"]),
     "predict": ("run a.png --out out", ["evaluate run --out out"]),
     "reproduce": ("", ["reproduce --list"]),
-    "compare": ("run out/s/winners/00002-seed0 --out out", ["evaluate run --out out"]),
+    "compare": ("run --out out", ["evaluate run --out out"]),
     "export": ("run --out out", ["latency run --out out"]),
     "latency": ("out/run", ["evaluate out/run"]),
     "dashboard": ("s --out out", ["results s --out out"]),
@@ -119,6 +120,27 @@ def test_what_an_autoencoder_and_an_exported_run_lack(
     write_run(folder, Experiment.model_validate(experiment.to_tree() | {"model": {"name": "vae"}}), info)
     next_step.tell("evaluate", given, options_of)
     assert capsys.readouterr().out == "next: imagetune predict run --sample 4x8 --out out\n"
+
+
+def test_a_winner_with_other_settings_is_the_one_to_evaluate(imagetune: Command, tmp_path: Path) -> None:
+    search_folder(tmp_path / "checkpoints" / "s")
+    out = imagetune("retrain", "s", "--seeds", "1", "training.epochs=1").out
+    (winner,) = (tmp_path / "checkpoints" / "s" / "winners").iterdir()
+    assert out.splitlines()[-1] == f"next: imagetune evaluate s/winners/{winner.name}"
+
+
+def test_of_compared_runs_the_best_one_comes_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "checkpoints"
+    for name, losses in (("bad", (0.9,)), ("good", (0.2,)), ("untrained", ())):
+        run_folder(out / name, losses)
+    given = load("compare").make_context("compare", ["bad", "untrained", "checkpoints/good"]).params
+    for name, step in (("bad", "evaluate checkpoints/good"), ("good", "export checkpoints/good --format onnx")):
+        evaluated(RunFolder(out / name), [0, 1], [0, 1])
+        next_step.tell("compare", given, options_of)
+        assert capsys.readouterr().out == f"next: imagetune {step}\n"
 
 
 def test_the_line_is_the_last_and_only_for_people(imagetune: Command, monkeypatch: pytest.MonkeyPatch) -> None:

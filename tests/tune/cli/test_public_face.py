@@ -72,7 +72,7 @@ OPTIONS = {
     "log": {"--json", "--out", "--to", "--output", "--study"},
     "submit": {*COMMON, "--address", "--name", "--study", "--print"},
     "jobs": {"--json", "--address"},
-    "logs": {"-f", "--follow", "--address"},
+    "logs": {"--json", "-f", "--follow", "--address"},
     "cancel": {"--json", "--address"},
     "export": {*COMMON, "--format", "--quantize", "--output"},
     "latency": {"--json", "--out"},

@@ -99,7 +99,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def status(cluster: Cluster, job: str) -> str:
-    (found,) = (one for one in json.loads(cluster.run("jobs", "--json")) if one["id"] == job)
+    (found,) = (one for one in json.loads(cluster.run("jobs", "--json"))["jobs"] if one["id"] == job)
     return str(found["status"])
 
 
