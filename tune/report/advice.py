@@ -177,7 +177,7 @@ def judgement(found: Findings) -> str:
         return f"From epoch {first} on, the ranking is close to that at the end."
     better = better_grace_period(found, grace)
     here = table.loc[table["epoch"] == grace, "correlation"]
-    value = f" (rank correlation {here.iloc[0]:.2f})" if len(here) else ""
+    value = f" (rank correlation {here.iloc[0]:.2f})" if here.notna().any() else ""
     told = "right" if better is None else "too short" if better > grace else "longer than needed"
     return f"The grace period of {counted(grace, 'epoch')} is {told}{value}."
 

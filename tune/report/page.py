@@ -68,13 +68,18 @@ def _subtitle(search: Search) -> str:
 def _cards(found: Findings, retrained: list[Winner]) -> list[tuple[str, str]]:
     shown = _values_of_best(found)
     if (test := mean_accuracy(retrained)) is not None:
-        shown.append((f"test accuracy, trial {retrained[0].trial}", METRICS["val_accuracy"].text(test)))
+        shown.append((f"test accuracy, {_trial(retrained[0].trial)}", METRICS["val_accuracy"].text(test)))
     seconds = float(found.trials["seconds"].sum())
     unit, one = costs.time_unit(seconds)
     counts = [
         (noun(len(rows), thing), f"{len(rows):,}") for thing, rows in (("trial", found.trials), ("epoch", found.epochs))
     ]
     return [*shown, *counts, (f"{unit} of training", f"{seconds / one:,.1f}")]
+
+
+def _trial(number: int) -> str:
+    """The name of a trial, in one line."""
+    return f"trial\N{NO-BREAK SPACE}{number}"
 
 
 def _values_of_best(found: Findings) -> list[tuple[str, str]]:
@@ -84,7 +89,7 @@ def _values_of_best(found: Findings) -> list[tuple[str, str]]:
     best_in = None if objective.several else objective.metric.name
     return [
         (
-            f"best {name}" if name == best_in else f"{name}, trial {row['trial']}",
+            f"best {name}" if name == best_in else f"{name}, {_trial(row['trial'])}",
             METRICS[name].text(row[name], row.get(f"{name}_std")),
         )
         for row in rows
@@ -98,7 +103,7 @@ def _values_of_best(found: Findings) -> list[tuple[str, str]]:
 
 def _sections(found: Findings, retrained: list[Winner]) -> list[Section]:
     results = _results(found) if found.trials[found.objective.metric.name].notna().any() else []
-    ended = [Section("How trials ended", html=endings_html(found.trials))] if len(found.trials) else []
+    ended = [Section("Trials by status", html=endings_html(found.trials))] if len(found.trials) else []
     return [*winners.sections(retrained), *results, *_workers(found.search), *ended, _setup(found.search)]
 
 
@@ -106,6 +111,7 @@ def _results(found: Findings) -> list[Section]:
     """The charts, which need at least one trial with a result."""
     space, trials, objective = found.spec.space, found.trials, found.objective
     names = short_names(list(space.domains))
+    ranked = trials.dropna(subset=[objective.metric.name])
     sections = [
         *_tradeoffs(found),
         Section(
@@ -118,12 +124,13 @@ def _results(found: Findings) -> list[Section]:
     if found.shares:
         bars = fields.importance_bars(found.shares, common_epoch(list(found.search.trials)))
         sections.append(Section("What mattered", [drawn(bars)], _ABOUT_IMPORTANCE))
+    if len(ranked) < 2:  # nothing to compare it with
+        return sections
     order = sorted(names, key=lambda name: -found.shares.get(name, 0))  # those that mattered most come first
-    ranked = trials.dropna(subset=[objective.metric.name])
     order = [name for name in order if ranked[f"config.{name}"].notna().any()]  # others have never been in play
     scatters = [fields.parameter(name, space.domains[name], trials, objective, names[name]) for name in order]
     sections.append(Section("Each field against the result", [drawn(chart) for chart in scatters]))
-    if len(names) > 1 and len(ranked) > 1:
+    if len(names) > 1:
         chart = drawn(fields.parallel(space, trials, objective))
         sections.append(Section("All fields together", [chart], _ABOUT_PARALLEL, wide=True))
     return [*sections, *_grace_period(found), _costs(trials, objective)]

@@ -67,7 +67,8 @@ def _cost(found: Findings) -> list[str]:
     more = f", and {counted(further, 'epoch')} of further seeds" if further else ""
     seconds = float(found.trials["seconds"].sum())
     cost = f"Training took {_duration(seconds)} in {counted(spent, 'epoch')}{saved}{more}."
-    return [f"Of these, {listed(parts)}.", *([cost] if spent else [])]
+    what = f"Of these, {listed(parts)}." if len(found.trials) > 1 else f"It {_words(present[0], 1)}."
+    return [what, *([cost] if spent else [])]
 
 
 def _words(status: Status, number: int) -> str:
@@ -108,6 +109,8 @@ def _open(found: Findings) -> bool:
 
 
 def _duration(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} seconds"
     if seconds < 90:
         return counted(round(seconds), "second")
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader
 from plotly.offline import get_plotlyjs
 
+from tune.report.charts.style import without_legend
+
 LONG = 60
 """Letters in a table's cell from which it has several lines."""
 _PLOT = {"responsive": True, "displayModeBar": False}  # its buttons cover titles; dragging zooms without them
@@ -48,7 +50,7 @@ def fill(template: str, **values: Any) -> str:
 
 def drawn(figure: go.Figure, identity: str | None = None) -> str:
     """A chart as HTML, for a page that has plotly."""
-    text: str = figure.to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=identity)
+    text: str = without_legend(figure).to_html(full_html=False, include_plotlyjs=False, config=_PLOT, div_id=identity)
     return text
 
 

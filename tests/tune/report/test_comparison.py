@@ -15,6 +15,7 @@ from tests.tune.report.run_folders import VAE, evaluated, evaluated_loss, run_fo
 from tests.tune.runs.folders import trained
 from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import evaluate
+from tune.record.folder import RunFolder
 from tune.report.comparison.compare import compare
 from tune.report.comparison.page import render
 from tune.report.comparison.paired import accuracy_difference, mean_difference
@@ -108,6 +109,21 @@ def test_runs_are_ranked_and_compared_with_the_best(tmp_path: Path) -> None:
     assert sentences(found)[1].startswith("a is right 33.33 percentage points less often than b on 6 test images")
 
 
+def test_the_differences_of_many_runs_are_told_in_one_sentence(tmp_path: Path) -> None:
+    labels = [0, 1, 2] * 20
+    for number, wrong in enumerate((0, 2, 20, 30, 40)):
+        folder = run_folder(tmp_path / f"run{number}", (0.1 + number / 10,), f"seed={number}")
+        evaluated(folder, labels, [(label + 1) % 3 if n < wrong else label for n, label in enumerate(labels)])
+    run_folder(tmp_path / "new", (0.9,))
+    words = sentences(compare([RunFolder(path) for path in sorted(tmp_path.glob("[rn]*"))]))
+    assert words[1] == (
+        "On the test images, the difference from run0 is unlikely to be chance for run2, run3 and run4, "
+        "and may be chance for run1."
+    )
+    assert words[2].startswith("new is not compared: not evaluated; run: imagetune evaluate ")
+    assert len(words) == 3
+
+
 def test_a_difference_that_is_left_out_says_why_and_what_to_do(tmp_path: Path) -> None:
     first = run_folder(tmp_path / "first")
     twin = run_folder(tmp_path / "twin", (0.7,))
@@ -184,7 +200,7 @@ def test_a_page_of_many_classes_and_odd_names(tmp_path: Path) -> None:
     assert len(page) < 10e6
     assert "a <b>" not in page
     assert "class <7>" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert "the 30 classes that differ most" in page
+    assert "The 30 classes that differ most" in page
     assert "All 1,000 classes" in page
     assert len(largest(found.pairs[0].per_class, 30)) == 30
     assert "http" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)

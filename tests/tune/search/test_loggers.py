@@ -116,6 +116,19 @@ def test_mlflow_reads_every_trial_as_a_run(search: Search) -> None:
         LOGGERS["mlflow"].make(elsewhere, LOSS, search.folder.path)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_only_a_store_of_our_own_does_not_wait_for_the_disk(
+    search: Search, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    from mlflow import MlflowClient
+
+    if not own:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/theirs.db")
+    place = LOGGERS["mlflow"].make(search.folder, LOSS, None).place
+    with MlflowClient(place)._tracking_client.store.engine.connect() as connection:
+        assert (connection.exec_driver_sql("PRAGMA synchronous").scalar() == 0) == own
+
+
 def test_mlflow_reports_its_use_to_nobody() -> None:
     import tune.search.loggers.mlflow  # noqa: F401
 

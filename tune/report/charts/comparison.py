@@ -7,12 +7,12 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
-from tune.report.charts.style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled, whole_axis
+from tune.report.charts.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled, whole_axis
 from tune.report.comparison.paired import Difference
 from tune.report.comparison.runs import ComparedRun
 from tune.spec.metric import METRICS, Metric, Objective
 
-COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#202124")
+COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")
 MOST_CLASSES = 30
 """A chart of more than these is not legible: it shows the classes that differ most."""

@@ -10,7 +10,17 @@ import plotly.graph_objects as go
 
 from tune.record.trial import TrialRecord
 from tune.report.analysis import front
-from tune.report.charts.style import INK, STATUS_COLORS, STATUS_SYMBOLS, WORDS, empty_figure, label, log_axis, scaled
+from tune.report.charts.style import (
+    INK,
+    STATUS_COLORS,
+    STATUS_SYMBOLS,
+    WORDS,
+    around_one,
+    empty_figure,
+    label,
+    log_axis,
+    scaled,
+)
 from tune.spec.metric import Metric, Objective
 
 
@@ -38,6 +48,7 @@ def _points(figure: go.Figure, known: pd.DataFrame, column: str, name: str) -> N
         )  # fmt: skip
     if len(known) and known[column].min() > 0 and known[column].max() > 20 * known[column].min():
         figure.update_xaxes(log_axis(known[column].min(), known[column].max()))
+    figure.update_xaxes(around_one(known[column].tolist()))
 
 
 def objectives(trials: pd.DataFrame, first: Metric, other: Metric) -> go.Figure:
@@ -105,6 +116,8 @@ def timeline(workers: Sequence[Sequence[Span]]) -> go.Figure:
             hovertemplate=f"trial %{{customdata}}, {WORDS[status]}: %{{x:.2f}} {unit}<extra></extra>",
         )
     figure.update_yaxes(
-        categoryorder="array", categoryarray=[f"worker {len(workers) - n}" for n in range(len(workers))]
+        categoryorder="array",
+        categoryarray=[f"worker {len(workers) - n}" for n in range(len(workers))],
+        ticklabelstandoff=6,
     )
     return figure.update_layout(bargap=0.2, barmode="overlay", showlegend=True)

@@ -11,7 +11,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from search_spaces import Choice, Domain, Int, Space
+from search_spaces import Choice, Domain, Float, Int, Space
 from tune.report.charts.style import (
     BLUE,
     STATUS_COLORS,
@@ -49,10 +49,18 @@ def parameter(field: str, domain: Domain, trials: pd.DataFrame, objective: Objec
         ticks = {"tickvals": list(range(len(names))), "ticktext": names, "range": [-0.5, len(names) - 0.5]}
         figure.update_xaxes(zeroline=False, **ticks)
     elif domain.log:
-        figure.update_xaxes(log_axis(domain.low, domain.high))
-    elif isinstance(domain, Int):
-        figure.update_xaxes(whole_axis(domain.low, domain.high))
+        figure.update_xaxes(log_axis(domain.low, domain.high), range=_searched(domain))
+    else:
+        ticks = whole_axis(domain.low, domain.high) if isinstance(domain, Int) else {}
+        figure.update_xaxes(ticks, range=_searched(domain))
     return scaled(figure, objective)
+
+
+def _searched(domain: Int | Float) -> tuple[float, float]:
+    """The ends of an axis that shows the whole range of a field, with room for points at its ends."""
+    low, high = np.log10((domain.low, domain.high)) if domain.log else (domain.low, domain.high)
+    room = 0.04 * (high - low) or 0.11 * abs(low) or 1
+    return float(low - room), float(high + room)
 
 
 def _text(value: Any) -> str:
@@ -127,4 +135,5 @@ def importance_bars(shares: Mapping[str, float], epoch: int) -> go.Figure:
         marker={"color": BLUE}, hovertemplate="%{y}: %{x:.0%}<extra></extra>",
     )  # fmt: skip
     figure.update_xaxes(tickformat=".0%", rangemode="tozero")
+    figure.update_yaxes(ticklabelstandoff=6)
     return figure

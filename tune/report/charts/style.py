@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,15 +11,16 @@ import plotly.graph_objects as go
 from tune.spec.metric import Objective
 
 # Okabe and Ito's colors, which people with any kind of color blindness can tell apart; statuses have symbols too.
-BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#0072b2",
     "#e69f00",
     "#009e73",
     "#d55e00",
     "#cc79a7",
     "#56b4e9",
-    "#9aa0a6",
+    "#202124",
 )
+GREY = "#9aa0a6"
 INK = "#5f6368"  # of lines that explain
 WIDE = 3
 """How many times the smallest value the largest has to be for a logarithmic axis to show both better."""
@@ -31,7 +33,7 @@ STATUS_COLORS = {
     "waiting": SKY,
     "paused": SKY,
     "diverged": PURPLE,
-    "out_of_memory": PURPLE,
+    "out_of_memory": BLACK,
     "infeasible": GREY,
     "failed": RED,
 }
@@ -60,6 +62,8 @@ WORDS = {
 """Statuses in a legend or a sentence."""
 
 
+LEGEND, AXIS = 32, 52
+"""Pixels below a chart for its legend, and for the axis with its title."""
 _AXIS = {"automargin": True, "gridcolor": "#e8eaed", "zerolinecolor": "#dadce0", "zerolinewidth": 1}
 
 
@@ -77,13 +81,21 @@ def empty_figure(title: str, x: str, y: str, *, height: int = 420) -> go.Figure:
         "template": "none",  # plotly's own style would be repeated in every chart
         "font": {"color": "#202124"},
         "height": height,
-        "margin": {"l": 64, "r": 16, "t": 56, "b": 84},
+        "margin": {"l": 64, "r": 16, "t": 56, "b": AXIS + LEGEND},
         "xaxis": {"title": {"text": x}, **_AXIS},
         "yaxis": {"title": {"text": y, "standoff": 12}, **_AXIS},
         "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0, "xanchor": "left", "x": 0},
         "hovermode": "closest",
     }
     return go.Figure(layout=layout)
+
+
+def without_legend(figure: go.Figure) -> go.Figure:
+    """Take away the room for a legend if the chart has none."""
+    named = sum(getattr(trace, "showlegend", False) is not False for trace in figure.data)
+    if figure.layout.showlegend is not True and named < 2 and figure.layout.margin.b == LEGEND + AXIS:
+        figure.update_layout(height=figure.layout.height - LEGEND, margin_b=AXIS)
+    return figure
 
 
 def label(objective: Objective) -> str:
@@ -101,15 +113,21 @@ def scaled(figure: go.Figure, objective: Objective, axis: str = "yaxis") -> go.F
     """Format the axis of a metric: percent where people read it so, logarithmic where values span magnitudes."""
     drawn = [float(value) for trace in figure.data for value in trace.y if value is not None]
     drawn = [value for value in drawn if math.isfinite(value)]
-    if drawn and min(drawn) == max(drawn):  # plotly would show one more and one less
-        around = 0.11 * abs(drawn[0]) or 1
-        figure.update_layout({f"{axis}_range": [drawn[0] - around, drawn[0] + around]})
+    figure.update_layout({axis: around_one(drawn)})
     if objective.metric.unit == "%":
         figure.update_layout({f"{axis}_tickformat": ".1%"})
         return figure
     if drawn and min(drawn) > 0 and max(drawn) > WIDE * min(drawn):
         figure.update_layout({axis: log_axis(min(drawn), max(drawn))})
     return figure
+
+
+def around_one(values: Sequence[float]) -> dict[str, Any]:
+    """The range of an axis on which all values are the same: plotly would show one more and one less."""
+    if not values or min(values) != max(values):
+        return {}
+    around = 0.11 * abs(values[0]) or 1
+    return {"range": [values[0] - around, values[0] + around]}
 
 
 def whole_axis(low: float, high: float) -> dict[str, Any]:

@@ -88,18 +88,20 @@ def _differences(comparison: Comparison) -> list[Section]:
         return []
     scale, unit = 100.0 if measure == "accuracy" else 1.0, UNITS[measure]
     overall = [(f"{pair.run} minus {pair.against}", pair.overall) for pair in pairs if pair.overall is not None]
-    axis, about = f"difference in {measure}, {unit}", f"{METHODS[measure]} {ABOUT_SEEDS}"
-    chart = intervals(f"Test {measure}: each run minus the best", axis, overall, scale)
+    about = f"{METHODS[measure]} {ABOUT_SEEDS}"
+    named = [(pair.run, difference) for pair, (_, difference) in zip(pairs, overall, strict=True)]
+    chart = intervals("Each run minus the best", unit, named, scale)  # short: a phone cuts off what is longer
     table = _difference_table(f"{measure} of", overall, measure)
     sections = [Section(f"Differences in test {measure}", [drawn(chart)], about, table)]
     for pair in pairs:
         rows = largest(pair.per_class, MOST_CLASSES)
-        left = f", the {len(rows)} classes that differ most" if len(pair.per_class) > len(rows) else ""
-        title = f"Test {measure} by class: {pair.run} minus {pair.against}{left}"
+        title = (
+            f"The {len(rows)} classes that differ most" if len(pair.per_class) > len(rows) else "Difference by class"
+        )
         details = _difference_table("class", pair.per_class, measure)
         every = f"<details><summary>All {counted(len(pair.per_class), 'class')}</summary>{details}</details>"
-        drawing = drawn(intervals(title, axis, rows, scale))
-        sections.append(Section(f"{pair.run} against {pair.against}, by class", [drawing], _ABOUT_CLASSES, every))
+        drawing = drawn(intervals(title, unit, rows, scale))
+        sections.append(Section(f"{pair.run} minus {pair.against}, by class", [drawing], _ABOUT_CLASSES, every))
     return sections
 
 

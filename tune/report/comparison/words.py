@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from data.words import counted
+from data.words import counted, listed
 from tune.report.comparison.compare import Comparison, Pair
 from tune.report.comparison.paired import CONFIDENCE, Difference
 
@@ -15,6 +15,8 @@ METHODS = {
 }
 """By `Comparison.measure`."""
 ABOUT_SEEDS = "They are about these models: the same experiment with another seed gives another model."
+MOST_SENTENCES = 3
+"""Runs that have a sentence each; more are told together."""
 UNITS = {"accuracy": "percentage points", "loss": "nats per image"}
 
 
@@ -25,7 +27,26 @@ def sentences(comparison: Comparison) -> list[str]:
         value = metric.text(best.best[metric.name])
         found.append(f"{best.name} is best: {metric.name} {value} in epoch {best.best['epoch']}.")
     pairs = sorted(comparison.pairs, key=lambda pair: pair.overall is None)  # those that are left out come last
+    compared = [pair for pair in pairs if pair.overall is not None]
+    if len(compared) > MOST_SENTENCES:
+        found.append(_together(compared))
+        pairs = pairs[len(compared) :]
     return [*found, *(_sentence(pair, comparison.measure) for pair in pairs)]
+
+
+def _together(pairs: Sequence[Pair]) -> str:
+    """Which of many runs differ from the best; the table has the figures."""
+    others = {pair.against for pair in pairs}
+    best = others.pop() if len(others) == 1 else "the best run"
+    real = [pair.run for pair in pairs if pair.overall is not None and _is_real(pair.overall)]
+    rest = [pair.run for pair in pairs if pair.run not in real]
+    chances = [f"is unlikely to be chance for {listed(real)}"] * bool(real)
+    chances += [f"may be chance for {listed(rest)}"] * bool(rest)
+    return f"On the test images, the difference from {best} {', and '.join(chances)}."
+
+
+def _is_real(found: Difference) -> bool:
+    return found.p < 1 - CONFIDENCE
 
 
 def _sentence(pair: Pair, measure: str) -> str:
@@ -39,7 +60,7 @@ def _sentence(pair: Pair, measure: str) -> str:
     else:
         sense = f"is {size:.4g} nats per image {'higher' if found.difference > 0 else 'lower'} than"
         what = f"The loss of {pair.run} {sense if size else 'is exactly'} that of {pair.against}"
-    chance = "which is unlikely to be chance" if found.p < 1 - CONFIDENCE else "which may be chance"
+    chance = "which is unlikely to be chance" if _is_real(found) else "which may be chance"
     return f"{what} on {counted(found.n, 'test image')} (95 % interval {interval_text(found, measure)}), {chance}."
 
 

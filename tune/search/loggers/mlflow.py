@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from data.words import quoted
 
@@ -16,6 +16,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before mlflow is im
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import get_tracking_uri
+from sqlalchemy import event
 
 from tune.errors import UserError
 from tune.record.folder import SearchFolder
@@ -48,6 +49,8 @@ class MLflow:
             root.mkdir(parents=True, exist_ok=True)
         self.place = f"sqlite:///{root / 'mlflow.db'}" if local else get_tracking_uri()
         self._client = MlflowClient(self.place)
+        if local:
+            _without_fsync(self._client)
         self._experiment = self._find(folder, (root / "mlflow-artifacts").as_uri() if local else None)
         runs = {int(run.data.tags[_TRIAL]): run.info for run in self._all_runs() if _TRIAL in run.data.tags}
         self._runs = {number: str(info.run_id) for number, info in runs.items()}  # identities, by trial
@@ -89,9 +92,9 @@ class MLflow:
             return
         # The process that made a run may have died before it wrote the fields.
         fields = {} if trial.number in self._done else trial.config
+        tags = [] if trial.number not in self._runs else [RunTag(*tag) for tag in _state(trial).items()]
         run, done = self._run(trial)
         params = [Param(field, value_text(value)) for field, value in fields.items()]
-        tags = [RunTag("status", str(trial.status)), RunTag("reason", trial.reason)]
         parts = zip_longest(
             _parts(self._metrics(trial, done), MOST_METRICS), _parts(params, MOST_PARAMS), fillvalue=()
         )  # in as few calls as there can be, since each is a transaction
@@ -111,7 +114,8 @@ class MLflow:
         number = trial.number
         if number not in self._runs:
             start = None if trial.started is None else round(1000 * trial.started.timestamp())
-            run = self._client.create_run(self._experiment, start, {_TRIAL: str(number)}, f"trial {number}")
+            tags = {_TRIAL: str(number), **_state(trial)}
+            run = self._client.create_run(self._experiment, start, tags, f"trial {number}")
             self._runs[number], self._done[number] = str(run.info.run_id), 0
         run_id = self._runs[number]
         if number not in self._done:
@@ -131,6 +135,21 @@ class MLflow:
         if trial.status.ended and best is not None and result is not None:
             metrics.append(Metric(f"best_{name}", result[name], times[best.epoch - 1], best.epoch))
         return metrics
+
+
+def _state(trial: TrialRecord) -> dict[str, str]:
+    """What its tags say about a trial."""
+    return {"status": str(trial.status), "reason": trial.reason}
+
+
+def _without_fsync(client: MlflowClient) -> None:
+    """Let SQLite not wait for the disk at each of a trial's transactions; all of it can be written again."""
+    engine = client._tracking_client.store.engine
+
+    def connected(connection: Any, *_: object) -> None:
+        connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(engine, "checkout", connected)
 
 
 def _parts(items: Sequence[T], most: int) -> Iterator[Sequence[T]]:
