@@ -77,7 +77,7 @@ def write_images(folder: Path, recipe: Recipe, say: Say) -> list[Unreadable]:
     Args:
         folder: Where; also for a note, ``progress.json``, of what is written.
         recipe: How to make the images.
-        say: Told where work is continued.
+        say: Called with a line where work is continued.
 
     Returns:
         The images that cannot be read.

@@ -81,7 +81,7 @@ def one_at_a_time(folders: Iterable[Path], name: str, say: Say) -> Iterator[bool
     Args:
         folders: Where the lock file may be; the first that can be written to is taken.
         name: What is locked.
-        say: Told when another process has the lock.
+        say: Called with a line if another process has the lock.
 
     Yields:
         Whether this process has the lock.

@@ -1,4 +1,4 @@
-"""What a data set is, so that a record can tell whether the images are still those it was made with."""
+"""The identity of a data set, by which a record recognizes whether the images are still those it was made with."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class DataIdentity:
         name: The data set's name, ``folder`` for the user's own images.
         classes: Class names in the order of the labels.
         decoder: Version of the code that turns files into pixels.
-        train_labels: (n,) int64, the train part in the order in which it is read (it includes validation).
+        train_labels: (n,) int64, the training set in the order in which it is read (it includes validation).
         train_hashes: (n, 16) uint8, the hash of each image file's bytes.
-        test_labels: (m,) int64, the test part likewise.
+        test_labels: (m,) int64, the test set likewise.
         test_hashes: (m, 16) uint8.
     """
 
@@ -218,7 +218,7 @@ def _order_changes(before: DataIdentity, now: DataIdentity) -> list[str]:
     back = sum((old_test[source] - new_test[name]).total() for name, source in came_from.items())
     if moved or back:
         return [
-            f"the same images, but split differently: {_images(moved)} moved from the train part to the test part and "
+            f"the same images, but split differently: {_images(moved)} moved from the training set to the test set and "
             f"{back:,} the other way (files were renamed or moved, or data.test_fraction or data.split_seed changed)"
         ]
     same_order = all(

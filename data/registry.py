@@ -35,8 +35,8 @@ class DatasetEntry:
         summary: One line on the images.
         input_shape: (channels, height, width) of every image; None if it depends on the specification.
         classes: Class names in the order of the labels; None if they depend on the user's files.
-        train_size: Images in the train part, including those set aside for validation; None if it depends on the files.
-        test_size: Images in the test part; None if it depends on the files.
+        train_size: Number of training images, including those set aside for validation; None if unknown.
+        test_size: Number of test images; None if it depends on the files.
         torchvision_class: Class in ``torchvision.datasets`` that provides file names, URLs and checksums; its files
             must be laid out as those of MNIST or CIFAR.
         read: Reads a part of a data set whose images come with a package, or whose files are not torchvision's.
@@ -56,7 +56,7 @@ _TABLE: dict[str, DatasetEntry] = {
     entry.name: entry
     for entry in (
         DatasetEntry(
-            "digits", "8x8 grey handwritten digits from scikit-learn (no download), with a fixed test part of 20 %",
+            "digits", "8x8 grey handwritten digits from scikit-learn (no download), with a fixed test set of 20 %",
             (1, 8, 8), CLASSES, 1_438, 359, read=read_digits,
         ),
         DatasetEntry(

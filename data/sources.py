@@ -34,13 +34,13 @@ def inspect(source: Source, root: Path) -> DatasetInfo:
 
 
 def load_train(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
-    """The train part, from which the validation part is taken.
+    """The training set, from which the validation set is taken.
 
     Args:
         source: Which images.
         root: The data folder, laid out as torchvision's ``root``; prepared arrays are kept in it.
         download: Whether missing files may be downloaded.
-        say: Told of everything slow or unexpected, one line at a time.
+        say: Called with a line about anything slow or unexpected.
 
     Returns:
         The images, as memory maps shared by all processes of the node.
@@ -53,12 +53,12 @@ def load_train(source: Source, root: Path, *, download: bool = True, say: Say = 
 
 
 def load_train_with_identity(source: Source, root: Path, *, say: Say = silent) -> tuple[ImageSet, DataIdentity]:
-    """The train part and the identity of the dataset; as ``load_train`` and ``identify``, but files are listed once."""
+    """The training set and the identity of the dataset; as ``load_train`` and ``identify``, with one listing."""
     return _load(source, root, "train", download=True, say=say)
 
 
 def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:
-    """The test part; see ``load_train``. For the final evaluation only: never choose anything by it.
+    """The test set; see ``load_train``. For the final evaluation only: never choose anything by it.
 
     It is empty where every class of the user's folder has one image only, and may lack some classes.
     """
@@ -71,7 +71,7 @@ def identify(source: Source, root: Path, say: Say = silent) -> DataIdentity:
     Args:
         source: Which images.
         root: The data folder; what is known of the user's files is kept in it, so that only changed ones are read.
-        say: Told of everything slow, one line at a time.
+        say: Called with a line about anything slow.
 
     Raises:
         DataError: The name is unknown, or the user's folder cannot be used as it is.

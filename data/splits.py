@@ -1,4 +1,4 @@
-"""Seeded, stratified splits of a train part into train and validation."""
+"""Seeded, stratified splits of a training set into training and validation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Split:
         validation: Sorted positions, (m,) int64; empty if no validation was asked for.
         seed: Seed of the draw.
         hash: Hex digest of the positions of both parts and of the labels there. Positions and labels only: that the
-            images are the same is told by ``DataIdentity.digest``.
+            images are the same is what ``DataIdentity.digest`` is for.
     """
 
     train: Tensor
@@ -35,16 +35,16 @@ class Split:
 
 
 def split(labels: Tensor, fraction: float, seed: int) -> Split:
-    """Take a validation part out of a train part, with the same share of every class.
+    """Take a validation set out of a training set, with the same share of every class.
 
-    The validation part has exactly ``round(fraction * N)`` images. Shares are rounded by largest remainder, and ties
+    The validation set has exactly ``round(fraction * N)`` images. Shares are rounded by largest remainder, and ties
     are broken at random. Every class keeps at least one image to train on, so a class with a single image has none in
     validation. (scikit-learn's StratifiedShuffleSplit refuses such classes, and parts smaller than the number of
     classes.)
 
     Args:
         labels: (N,) integers.
-        fraction: Share of the validation part, in [0, 1). For example ``0.1`` of MNIST's 60,000 is 6,000 images.
+        fraction: Share of the validation set, in [0, 1). For example ``0.1`` of MNIST's 60,000 is 6,000 images.
         seed: Seed of the draw; NumPy's and PyTorch's global generators are neither used nor changed.
 
     Raises:
@@ -71,7 +71,7 @@ def split(labels: Tensor, fraction: float, seed: int) -> Split:
 
 
 def limit(split: Split, n: int, labels: Tensor) -> Split:
-    """Keep ``n`` images of a split's train part, with the same share of every class; validation stays as it is.
+    """Keep ``n`` training images of a split, with the same share of every class; validation stays as it is.
 
     Args:
         split: The split to reduce, made from ``labels``.

@@ -19,12 +19,12 @@ class Statistics:
     Attributes:
         input_shape: (channels, height, width).
         classes: Class names.
-        train_size: Number of images of the train part, before validation is taken from it.
-        test_size: Number of images of the test part.
-        train_counts: Number of images of each class in the train part.
-        test_counts: The same of the test part.
-        mean: Of each channel over the train part, pixels in 0..1.
-        std: Standard deviation of each channel over the train part.
+        train_size: Number of training images, before validation images are taken from them.
+        test_size: Number of test images.
+        train_counts: Number of training images of each class.
+        test_counts: Number of test images of each class.
+        mean: Mean of each channel over the training images, pixels in 0..1.
+        std: Standard deviation of each channel over the training images.
         skipped: Number of images of both parts that were left out because they cannot be read.
     """
 
@@ -65,7 +65,7 @@ def prepare(source: Source, root: Path, *, say: Say = silent) -> Statistics:
 
 
 def _once(say: Say) -> Say:
-    """Tell no message twice: both parts come with the same notes on their folder."""
+    """Repeat no message: both sets come with the same notes on their folder."""
     told: set[str] = set()
 
     def say_once(message: str) -> None:

@@ -58,7 +58,7 @@ class _DamagedError(Exception):
 
 
 def file_facts(path: Path) -> tuple[str, int, int, int, int]:
-    """What tells one state of a file from another without reading it: path, bytes, inode, and its two times.
+    """What distinguishes one state of a file from another without reading it: path, bytes, inode, and its two times.
 
     The time of modification can be set by anybody, as by an archive that is unpacked; that of status change cannot.
     """
@@ -105,7 +105,7 @@ def build(origin: Origin, recipe: Recipe, root: Path, say: Say, *, alone: bool =
         origin: What the arrays are made from.
         recipe: How.
         root: The data folder.
-        say: Told of every fallback.
+        say: Called with a line about every fallback.
         alone: Whether this process has the lock. Then what a killed process has left of the same arrays is continued.
 
     Raises:
@@ -117,7 +117,7 @@ def build(origin: Origin, recipe: Recipe, root: Path, say: Say, *, alone: bool =
             return _open(_write(home, origin, recipe, say, alone=alone), origin)
         except (OSError, _DamagedError) as error:
             say(f"cannot store prepared images in {home} ({getattr(error, 'strerror', None) or error})")
-    say(f"{origin.name} is kept in memory, once for every process that uses it")
+    say(f"{origin.name} is kept in memory instead, once per process that uses it")
     return in_memory(recipe)
 
 

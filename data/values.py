@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # Listing datasets must not cost an import of torch.
     from torch import Tensor
 
 MAX_PIXELS = 178_956_970
-"""Largest image that is decoded unless told otherwise: Pillow's own limit, 512 MB as RGB."""
+"""Largest image that is decoded by default: Pillow's own limit, 512 MB as RGB."""
 
 Part = Literal["train", "test"]
 Say = Callable[[str], None]
@@ -26,7 +26,7 @@ def silent(message: str) -> None:
 
 
 class Progress:
-    """Tells every few seconds how far a task over many images is, and how long it will still take."""
+    """Says every few seconds how far a task over many images is, and how much time is left."""
 
     every_seconds = 5.0
 
@@ -36,7 +36,7 @@ class Progress:
         Args:
             verb: What is done to the images, as in "decoded".
             total: How many there are.
-            say: Told of progress.
+            say: Called with a line about the progress.
             done: How many were done before.
         """
         self._verb, self._total, self._say, self._done = verb, total, say, done
@@ -72,7 +72,7 @@ class Source:
         name: A name of the table in ``data.registry``.
         path: The user's folder (``folder`` only).
         image_size: Side in pixels to which images are resized, both ways (``folder`` only, required there).
-        test_fraction: Share of the images kept for the test part where the folder has no ``train/`` and ``test/``.
+        test_fraction: Share of the images kept for the test set where the folder has no ``train/`` and ``test/``.
         split_seed: Seed of that split.
         skip_unreadable: Leave out and count images that cannot be read, instead of refusing (``folder`` only).
         max_pixels: Images with more pixels (width times height) are refused, as a small file can claim a size that
@@ -120,7 +120,7 @@ class DatasetInfo:
     Attributes:
         input_shape: (channels, height, width).
         classes: Class names in the order of the labels.
-        train_size: Images of the train part before a validation part is taken from it; None if unknown.
+        train_size: Number of training images before validation images are taken from them; None if unknown.
     """
 
     input_shape: tuple[int, int, int]

@@ -43,7 +43,7 @@ def crop(
     images: Tensor,
     generator: Generator,
     *,
-    padding: Annotated[int, Ge(0)] = 4,
+    padding: Annotated[int, Ge(0), Le(4_096)] = 4,
     fill: Brightness = 0,
     mode: Literal["constant", "reflect"] = "constant",
 ) -> Tensor:
@@ -84,7 +84,9 @@ def _reflected(images: Tensor, padding: int) -> Tensor:
     return images
 
 
-def cutout(images: Tensor, generator: Generator, *, size: Annotated[int, Ge(1)] = 16, fill: Brightness = 127) -> Tensor:
+def cutout(
+    images: Tensor, generator: Generator, *, size: Annotated[int, Ge(1), Le(65_536)] = 16, fill: Brightness = 127
+) -> Tensor:
     """Erase a square of each image; its centre is anywhere in the image, and parts outside are cut off.
 
     DeVries and Taylor 2017, arXiv 1708.04552. The square there is zero after normalization; the default fill is close

@@ -38,7 +38,7 @@ def content_hashes(folder: Path, paths: list[str], root: Path, say: Say) -> Hash
         folder: The user's folder.
         paths: Files in it, relative.
         root: The data folder, in which the index is kept.
-        say: Told of progress.
+        say: Called with a line about the progress.
 
     Returns:
         (n, 16) uint8.
@@ -63,7 +63,7 @@ def content_hashes(folder: Path, paths: list[str], root: Path, say: Say) -> Hash
 
 
 def _facts(folder: Path, paths: Iterable[str]) -> Facts:
-    """What tells one state of each file from another without reading it."""
+    """What distinguishes one state of each file from another without reading it."""
 
     def one(path: str) -> tuple[int, int, int, int]:
         try:

@@ -97,7 +97,7 @@ def folders_in(folder: str, shown: str, left: LeftOut) -> list[str]:
     Args:
         folder: Where to look.
         shown: Its path below the user's folder with a slash at the end, or nothing for that folder itself.
-        left: Told of everything else that lies there.
+        left: Counts everything else that lies there.
     """
     found = []
     for entry in entries(folder):
@@ -121,7 +121,7 @@ def images_below(root: str, start: str, left: LeftOut) -> list[str]:
     Args:
         root: The user's folder.
         start: A folder below it, as a path relative to it.
-        left: Told of what is left out.
+        left: Counts what is left out.
     """
     found: list[str] = []
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Which classes a user's folder has, and which images belong to them and to the train and the test part."""
+"""Which classes a user's folder has, and which images belong to them and to the training and test sets."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Listing:
         root: The folder.
         classes: Names of the class folders, sorted.
         paths: Of each image, its path below ``root``: by class and then by path; where the user has divided the
-            images, those of the train part come first.
+            images, those of the training set come first.
         labels: (n,) int64, positions in ``classes``.
-        train: Positions in ``paths`` of the train part, sorted.
-        test: The same of the test part.
+        train: Positions in ``paths`` of the training set, sorted.
+        test: The same of the test set.
         notes: What the user should know, a sentence each.
     """
 
@@ -49,10 +49,9 @@ class Listing:
 def scan(source: Source) -> Listing:
     """List a user's folder without opening an image.
 
-    Where the folder has one folder for the train part and one for the test part, in any usual spelling (``train``,
-    ``Training``, ``test_set``), they are the parts, with class folders inside; the test part may lack some of the
-    classes. Else every folder is a class, and a stratified ``test_fraction`` of the images is the test part, which is
-    empty where every class has one image. Class folders are searched to any depth, through symbolic links; hidden
+    Where the folder has one folder for training and one for testing, in any usual spelling (``train``, ``Training``,
+    ``test_set``), they are the sets, with class folders inside; the test set may lack some of the classes. Else every
+    folder is a class, and a stratified ``test_fraction`` of the images is the test set, which is empty where every class has one image. Class folders are searched to any depth, through symbolic links; hidden
     names are left out.
 
     Raises:
@@ -98,7 +97,7 @@ def _checked(source: Source) -> Path:
 
 
 def _check_names(root: Path, paths: list[str]) -> None:
-    """Refuse names that are no UTF-8: they could be neither printed nor recorded."""
+    """Refuse names that are not UTF-8: they could be neither printed nor recorded."""
     wrong = [path for path in paths if not is_text(path)]
     if wrong:
         raise DataError(
@@ -108,7 +107,7 @@ def _check_names(root: Path, paths: list[str]) -> None:
 
 
 def _given_parts(root: Path, parts: tuple[str, str], left: LeftOut) -> tuple[tuple[str, ...], list[str], Labels, int]:
-    """Classes, paths and labels of images that the user has divided, and how many of them are the train part."""
+    """Classes, paths and labels of images that the user has divided, and how many of them are the training set."""
     train_folders, test_folders = (folders_in(str(root / part), f"{part}/", left) for part in parts)
     classes, train, train_labels = _class_images(root, f"{parts[0]}/", train_folders, left)
     _check_test_classes(root, parts, train_folders, test_folders)
@@ -118,14 +117,14 @@ def _given_parts(root: Path, parts: tuple[str, str], left: LeftOut) -> tuple[tup
     if not test:
         found = f" (not used: {text})" if (text := left.text()) else ""
         raise DataError(
-            f"no image in {root / parts[1]}{found}; add some, or use data.path={root / parts[0]} to have a test part "
-            "taken from it"
+            f"no image in {root / parts[1]}{found}; add some, or use data.path={root / parts[0]} to split a test set "
+            "off it"
         )
     return classes, train + test, np.concatenate([train_labels, test_labels]), len(train)
 
 
 def _check_test_classes(root: Path, parts: tuple[str, str], trained: list[str], tested: list[str]) -> None:
-    """Refuse classes that have a folder in the test part only."""
+    """Refuse classes that have a folder in the test set only."""
     train, test = parts
     if not (unknown := [name for name in tested if name not in trained]):
         return
@@ -171,7 +170,7 @@ def _labelled(images: list[list[str]]) -> tuple[list[str], Labels]:
 
 
 def _check_no_parts_inside(root: Path, paths: list[str]) -> None:
-    """Refuse class folders that have a train and a test part inside: they would be mixed."""
+    """Refuse class folders with folders for training and testing inside: these would be mixed."""
     inner: dict[str, dict[str, str]] = {}
     for name, folder in {tuple(path.split("/")[:2]) for path in paths if path.count("/") > 1}:
         if role := role_of(folder):
@@ -179,13 +178,13 @@ def _check_no_parts_inside(root: Path, paths: list[str]) -> None:
     for name, roles in sorted(inner.items()):
         if {"train", "test"} <= roles.keys():
             raise DataError(
-                f"class folder {quoted(name)} in {root} has {roles['train']}/ and {roles['test']}/ inside; the parts "
-                f"go outside, as train/{name}/ and test/{name}/"
+                f"class folder {quoted(name)} in {root} has {roles['train']}/ and {roles['test']}/ inside; put "
+                f"them outside, as train/{name}/ and test/{name}/"
             )
 
 
 def _carve(root: Path, labels: Labels, source: Source, notes: list[str]) -> tuple[Labels, Labels]:
-    """Take a test part; smaller than asked for where classes are small, as each keeps an image to train on."""
+    """Take a test set; smaller than asked for where classes are small, as each keeps an image to train on."""
     total, fraction = len(labels), source.test_fraction
     wanted, room = round(fraction * total), total - len(np.unique(labels))
     if fraction and not room:
@@ -200,5 +199,5 @@ def _carve(root: Path, labels: Labels, source: Source, notes: list[str]) -> tupl
     try:
         parts = split(torch.from_numpy(labels), fraction, source.split_seed)
     except DataError as error:
-        raise DataError(f"no test part can be taken from {root} (data.test_fraction): {error}") from error
+        raise DataError(f"no test set can be split off {root} (data.test_fraction): {error}") from error
     return parts.train.numpy(), parts.validation.numpy()

@@ -61,7 +61,7 @@ def _identity(found: _Images) -> DataIdentity:
 
 
 def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, DataIdentity]:
-    """One part of a user's folder, which may be empty if it is the test part; and the identity of the whole folder.
+    """One part of a user's folder, which may be empty if it is the test set; and the identity of the whole folder.
 
     Both are prepared, so that images that cannot be read are all known at once.
 
@@ -128,8 +128,8 @@ def _repeated(found: _Images, unreadable: Container[int]) -> Iterator[str]:
         test, train = (listing.paths[i] for i in twice[0])
         yield (
             f"{len(twice):,} of {counted(len(listing.test), 'test image')} in {listing.root} "
-            f"{noun(len(twice), 'is', 'are')} in the train part too ({test} is the same as {train}), which makes test "
-            "results too good; remove the duplicates"
+            f"{noun(len(twice), 'is', 'are')} in the training set too ({test} is the same as {train}), which makes "
+            "test results too good; remove the duplicates"
         )
     labels = listing.labels.tolist()
     first: dict[bytes, int] = {}

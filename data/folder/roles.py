@@ -1,4 +1,4 @@
-"""Which folders are the train and the test part, by their names."""
+"""Which folders are the training and test sets, by their names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def role_of(name: str) -> str | None:
 
 
 def part_folders(root: Path, folders: list[str], notes: list[str]) -> tuple[str, str] | None:
-    """The folders of the train and the test part, or None where every folder is a class.
+    """The folders of the training and test sets, or None where every folder is a class.
 
     Raises:
         DataError: A folder is named like a part, but cannot be one: it might be a class or a part.
@@ -56,10 +56,10 @@ def part_folders(root: Path, folders: list[str], notes: list[str]) -> tuple[str,
 def _unclear(
     root: Path, train: list[str], test: list[str], validation: list[str], classes: list[str], flat: list[str]
 ) -> str:
-    """What is wrong with folders that are named like parts, and what to do."""
-    for names, part in ((train, "train"), (test, "test")):
+    """What is wrong with folders that are named like sets, and what to do."""
+    for names, kind in ((train, "training"), (test, "test")):
         if len(names) > 1:
-            text = f"{root} has {len(names)} folders for the {part} part, {', '.join(names)}; keep one of them"
+            text = f"{root} has {len(names)} folders for the {kind} set, {', '.join(names)}; keep one of them"
             break
     else:
         if train and test:
@@ -67,13 +67,13 @@ def _unclear(
         elif train:
             text = (
                 f"{root} has {train[0]}/ but no test/; add test/ with the same class folders, or use "
-                f"data.path={root / train[0]} to have a test part taken from it"
+                f"data.path={root / train[0]} to split a test set off it"
             )
             if validation:
                 text += f", or rename {validation[0]}/ to test/"
         else:
             others = ", ".join(f"{name}/" for name in (*test, *validation))
-            text = f"{root} has {others} but no train/; put the class folders to train on into train/"
+            text = f"{root} has {others} but no train/; put the class folders of the training set into train/"
     if classes:
         odd = (*train, *test, *validation)[0]
         text += f"; if {odd}/ is a class, rename it, for example to class_{odd}"

@@ -24,10 +24,10 @@ class Survey:
     Attributes:
         root: The folder, as an absolute path.
         classes: Class names, in the order of the labels.
-        train_counts: Number of images of each class in the train part.
-        test_size: Number of images in the test part.
-        divided: Whether the user has divided the images into a train and a test part.
-        sides: The shorter sides of images all over the train part, sorted, in pixels; at most 500 are looked at.
+        train_counts: Number of training images of each class.
+        test_size: Number of test images.
+        divided: Whether the user has divided the images into training and test sets.
+        sides: The shorter sides of images all over the training set, sorted, in pixels; at most 500 are looked at.
         notes: What the user should know, a sentence each.
     """
 
@@ -41,7 +41,7 @@ class Survey:
 
     @property
     def train_size(self) -> int:
-        """Number of images in the train part."""
+        """Number of training images."""
         return sum(self.train_counts)
 
     @property

@@ -14,7 +14,7 @@ _BRIGHTEST = 16
 def read_digits(part: Part) -> ImageSet:
     """A part of the 1,797 digits of 8x8 pixels (Alpaydin and Kaynak, 1998; scikit-learn's ``load_digits``).
 
-    The data set has no test part of its own; 20 % of each class, always drawn with seed 42, are the test part. Pixels
+    The data set has no test set of its own; 20 % of each class, always drawn with seed 42, are the test set. Pixels
     are counts from 0 to 16 and are scaled to 0..255.
     """
     # Slow to import; the table of data sets is listed without them.

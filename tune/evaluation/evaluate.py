@@ -88,7 +88,7 @@ def evaluate(
     title = f"{run.folder.name} on {run.experiment.data.label} ({split})"
     result = _EVALUATORS[task](run, found.images, found.validation, title, extras)
     scores = {"split": split, "epoch": run.epoch, **result.scores}
-    if split != "test":  # reading the test part has told
+    if split != "test":  # reading the test set has reported it
         _tell_missing_classes(split, scores.get("per_class", ()), say)
     if extras.mistakes is not None and "mistakes" not in result.figures:
         say("there are no mistakes to draw")
@@ -123,7 +123,7 @@ def _check_room(extras: Extras, images: int, split: SplitName) -> None:
 
 
 def _once(say: Say) -> Say:
-    """Says each line once: what is wrong with a folder of images is told of each of its parts."""
+    """Says each line once: notes on a folder of images come with each of its splits."""
     said = set[str]()
 
     def tell(text: str) -> None:

@@ -113,7 +113,7 @@ class RunResults:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """One row per test image, in the order of the test part.
+        """One row per test image, in the order of the test set.
 
         Columns: `index` (int, its position there, for `images`), `label`, `predicted` (int), `label_name`,
         `predicted_name` (text), `probability` (float, of the prediction), `label_probability`. An autoencoder has the

@@ -1,4 +1,4 @@
-"""Experiments and searches as files: read, overridden, checked whole, written back."""
+"""Experiments and searches as files: read, overridden, validated, written back."""
 
 from __future__ import annotations
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
-Count = Annotated[int, Ge(1)]
+MOST = 10**9
+"""Of anything that is counted. Whatever has a tighter limit of its own is checked where that is known."""
+
+Count = Annotated[int, Ge(1), Le(MOST)]
+CountOrZero = Annotated[int, Ge(0), Le(MOST)]
+Budget = Annotated[int, Ge(1), Le(10**6)]  # trials of a search, epochs of a training
+Replicates = Annotated[int, Ge(1), Le(1_000)]  # seeds of one configuration
+Seed = Annotated[int, Ge(0), Lt(2**63)]
 
 
 def _tuple_from_list(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The section `constraints`: limits of what the model of a trial may cost."""
+"""The section `constraints`: limits on the cost of a trial's model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LATENCY = "latency_ms"  # the one constraint that has to be measured
 
 
 class Bound(Frozen):
-    """The limits of one quantity, inclusive: min, max or both."""
+    """Limits on one quantity, inclusive: min, max or both."""
 
     min: Annotated[float, Ge(0)] | None = None
     max: Annotated[float, Ge(0)] | None = None
@@ -50,15 +50,15 @@ class Bound(Frozen):
 
 
 class ConstraintsSpec(Frozen):
-    """What the model of every trial must have; checked without training it.
+    """Limits on the model of every trial, checked without training it.
 
-    All but the latency are quantities of `models.Cost`.
+    All but the latency are fields of `models.Cost`.
 
     Attributes:
-        parameters: The number of its parameters.
+        parameters: Number of parameters.
         mult_adds: Multiply-add operations per image.
-        activation_bytes: Bytes of the outputs of its layers for one image, in float32.
-        model_bytes: Bytes of its parameters, in float32.
+        activation_bytes: Bytes of the outputs of all layers for one image, in float32.
+        model_bytes: Bytes of the parameters, in float32.
         latency_ms: Milliseconds for one image, in float32 on one CPU core of the machine that runs the search: the
             median of 30 calls or more. It is measured once for each model that meets all other constraints.
     """

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import (
     BeforeValidator,
     Discriminator,
@@ -25,7 +25,7 @@ from pydantic import (
 import data
 from data import augmentation as augmentations
 from data import registry as datasets
-from tune.spec.base import FROM_LIST, Fraction, Frozen, NestedError
+from tune.spec.base import FROM_LIST, Count, Fraction, Frozen, NestedError
 from tune.spec.dotted import within
 from tune.spec.errors import OVERRIDE, Problem, one_of, shown
 
@@ -48,8 +48,10 @@ initial weights and the order of the images, and searching it measures the noise
 
 
 def split_problems(overrides: Iterable[str]) -> list[Problem]:
-    """What is wrong with overrides of a trial that would draw its test images anew, by dotted name."""
-    message = "cannot be changed here: the search was judged by these images, and the test must not contain any of them"
+    """What is wrong with overrides of a trial, by dotted name, that would draw its test images again."""
+    message = (
+        "cannot be changed here: trials were compared on these images, and the test set must not contain any of them"
+    )
     return [
         Problem(name, f"{message}; remove it, or start a new search with it", OVERRIDE)
         for name in overrides
@@ -151,10 +153,10 @@ class DataSpec(Frozen):
         path: Your folder of images (data set `folder` only), relative to the working directory.
         image_size: Height and width in pixels that images are resized to (data set `folder` only).
         validation_fraction: The share of the training images that is set aside for validation.
-        test_fraction: The share of all images that is set aside for the test, where a folder has no test part.
+        test_fraction: The share of all images that is set aside for testing, if a folder has no `test/`.
         split_seed: Decides which images are set aside.
-        train_limit: Train on this many images at most.
-        skip_unreadable: Leave out files that cannot be decoded, rather than stop.
+        train_limit: Train on at most this many images.
+        skip_unreadable: Leave out files that cannot be decoded instead of stopping.
         max_pixels: Refuse images with more pixels than this, before they are decoded.
         normalize: How pixels are scaled: half (to -1 to 1), dataset (by the training images' own mean and standard
             deviation), none (to 0 to 1), or a mean and std of your own.
@@ -163,19 +165,19 @@ class DataSpec(Frozen):
 
     name: str
     path: Annotated[str | None, Field(validate_default=True)] = None
-    image_size: Annotated[Annotated[int, Ge(1)] | None, Field(validate_default=True)] = None
+    image_size: Annotated[Annotated[int, Ge(1), Le(65_536)] | None, Field(validate_default=True)] = None
     validation_fraction: Fraction = 0.1
     test_fraction: Annotated[float, Gt(0), Lt(1)] = 0.2
     split_seed: Annotated[int, Ge(0), Lt(2**32)] = 42
-    train_limit: Annotated[int, Ge(1)] | None = None
+    train_limit: Count | None = None
     skip_unreadable: bool = False
-    max_pixels: Annotated[int, Ge(1)] = data.Source.max_pixels
+    max_pixels: Annotated[int, Ge(1), Lt(2**63)] = data.Source.max_pixels
     normalize: Normalize = "half"
     augment: Augment = ()
 
     @property
     def label(self) -> str:
-        """What people call the data set: its name, or that of the folder of their own images."""
+        """What people call the data set: its name, or for their own images the name of the folder."""
         return self.name if self.path is None else Path(self.path).name or self.path
 
     @property

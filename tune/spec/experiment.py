@@ -5,11 +5,10 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from annotated_types import Ge, Lt
 from pydantic import Discriminator, create_model
 
 import models
-from tune.spec.base import FROM_LIST, Frozen
+from tune.spec.base import FROM_LIST, Frozen, Seed
 from tune.spec.data_spec import DataSpec
 from tune.spec.recipe import TrainingSpec
 
@@ -48,13 +47,13 @@ class Experiment(Frozen):
         data: Which images, and how they are prepared.
         model: The network.
         training: The recipe.
-        seed: Of the initial weights, the order of the images and the augmentation.
+        seed: The seed of the initial weights, the order of the images and the augmentation.
     """
 
     data: DataSpec
     model: AnyModelSpec
     training: TrainingSpec = TrainingSpec()
-    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    seed: Seed = 0
 
     def to_tree(self) -> dict[str, Any]:
         """The YAML form: every field, including defaults."""

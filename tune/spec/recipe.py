@@ -13,7 +13,7 @@ from data.words import counted
 from tune.optim import own_fields
 from tune.optim.optimizers import OPTIMIZERS
 from tune.optim.schedules import SCHEDULES
-from tune.spec.base import FROM_LIST, Fraction, Frozen
+from tune.spec.base import FROM_LIST, Budget, Count, CountOrZero, Fraction, Frozen
 from tune.spec.errors import shown
 
 if TYPE_CHECKING:
@@ -48,11 +48,11 @@ class OptimizerSpec(OneOfSeveral):
 
     Attributes:
         name: The optimizer.
-        lr: Learning rate. That of muon is of AdamW's size, since its steps are scaled to AdamW's.
-        weight_decay: As torch defines it for the optimizer; muon's is decoupled, as AdamW's.
-        momentum: sgd and muon only. By default 0 for sgd, and 0.95 for muon, which always uses Nesterov's.
-        nesterov: sgd only: Nesterov's momentum.
-        amsgrad: adam and adamw only: the AMSGrad variant.
+        lr: Learning rate. For muon, use values as for adamw: its steps are scaled to the same size.
+        weight_decay: As torch defines it for the optimizer; for muon it is decoupled, as for adamw.
+        momentum: sgd and muon only. Default: 0 for sgd, 0.95 for muon, which always uses Nesterov momentum.
+        nesterov: sgd only: use Nesterov momentum.
+        amsgrad: adam and adamw only: use the AMSGrad variant.
     """
 
     only: ClassVar = own_fields(OPTIMIZERS)
@@ -92,16 +92,16 @@ class ScheduleSpec(OneOfSeveral):
         final_div_factor: onecycle: it ends at `lr / div_factor / final_div_factor`.
         cycle_momentum: onecycle: also move SGD's momentum, or Adam's beta1, from 0.95 to 0.85 and back.
         factor: plateau: multiply by this when the loss stops improving by at least 0.01 %.
-        patience: plateau: after this many epochs in a row without improvement. It may be longer than the training, as
-            that of early stopping: whether either acts depends on the losses anyway.
+        patience: plateau: after this many epochs in a row without improvement. It may be longer than the training, like
+            that of early stopping: whether either takes effect depends on the losses anyway.
     """
 
     only: ClassVar = own_fields({name: entry.build for name, entry in SCHEDULES.items()})
 
     name: ScheduleName = "constant"
-    step_size: Annotated[int, Ge(1)] = 7
+    step_size: Count = 7
     gamma: Annotated[float, Gt(0), Le(1)] = 0.1
-    milestones: Annotated[tuple[Annotated[int, Ge(1)], ...], FROM_LIST] | None = Field(None, validate_default=True)
+    milestones: Annotated[tuple[Count, ...], FROM_LIST] | None = Field(None, validate_default=True)
     min_lr: Annotated[float, Ge(0)] = 0.0
     warmup_epochs: Annotated[float, Ge(0)] = 0.0
     per_batch: bool = False
@@ -110,7 +110,7 @@ class ScheduleSpec(OneOfSeveral):
     final_div_factor: Annotated[float, Ge(1)] = 1e4
     cycle_momentum: bool = False
     factor: Annotated[float, Gt(0), Lt(1)] = 0.1
-    patience: Annotated[int, Ge(0)] = 10
+    patience: CountOrZero = 10
 
     @field_validator("milestones")
     @classmethod
@@ -141,7 +141,7 @@ class AveragingSpec(OneOfSeveral):
         decay: ema: the weight of the old average in each step.
         start: swa: average once this share of all epochs is over; the last epoch is always averaged.
         lr: swa: move to this learning rate while averaging; by default the schedule continues.
-        anneal_epochs: swa: the number of epochs in which it gets there, along a cosine.
+        anneal_epochs: swa: the number of epochs in which it moves to `lr`, along a cosine.
     """
 
     only: ClassVar = {"decay": ("ema",), "start": ("swa",), "lr": ("swa",), "anneal_epochs": ("swa",)}
@@ -150,7 +150,7 @@ class AveragingSpec(OneOfSeveral):
     decay: Fraction = 0.999
     start: Fraction = 0.75
     lr: Annotated[float, Gt(0)] | None = None
-    anneal_epochs: Annotated[int, Ge(1)] = 1
+    anneal_epochs: Count = 1
 
     @property
     def spans_all_epochs(self) -> bool:
@@ -171,7 +171,7 @@ class EarlyStoppingSpec(Frozen):
         min_delta: How much lower than the best so far a loss must be to count as an improvement.
     """
 
-    patience: Annotated[int, Ge(1)] = 5
+    patience: Count = 5
     min_delta: Annotated[float, Ge(0)] = 0.0
 
 
@@ -187,15 +187,15 @@ class TrainingSpec(Frozen):
         beta: Reconstruction only: the weight of the KL divergence, which acts like the variance of the decoder
             (`tune.training.tasks`).
         clip_norm: Scale gradients down to at most this norm.
-        precision: What the network computes in (torch.autocast); weights, loss and optimizer are always float32.
-            float16 uses a gradient scaler.
-        averaging: Whether an average of the weights is kept.
+        precision: The number type of the network's computations (torch.autocast); weights, loss and optimizer are
+            always float32. float16 uses a gradient scaler.
+        averaging: The average of the weights to validate and save, if any.
         early_stopping: Whether to stop when the validation loss no longer improves.
-        threads: CPU threads, on which results depend in the last digits; by default as many as the trial has CPUs.
+        threads: CPU threads; by default as many as the trial has CPUs. Results depend on it in their last digits.
     """
 
-    epochs: Annotated[int, Ge(1)] = 10
-    batch_size: Annotated[int, Ge(1)] = 128
+    epochs: Budget = 10
+    batch_size: Count = 128
     optimizer: OptimizerSpec = OptimizerSpec()
     schedule: ScheduleSpec = ScheduleSpec()
     label_smoothing: Fraction = 0.0
@@ -204,7 +204,7 @@ class TrainingSpec(Frozen):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     averaging: AveragingSpec = AveragingSpec()
     early_stopping: EarlyStoppingSpec | None = None
-    threads: Annotated[int, Ge(1)] | None = None
+    threads: Annotated[int, Ge(1), Le(1024)] | None = None
 
     @property
     def spanning(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class SearchSpec:
     """A valid search.
 
     Attributes:
-        name: Of its folder, and of the file it came from.
+        name: The name of its folder, and of the file that it came from.
         base: The experiment as a tree, every field that is not searched filled in.
         space: The searched fields.
         constraints: What the model of every trial must have.

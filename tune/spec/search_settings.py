@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from tune.spec.base import FROM_LIST, Count, Frozen
+from tune.spec.base import FROM_LIST, Budget, Count, CountOrZero, Frozen, Replicates, Seed
 from tune.spec.errors import one_of, shown
 from tune.spec.metric import FACTS, METRICS, Goal, Objective
 from tune.spec.options.samplers import AnySampler, TpeSpec
@@ -53,8 +53,8 @@ class RetentionSpec(Frozen):
     """Which checkpoints are kept on disk.
 
     Attributes:
-        best: Keep those of this many best trials, each with the weights of its best epoch.
-        paused: Keep those of this many paused trials; any other that is promoted trains its epochs again.
+        best: The number of best trials to keep, each with the weights of its best epoch.
+        paused: The number of paused trials to keep; any other that is promoted trains its epochs again.
     """
 
     best: Count = 5
@@ -65,21 +65,22 @@ class FailureSpec(Frozen):
     """What happens when trials fail.
 
     Attributes:
-        retries: How often a failed trial is tried again.
-        consecutive: End the search when this many first trials all fail, or ten times as many in a row are infeasible.
+        retries: How often a failed trial is retried.
+        consecutive: End the search when the first trials all fail, this many of them, or when ten times as many
+            configurations in a row are infeasible.
     """
 
-    retries: Annotated[int, Ge(0)] = 1
+    retries: CountOrZero = 1
     consecutive: Count = 5
 
 
 class StopSpec(Frozen):
-    """When a search has done enough; the first of these that holds ends it. See also `time_budget`.
+    """Rules that end a search early; the first one that is met ends it. See also `time_budget`.
 
     Attributes:
-        target: Values of metrics; ends the search after an epoch that is as good as all of them.
-        plateau: Ends it when this many trials in a row have not been better than the best before them.
-        epochs: Ends it when its trials have trained this many epochs in all.
+        target: Values of metrics; end the search after an epoch that reaches all of them.
+        plateau: End it when this many trials in a row have not been better than the best one before them.
+        epochs: End it when its trials have trained this many epochs in total.
     """
 
     target: Mapping[str, float] | None = None
@@ -101,7 +102,7 @@ class ObjectiveSpec(Frozen):
     """One of several objectives.
 
     Attributes:
-        metric: A metric of epochs, or what is known of a model before it is trained: parameters or mult_adds.
+        metric: A metric that is measured in every epoch, or a quantity known before training: parameters or mult_adds.
         mode: min or max; follows from the metric.
     """
 
@@ -125,7 +126,7 @@ def _its_own(mode: Goal | None, info: ValidationInfo) -> Goal | None:
     """Refuse a mode that is not that of the metric."""
     metric = {**METRICS, **FACTS}.get(info.data.get("metric", ""))
     if mode is not None and metric is not None and mode != metric.goal:
-        raise ValueError(f"must be {metric.goal} for {metric.name} (got {mode}); remove it, the metric decides")
+        raise ValueError(f"must be {metric.goal} for {metric.name} (got {mode}); remove it: it follows from the metric")
     return mode
 
 
@@ -133,15 +134,15 @@ class SearchSettings(Frozen):
     """How to search.
 
     Attributes:
-        metric: What is minimized or maximized.
+        metric: The metric to minimize or maximize.
         mode: min or max; follows from the metric.
-        objectives: Instead of metric, several of them: the search looks for the best trade-offs.
+        objectives: Several objectives instead of metric: the search looks for the best trade-offs.
         trials: The number of trials.
-        concurrent: Trials at the same time; by default as many as the resources allow.
-        seed: Of the sampler; by default the experiment's.
-        seeds: How many seeds the best trials are trained with: the experiment's, the next one, ... After each, a trial
-            is trained with another if it is among the best third of those that have run to their end (with asha and
-            hyperband: 1 / reduction_factor). Trials are ranked by the mean over their seeds.
+        concurrent: Trials that run at the same time; by default as many as the resources allow.
+        seed: The sampler's seed; by default the experiment's.
+        seeds: How many seeds the best trials are trained with: the experiment's seed, seed + 1, ... After each seed, a
+            trial is trained with the next one if it is among the best third of the trials that have run to completion
+            (with asha and hyperband: 1 / reduction_factor). Trials are ranked by the mean over their seeds.
         scheduler: Which trials are stopped early.
         sampler: What proposes configurations.
         resources: What each trial reserves.
@@ -149,19 +150,19 @@ class SearchSettings(Frozen):
         failures: What happens when trials fail.
         epoch_timeout: Seconds after which an epoch counts as hung.
         time_budget: Seconds after which the search ends cleanly.
-        keep_for_retraining: End earlier, so that time is left in the budget to train the best trial again, to the last
-            epoch, on so many seeds.
-        stop: When the search has done enough.
-        loggers: Other tools that trials are written for as they run: tensorboard, mlflow.
+        keep_for_retraining: End earlier, so that enough of the time budget is left to retrain the best trial, to its
+            last epoch, on this many seeds.
+        stop: Rules that end the search early.
+        loggers: Tools that trials are logged to as they run: tensorboard, mlflow.
     """
 
     metric: str = "val_loss"
     mode: Goal | None = None
     objectives: Annotated[tuple[ObjectiveSpec, ...], FROM_LIST] = ()
-    trials: Count = 50
+    trials: Budget = 50
     concurrent: Count | None = None
-    seed: Annotated[int, Ge(0)] | None = None
-    seeds: Count = 1
+    seed: Seed | None = None
+    seeds: Replicates = 1
     scheduler: AnyScheduler = AshaSpec()
     sampler: AnySampler = TpeSpec()
     resources: ResourcesSpec = ResourcesSpec()
@@ -169,7 +170,7 @@ class SearchSettings(Frozen):
     failures: FailureSpec = FailureSpec()
     epoch_timeout: Annotated[float, Gt(0)] | None = None
     time_budget: Annotated[float, Gt(0)] | None = None
-    keep_for_retraining: Annotated[int, Ge(0)] = 0
+    keep_for_retraining: CountOrZero = 0
     stop: StopSpec = StopSpec()
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], FROM_LIST] = ()
 
@@ -187,7 +188,9 @@ class SearchSettings(Frozen):
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise ValueError(f"must name each objective once (got {', '.join(twice)} twice)")
         if names and not any(name in METRICS for name in names):
-            raise ValueError(f"must have a metric of epochs beside {', '.join(names)}, such as val_accuracy")
+            raise ValueError(
+                f"must include a metric that is measured in every epoch, such as val_accuracy (got {', '.join(names)})"
+            )
         return objectives
 
     @model_validator(mode="after")

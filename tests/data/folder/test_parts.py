@@ -62,7 +62,7 @@ def test_parts_are_used_as_their_names_say(train: str, test: str, tmp_path: Path
             ["no test/", "data.path=", "rename valid_set/ to test/"],
         ),
         (["train/a", "train/b", "evaluation/a"], ["no test/", "rename evaluation/ to test/"]),
-        (["Train/a", "Train/b", "training/a", "test/a"], ["2 folders for the train part", "Train, training"]),
+        (["Train/a", "Train/b", "training/a", "test/a"], ["2 folders for the training set", "Train, training"]),
         (["test/a", "test/b"], ["test/ but no train/"]),
         (["val/a", "val/b"], ["val/ but no train/"]),
         (["train", "test"], ["train/ has no class folders"]),
@@ -161,7 +161,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def told_of(folder: Path, root: Path, **changes: object) -> list[str]:
-    """What is said of a folder at a first use, at a second one, and of its test part: each time the same."""
+    """What is said of a folder at a first use, at a second one, and of its test set: each time the same."""
     lines: list[list[str]] = []
     for load in (load_train, load_train, load_test):
         lines.append([])
@@ -216,7 +216,7 @@ def test_copies_in_a_test_part_that_was_carved_and_in_other_classes_are_told(ima
             shutil.copy(images / name / f"{number}.png", images / name / f"copy of {number}.png")
     shutil.copy(images / "red" / "0.png", images / "blue" / "red.png")
     lines = told_of(images, root, test_fraction=0.5)
-    assert any("test images" in line and "in the train part too" in line for line in lines)
+    assert any("test images" in line and "in the training set too" in line for line in lines)
     assert any("1 image is in more than one class" in line for line in lines)
 
 

@@ -16,7 +16,7 @@ FOLDERS = {
     "cifar10": "cifar-10-batches-py",
     "cifar100": "cifar-100-python",
 }
-# Mean and standard deviation of the train parts, as their users know them.
+# Mean and standard deviation of the training sets, as their users know them.
 MOMENTS = {
     "mnist": ([0.1307], [0.3081]),
     "fashion_mnist": ([0.2860], [0.3530]),

@@ -105,7 +105,7 @@ def test_damaged_weights_are_named(imagetune: Command, run: Path) -> None:
 @pytest.mark.parametrize("given", [False, True])
 def test_a_class_without_test_images_is_named_and_left_out(imagetune: Command, tmp_path: Path, given: bool) -> None:
     images = image_folder(tmp_path / "images")
-    if given:  # a test part of the user's, that lacks a class
+    if given:  # a test set of the user's that lacks a class
         shutil.copytree(images, tmp_path / "own" / "train")
         shutil.copytree(images, tmp_path / "own" / "test")
         images = tmp_path / "own"

@@ -171,7 +171,7 @@ def test_a_file_with_a_metric_and_objectives_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "field", "part"),
     [
-        ("search.objectives=[{metric: parameters}]", "search.objectives", "must have a metric of epochs"),
+        ("search.objectives=[{metric: parameters}]", "search.objectives", "must include a metric that is measured"),
         ("search.objectives=[{metric: val_loss}, {metric: val_loss}]", "search.objectives", "once"),
         ("search.objectives=[{metric: val_kl}, {metric: parameters}]", "search.objectives", "val_accuracy"),
         ("search.sampler.name=gp", "search.sampler.name", "use tpe, nsga2 or random"),

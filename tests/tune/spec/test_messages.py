@@ -88,7 +88,7 @@ OF_A_SPACE = [
     (
         ("data.split_seed: {int: [0, 9]}", LR),
         "space.data.split_seed: cannot be searched: results on different images cannot be compared; "
-        "start a search with one value under experiment",
+        "give it one value under experiment",
     ),
     (("seed: {int: [-1, 3]}",), "space.seed: must be at least 0 (got -1)"),
     (("seed: {int: [2, 1]}",), "space.seed: int: low must be at most high (got low 2, high 1)"),
@@ -105,7 +105,7 @@ OF_A_SPACE = [
     ),
 ]
 OF_A_SEARCH = {
-    "search.mode=max": "override: search.mode: must be min for val_loss (got max); remove it, the metric decides",
+    "search.mode=max": "override: search.mode: must be min for val_loss (got max); remove it: it follows from the metric",
     "search.metric=val_kl": (
         "override: search.metric: must be a metric of classification: "
         "one of train_loss, train_accuracy, val_loss, val_accuracy (got 'val_kl')"

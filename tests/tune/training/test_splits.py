@@ -1,4 +1,4 @@
-"""The images of an experiment, split, normalized, and never those of the test part."""
+"""The images of an experiment, split, normalized, and never those of the test set."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_full_trains_on_both_and_validates_on_none(make: Make, tmp_path: Any) ->
 
 def test_the_test_part_is_never_opened(make: Make, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: Any, **__: Any) -> None:
-        raise AssertionError("the test part was opened")
+        raise AssertionError("the test set was opened")
 
     monkeypatch.setattr("data.sources.load_test", forbidden)
     splits = open_splits(make().data, tmp_path, CPU)

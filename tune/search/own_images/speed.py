@@ -23,7 +23,7 @@ def seconds_per_epoch(
         experiment: What is to be trained, for at least two epochs.
         input_shape: (C, H, W) of the images, in pixels.
         classes: The number of classes.
-        images: The number of images in the train part, those for validation included.
+        images: The number of training images, those for validation included.
         device: Where to train.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The images of an experiment, as far as they must be known to check it: where they are, their shape and number."""
+"""What must be known of an experiment's images to check it: where they are, their shape and number."""
 
 from __future__ import annotations
 

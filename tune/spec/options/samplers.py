@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from pydantic import BeforeValidator, SerializeAsAny
 
+from tune.spec.base import MOST, CountOrZero
 from tune.spec.errors import shown
 from tune.spec.options.named import Named, by_name
 
@@ -20,19 +21,19 @@ class LearningSpec(SamplerSpec):
     """Samplers that learn from results.
 
     Attributes:
-        startup: Configurations at the start that do not depend on results.
+        startup: The number of configurations at the start that do not depend on results.
     """
 
     earlier: ClassVar = {"startup_trials": "startup"}
 
-    startup: Annotated[int, Ge(0)] = 10
+    startup: CountOrZero = 10
 
 
 class GpSpec(LearningSpec):
     """A Gaussian process that learns from unfinished trials."""
 
     name: Literal["gp"] = "gp"
-    startup: Annotated[int, Ge(0)] = 8  # a Sobol sequence covers a space evenly after 2, 4, 8, ... points
+    startup: CountOrZero = 8  # a Sobol sequence covers a space evenly after 2, 4, 8, ... points
 
 
 class TpeSpec(LearningSpec):
@@ -51,8 +52,8 @@ class RandomSpec(SamplerSpec):
 
 def _check_points(value: Any) -> Any:
     numbers = list(value.values()) if isinstance(value, Mapping) else [] if value is None else [value]
-    if any(isinstance(number, bool) or not isinstance(number, int) or number < 1 for number in numbers):
-        what = "a whole number of at least 1, or a mapping of fields to such numbers"
+    if any(isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= MOST for number in numbers):
+        what = f"a whole number from 1 to {MOST}, or a mapping of fields to such numbers"
         raise ValueError(f"must be {what} (got {shown(value)})")
     return value
 
@@ -61,7 +62,8 @@ class GridSpec(SamplerSpec):
     """Every combination of values once, in random order; then the search ends.
 
     Attributes:
-        points: How many values of a float without steps, ends included; or a mapping of fields to such numbers.
+        points: How many values to try of a float without steps, both ends included; or a mapping of fields to such
+            numbers.
     """
 
     name: Literal["grid"] = "grid"
@@ -84,11 +86,11 @@ class Nsga2Spec(SamplerSpec):
     """Optuna's genetic algorithm NSGA-II, for several objectives.
 
     Attributes:
-        population: Trials of a generation; the first generation is random.
+        population: Trials per generation; the first generation is random.
     """
 
     name: Literal["nsga2"] = "nsga2"
-    population: Annotated[int, Ge(2)] = 20
+    population: Annotated[int, Ge(2), Le(MOST)] = 20
 
 
 SAMPLERS: dict[str, type[SamplerSpec]] = {

@@ -35,7 +35,7 @@ class JudgingSpec(SchedulerSpec):
 
     Attributes:
         max_t: Epochs after which every trial ends; by default those of the experiment.
-        grace_period: Epochs that a trial runs at least.
+        grace_period: Epochs that every trial is trained for at least.
     """
 
     max_t: Count | None = None
@@ -82,9 +82,9 @@ class AshaSpec(HalvingSpec):
 
 
 class HyperbandSpec(HalvingSpec):
-    """Asynchronous Hyperband: several brackets of asha, for searches in which it is not known when trials can be told.
+    """Asynchronous Hyperband: several brackets of asha, for when it is unknown how early trials can be compared.
 
-    By default as many as there are comparisons, so that the trials of the last bracket are not stopped early.
+    By default there are as many brackets as comparisons, so that trials of the last bracket are not stopped early.
     """
 
     name: Literal["hyperband"] = "hyperband"
@@ -106,7 +106,7 @@ class MedianSpec(JudgingSpec):
 
 
 class NoSchedulerSpec(SchedulerSpec):
-    """Every trial runs to its end. Options of asha, which earlier versions wrote beside it, have no effect."""
+    """Every trial runs to its end. Options of asha, which earlier versions wrote beside its name, have no effect."""
 
     earlier: ClassVar = dict.fromkeys(("type", "max_t", "grace_period", "reduction_factor", "brackets"))
 

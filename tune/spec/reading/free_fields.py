@@ -111,7 +111,7 @@ def _never(space: Space, blocker: str) -> str:
 
 
 _FIXED_MESSAGE = (
-    "cannot be searched: results on different images cannot be compared; start a search with one value under experiment"
+    "cannot be searched: results on different images cannot be compared; give it one value under experiment"
 )
 
 
