@@ -51,8 +51,8 @@ def scan(source: Source) -> Listing:
 
     Where the folder has one folder for training and one for testing, in any usual spelling (``train``, ``Training``,
     ``test_set``), they are the sets, with class folders inside; the test set may lack some of the classes. Else every
-    folder is a class, and a stratified ``test_fraction`` of the images is the test set, which is empty where every class has one image. Class folders are searched to any depth, through symbolic links; hidden
-    names are left out.
+    folder is a class, and a stratified ``test_fraction`` of the images is the test set, which is empty where every
+    class has one image. Class folders are searched to any depth, through symbolic links; hidden names are left out.
 
     Raises:
         DataError: The folder cannot be used; the text names what is wrong in it and what to do.

@@ -1,4 +1,4 @@
-"""What `stop`, `add` and `set` have in common: a request is left for a search, and what became of it is printed."""
+"""What `stop`, `add` and `set` share: leave a request for a search, and print its result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def ask(request: Callable[[Search], ControlRequest], search: str, out: Path, study: str | None, json: bool) -> None:
-    """Leave for a search what `request` makes of it, wait for a live one's answer, and print that."""
+    """Leave the request that `request` makes, wait until a live search has carried it out, and print the result."""
     from tune.record import locate_search
     from tune.record.opening import read_search
     from tune.search.control import asking

@@ -20,4 +20,4 @@ def cancel(id: JobId, address: Address = None, json: Json = False) -> None:
     elif stopped:
         print(f"{id}: asked to stop; it has {STOPPING} s to save everything")
     else:
-        print(f"{id}: has ended already ({job.status})")
+        print(f"{id}: has already ended ({job.status})")

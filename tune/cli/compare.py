@@ -100,7 +100,7 @@ def _show_settings(found: Comparison) -> None:
         text = f"{field}: {' | '.join(map(value_text, values))}"
         print(textwrap.fill(text, WIDTH, initial_indent="  ", subsequent_indent="    "))
     if own := len(found.settings) - len(shared):
-        print(f"  and {own} that not every run has; --output FILE.html shows them")
+        print(f"  and {own} that only some runs have; --output FILE.html shows them")
 
 
 def _show_differences(found: Comparison) -> None:

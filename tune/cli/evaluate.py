@@ -78,7 +78,7 @@ def evaluate(
     else:
         _show(found)
     if (error := found.unsaved) is not None:
-        raise WorkError(f"{error.filename}: {error.strerror}; what is printed above was not saved")
+        raise WorkError(f"{error.filename}: {error.strerror}; the results printed above were not saved")
 
 
 def moved_images(overrides: list[str], done: str) -> str | None:

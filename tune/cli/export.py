@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 
 class Quantize(StrEnum):
-    """The number types that weights can be rounded to."""
+    """The number types that weights can be quantized to."""
 
     int8 = "int8"
 
@@ -48,7 +48,7 @@ def export(
         Format, typer.Option("--format", help="ONNX, or a program of torch.export (.pt2).")
     ] = Format.onnx,
     quantize: Annotated[
-        Quantize | None, typer.Option("--quantize", help="Round to 8-bit integers, scaled on training images.")
+        Quantize | None, typer.Option("--quantize", help="Quantize to 8-bit integers, calibrated on training images.")
     ] = None,
     output: Annotated[
         Path | None,

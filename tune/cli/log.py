@@ -64,4 +64,4 @@ def log(
         print_json({"search": found.folder.name, "to": to.value, "place": logger.place, "trials": len(trials)})
     else:
         print(f"wrote {counted(len(trials), 'trial')} to {logger.place}")
-        say(f"look at it with: {SHOW[to.value]} {shlex.quote(logger.place)}")
+        say(f"view it with: {SHOW[to.value]} {shlex.quote(logger.place)}")

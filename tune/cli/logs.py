@@ -14,7 +14,7 @@ EXAMPLES = ("imagetune logs digits-3f9a2c", "imagetune logs digits-3f9a2c -f")
 
 def logs(
     id: JobId,
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on until the job ends.")] = False,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Follow the output until the job ends.")] = False,
     address: Address = None,
     json: Json = False,
 ) -> None:

@@ -41,7 +41,7 @@ class Commands(TyperGroup):
         return load(cmd_name) if cmd_name in self.list_commands(ctx) else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the arguments begin with; an unknown one is told the nearest."""
+        """The command that the arguments begin with; for an unknown one, the error names the nearest."""
         names = self.list_commands(ctx)
         if args[0] not in names:
             close = get_close_matches(args[0], names, n=1)

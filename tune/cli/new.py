@@ -56,13 +56,13 @@ def new(
 
 
 def _check_target(file: Path) -> None:
-    """Refuse a file that exists, or that `search` would not take for a YAML file.
+    """Refuse a file that exists, or that `search` would not recognize as a YAML file.
 
     Raises:
         UserError: Says what to do.
     """
     if file.suffix not in (".yaml", ".yml"):
-        raise UserError(f"{file} must end in .yaml, so that commands take it for a file; use {file.name}.yaml")
+        raise UserError(f"{file} must end in .yaml, so that commands recognize it as a file; use {file.name}.yaml")
     if file.exists() or file.is_symlink():
         raise UserError(f"{file} already exists; use another name, or delete it first")
     if not file.parent.is_dir():

@@ -105,7 +105,7 @@ def _check_files(picture: Path | None, csv: Path | None, *, without_rows: bool) 
     if picture is not None and (picture.suffix.lower() != ".png" or picture.is_dir()):
         raise UserError(f"--output {picture}: the picture is a PNG; use a file name that ends in .png")
     if csv is not None and without_rows:
-        raise UserError(f"--csv {csv}: --sample and --interpolate give a picture and no table; use --output FILE")
+        raise UserError(f"--csv {csv}: --sample and --interpolate write a picture, not a table; use --output FILE")
     if csv is not None and csv.is_dir():
         raise UserError(f"--csv {csv} is a folder; give the name of a file")
 
@@ -117,7 +117,7 @@ def _classes(
     from tune.export.exported import open_classifier
 
     if output is not None:
-        raise UserError(f"--output {output} is for pictures, and classification makes none; use --csv FILE")
+        raise UserError(f"--output {output} is for pictures, and classification writes none; use --csv FILE")
     found = prediction.classify(open_classifier(name, out), paths, top, say)
     if csv is not None:
         _write_csv(csv, [_ranked(row) for row in found.rows])

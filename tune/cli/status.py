@@ -41,13 +41,13 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     for request in found.requests[-SHOWN:]:
         asked = datetime.fromisoformat(request.asked).astimezone()
         result = request.result or (
-            "not answered yet" if found.status == "running" else "takes effect at the next --resume"
+            "not done yet" if found.status == "running" else "takes effect at the next --resume"
         )
-        print(f"asked {asked:%Y-%m-%d %H:%M:%S} on {request.host}: {request}: {result}")
+        print(f"requested {asked:%Y-%m-%d %H:%M:%S} on {request.host}: {request}: {result}")
 
 
 def spent(found: SearchStatus) -> str:
-    """What a search took, beside what it was expected to take; empty before its first epoch."""
+    """What a search has taken, and what it was expected to take; empty before its first epoch."""
     epochs, seconds = found.took["epochs"], found.took["seconds"]
     if not epochs:
         return ""

@@ -1,4 +1,4 @@
-"""The standard streams of the program, which take every character; results that cannot be printed are told."""
+"""The standard streams of the program, which take every character; results that cannot be printed are an error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TextIO
 from tune.errors import WorkError
 
 ESCAPED = "imagetune.escaped"  # how to print what an encoding lacks, or bytes of a file name that are not UTF-8: \xe9
-_REASONS = {errno.EPIPE: "its reader has ended", errno.EBADF: "it is closed"}
+_REASONS = {errno.EPIPE: "the program that reads it has ended", errno.EBADF: "it is closed"}
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:

@@ -149,7 +149,7 @@ def checked_address(address: str | None) -> str:
     source = "--address" if address else ADDRESSES[0]
     given = address or os.environ.get(ADDRESSES[0])
     if not given:
-        raise UserError(f"which cluster? Use --address http://HEAD:8265, or set {ADDRESSES[0]}")
+        raise UserError(f"no cluster was given; use --address http://HEAD:8265, or set {ADDRESSES[0]}")
     parts = urlsplit(given)
     try:
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0

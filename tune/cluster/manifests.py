@@ -29,7 +29,7 @@ MOUNTED = "/etc/imagetune/space.yaml"  # where Kubernetes puts the user's own YA
 
 
 def manifest(kind: Kind, request: JobRequest) -> str:
-    """The file as text, with everything filled in that the search tells; comments say what is left to the user."""
+    """The file as text, with all that follows from the search filled in; comments say what is left to the user."""
     environment = Environment(
         loader=PackageLoader("tune.cluster"), undefined=StrictUndefined, keep_trailing_newline=True
     )

@@ -79,7 +79,7 @@ def measure(
         classify: From normalized images (B, C, H, W) to logits (B, classes).
         images: On the CPU, kept as uint8.
         classes: Their number.
-        say: Told of the progress.
+        say: Called with a line about the progress.
 
     Returns:
         A row for each corruption and strength (1 to 5): corruption, strength, setting, accuracy, accuracy_interval,

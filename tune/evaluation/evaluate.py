@@ -67,7 +67,7 @@ def evaluate(
         folder: The run's.
         split: Which images.
         root: The data directory, as torchvision's `root`.
-        say: Told of everything slow or unexpected.
+        say: Called with a line about anything slow or unexpected.
         extras: What is measured and drawn on request.
         path: Where the images are now, if they were moved since the training.
 

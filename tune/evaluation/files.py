@@ -25,7 +25,7 @@ class Output:
     Attributes:
         files: The files written.
         error: Why a file could not be written; None if all could.
-        say: Told of everything slow or unexpected.
+        say: Called with a line about anything slow or unexpected.
 
     Args:
         folder: The run's.

@@ -114,7 +114,7 @@ def classify(classifier: ImageClassifier, paths: Sequence[Path], top: int, say: 
         classifier: Of a run or an exported file.
         paths: Files and folders.
         top: How many classes to give per image; all where there are fewer.
-        say: Told of what is left out in folders, and of the progress.
+        say: Called with a line about what is left out in folders, and about the progress.
 
     Raises:
         data.DataError: A file that is named, or each image in the folders, cannot be read.
@@ -172,7 +172,7 @@ def reconstruct(folder: RunFolder, paths: Sequence[Path], say: Say) -> tuple[lis
     Args:
         folder: The run's.
         paths: Files and folders.
-        say: Told of what is left out in folders.
+        say: Called with a line about what is left out in folders.
 
     Raises:
         UserError, CheckpointError: as `open_for` does.

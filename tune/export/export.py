@@ -76,14 +76,14 @@ def export(
 ) -> Export:
     """Export a run's best weights.
 
-    Files of other formats that are in the folder stay, and files of the same names are replaced, each whole. Nothing is
-    written unless the exported model was compared with the run, or the run's data cannot be read.
+    Files of other formats that are in the folder stay, and files of the same names are replaced, each atomically.
+    Nothing is written unless the exported model was compared with the run, or the run's data cannot be read.
 
     Args:
         folder: The run's.
         target: The format.
         root: The data directory, as torchvision's `root`.
-        say: Told of everything slow or unexpected.
+        say: Called with a line about anything slow or unexpected.
         path: Where the run's images are now, if they were moved since the training.
         place: The folder to write; None for `export` in the run's.
 
@@ -98,7 +98,7 @@ def export(
     chosen = check_images(run, root, say)
     if chosen is None and not target.exact:
         raise UserError(
-            f"{folder.path}: int8 is scaled on the run's training images, which cannot be read; "
+            f"{folder.path}: int8 is calibrated on the run's training images, which cannot be read; "
             "restore them, use data.path=FOLDER, or leave out --quantize"
         )
     say(f"exporting {folder.path} as {target.file}")
@@ -150,7 +150,7 @@ def _models(
 
 
 def _recorded(place: Path) -> dict[str, dict[str, Any]]:
-    """The models that `export.json` tells of; none if it is missing or damaged."""
+    """The models that `export.json` lists; none if it is missing or damaged."""
     try:
         return dict(json.loads((place / RECORD).read_text(encoding="utf-8"))["files"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -64,7 +64,7 @@ def latencies(names: Sequence[str], out: Path, say: Say, *, seconds: float = 1.0
     Args:
         names: Runs, as folders or names below `out`, and files that `imagetune export` wrote.
         out: The folder for runs.
-        say: Told of the progress.
+        say: Called with a line about the progress.
         seconds: Per measurement, at least.
 
     Raises:

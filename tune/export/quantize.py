@@ -35,7 +35,7 @@ def quantize(run: TrainedRun, root: Path, say: Say) -> bytes:
     Args:
         run: The run of a classifier.
         root: The data directory, as torchvision's `root`.
-        say: Told of everything slow or unexpected.
+        say: Called with a line about anything slow or unexpected.
 
     Raises:
         UserError: The packages are missing, the model is not a classifier, or the images are not the training images.

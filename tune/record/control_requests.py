@@ -1,4 +1,4 @@
-"""What people ask of a search from outside (`stop`, `add`, `set`), on its way to the driver and in the record.
+"""Requests to a search from outside (`stop`, `add`, `set`), on their way to the driver and in the record.
 
 Only the driver writes to a journal, so there a request is a file of its own, which appears whole; in a database it is
 a note under a key of its own. Once the driver has taken a request, it is a note with what came of it, in either place.
@@ -27,7 +27,7 @@ KEY = "request:"  # what the keys of notes begin with
 
 
 class Action(StrEnum):
-    """What is asked for."""
+    """What is requested."""
 
     STOP = "stop"
     STOP_TRIAL = "stop_trial"

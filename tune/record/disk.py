@@ -33,7 +33,7 @@ def is_full(error: BaseException | None) -> bool:
 
 
 class Wait:
-    """The wait for room on a full disk: told when it begins and ends, and given up after a while."""
+    """The wait for room on a full disk: announced when it begins and ends, and given up after a while."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ def retry_while_disk_full(
     Args:
         write: The write.
         folder: Where it writes to, for messages.
-        say: Told when waiting begins and ends.
+        say: Called with a line when waiting begins and ends.
         patience: Seconds to wait for room, by default `PATIENCE`.
 
     Raises:

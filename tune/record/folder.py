@@ -63,7 +63,7 @@ class SearchFolder:
     epochs_table = Below("epochs.parquet")
     """One row per epoch."""
     requests = Below("requests")
-    """What was asked of the search from outside and its driver has not taken yet."""
+    """Requests from outside that the driver has not carried out yet."""
     winners = Below("winners")
     """Run folders of retrained trials."""
 

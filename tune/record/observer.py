@@ -12,7 +12,7 @@ from tune.training import Training
 
 
 class Observer:
-    """Told of everything as it happens, on the thread that runs the search or training. Override what you need.
+    """Notified of everything as it happens, on the thread that runs the search or training. Override what you need.
 
     A trial of a search is named by its number; a single run has the number None.
     """
@@ -46,7 +46,7 @@ EVENTS = tuple(name for name in vars(Observer) if not name.startswith("_"))
 
 
 class Observers(Observer):
-    """Several observers, each told of everything in the order given."""
+    """Several observers, each notified of everything in the order given."""
 
     def __init__(self, *observers: Observer) -> None:
         for event in EVENTS:

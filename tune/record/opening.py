@@ -1,4 +1,4 @@
-"""The one door to a search: its specification, folder, record and lock as one value, to read it or to run it."""
+"""Opening a search: its specification, folder, record and lock as one value, to read it or to run it."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def drive_search(
         folder: Where; created if need be.
         spec: The search as asked for.
         made_with: What a new search is made with, for its `search.yaml`; called when the folder is locked.
-        say: Told of repairs and waits.
+        say: Called with a line about repairs and waits.
         resume: Whether the search exists.
 
     Raises:
@@ -199,7 +199,8 @@ def open_record(folder: SearchFolder, objective: Objective, say: Say | None = No
     Args:
         folder: Of the search.
         objective: What its trials are judged by.
-        say: Told of waits for a full disk or a database that does not answer; without it nothing is waited for.
+        say: Called with a line about waits for a full disk or a database that does not answer; without it, there is
+            no waiting.
         create: Start the record where there is none.
 
     Raises:

@@ -51,7 +51,7 @@ def check_same_data(
         recorded: The digest in its description, or `UNRECORDED`.
         now: The images as they are now.
         path: Where they are, if they are the user's own.
-        say: Told if nothing was recorded to compare with.
+        say: Called with a line if nothing was recorded to compare with.
 
     Raises:
         UserError: The images are not the same; says what has changed and what to do.

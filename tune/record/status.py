@@ -33,5 +33,5 @@ class Status(StrEnum):
 
     @property
     def bad(self) -> bool:
-        """Whether the configuration itself is to blame; samplers are told that it violates a constraint."""
+        """Whether the configuration itself is to blame; samplers see a violated constraint."""
         return self in (Status.DIVERGED, Status.OUT_OF_MEMORY, Status.INFEASIBLE)

@@ -159,7 +159,7 @@ def front_first(table: pd.DataFrame, trials: Iterable[TrialRecord], objective: O
 
 
 def write_tables(folder: SearchFolder, trials: pd.DataFrame, epochs: pd.DataFrame) -> None:
-    """Both parquet files, each whole."""
+    """Write both parquet files, each atomically."""
     write_whole(folder.trials_table, to_parquet(trials))
     write_whole(folder.epochs_table, to_parquet(epochs))
 

@@ -1,4 +1,4 @@
-"""What to try next, as far as the figures of a search tell: each sentence names the figure that it follows from."""
+"""What to try next, as far as a search's figures suggest it: each sentence names the figure that it follows from."""
 
 from __future__ import annotations
 

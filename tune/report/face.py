@@ -182,7 +182,7 @@ class SearchResults:
         if not path.is_file():
             kept = ", ".join(map(str, self.trials.dropna(subset=["checkpoint"])["trial"])) or "none"
             raise UserError(
-                f"the weights of trial {number} are not kept (trials whose weights are: {kept}); "
+                f"the weights of trial {number} are not kept (kept: {kept}); "
                 f"run `imagetune retrain {self._search.folder.argument} --trial {number}` to train it again"
             )
         input_shape, classes = self._shape(number)

@@ -53,7 +53,7 @@ def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root
         seeds: How many runs.
         place: The parent of the run folders `ROW-seedN`.
         root: The data directory, as torchvision's `root`.
-        observer: Told of everything.
+        observer: Notified of everything.
 
     Raises:
         UserError, WorkError, data.DataError: As `run` and `quantize` do.

@@ -86,7 +86,7 @@ def measure(row: PublishedRow, experiment: Experiment, seeds: int, place: Path, 
         seeds: Number of runs, at least.
         place: The parent of the run folders `ROW-seedN`, or `ROW-PRECISION-seedN`.
         root: The data directory, as torchvision's `root`.
-        observer: Told of everything.
+        observer: Notified of everything.
 
     Raises:
         UserError, WorkError, data.DataError, Interrupted: As `run` and `evaluate` do.

@@ -56,7 +56,7 @@ def train_in_subprocess(plan: RunPlan, images: Images, root: Path, observer: Obs
         plan: What to train, and where.
         images: The type to keep the images in.
         root: The data directory, as torchvision's `root`.
-        observer: Told of everything.
+        observer: Notified of everything.
 
     Raises:
         UserError, WorkError: As `run` does, also for bad data; or the process was killed.

@@ -29,7 +29,7 @@ def write_curves(folder: RunFolder, say: Callable[[str], None]) -> None:
 
     Args:
         folder: The run's.
-        say: Told of what could not be drawn.
+        say: Called with a line about what could not be drawn.
     """
     drawn = {"curves": _curves, "learning_rate": _learning_rate}
     paths = {name: folder.figures / f"{name}.png" for name in drawn}

@@ -167,7 +167,7 @@ def retrain(
         trials: The trials to train again.
         seeds: Runs per trial.
         root: The data directory, as torchvision's `root`.
-        observer: Told of everything.
+        observer: Notified of everything.
         full: Train on validation images too, for the trial's best number of epochs unless `changes` sets another.
         changes: Fields that differ from the trials', by dotted name.
 

@@ -34,7 +34,7 @@ from tune.training import (
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM during a training. What is saved has been said; the caller says how to continue."""
+    """Ctrl-C or SIGTERM during a training. What is saved has been printed; the caller says how to continue."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run(plan: RunPlan, root: Path, observer: Observer, *, resume: bool = False) 
     Args:
         plan: What to train, and where.
         root: The data directory, as torchvision's `root`.
-        observer: Told of everything.
+        observer: Notified of everything.
         resume: Continue the run in the folder, which must be of the same plan. It may have more epochs, unless its
             schedule depends on their number: the result is the same as with that many from the start.
 

@@ -32,7 +32,7 @@ from tune.spec.metric import METRICS, EpochMetrics
 REFRESH = 0.25  # seconds between two drawings of the live page
 MESSAGES = 4  # lines of the latest events below it
 FRONT = 5  # trials of a front that are shown
-QUIET = 60.0  # seconds without an event after which a line tells how far a search without a page is
+QUIET = 60.0  # seconds without an event, after which a search without a page prints its progress
 STYLES = {
     Status.COMPLETED: "green",
     Status.STOPPED: "yellow",
@@ -57,7 +57,7 @@ def metrics_text(values: Mapping[str, float], spread: Callable[[str], float | No
 
 
 def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> str:
-    """In a line: trials that ended, the time left once it can be told, the running trials, the best so far."""
+    """In a line: trials that ended, the time left once it is known, the running trials, the best so far."""
     parts = [f"{_ended_text(search)}, {_left_text(search)}"]
     parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
     if search.record.objective.several:

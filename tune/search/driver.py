@@ -223,7 +223,7 @@ class Driver:
             self._ends.worker_died(number, reason, out_of_memory=out_of_memory)
 
     def poll(self) -> list[int]:
-        """Called several times a second: updates the display, does what was asked from outside, checks the time budget.
+        """Called several times a second: updates the display, carries out requests, checks the time budget.
 
         Returns:
             The trials whose workers the caller must kill: those that hang, and those that were stopped by hand.
@@ -240,7 +240,7 @@ class Driver:
         """Stop the search once its time budget is used up."""
         budget = self._settings.time_budget
         if budget is not None and not self.halt and self.ledger.elapsed > budget - (kept := self.ledger.kept_seconds):
-            but = f", but for {kept:.0f} s to retrain the best trial" if kept else ""
+            but = f", except for {kept:.0f} s kept to retrain the best trial" if kept else ""
             self.stop(f"the time budget of {budget:g} s is used up{but}")
 
     def stop(self, reason: str) -> None:
@@ -248,7 +248,7 @@ class Driver:
         self.halt = self.halt or reason
 
     def stop_trial(self, number: int, reason: str) -> None:
-        """Stop a trial that has not ended; `poll` tells that its worker is to be killed."""
+        """Stop a trial that has not ended; `poll` reports that its worker is to be killed."""
         if number in self.ledger.live:
             self._to_kill.append(number)
         self._ends.end(number, Status.STOPPED, reason)

@@ -1,6 +1,6 @@
-"""When a search ends before all its trials are done: it has done enough (`search.stop`), or is hopeless.
+"""When a search ends before all its trials are done: a rule of `search.stop` is met, or it is hopeless.
 
-Both are told from the record, so that a resumed search ends in the same way.
+Both follow from the record alone, so that a resumed search ends in the same way.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def reaches(target: Mapping[str, float], values: Mapping[str, float]) -> bool:
 
 
 class Enough:
-    """Watches the rules of one search. Told of every epoch of a first seed, and of every end, after it is recorded.
+    """Watches the rules of one search. Called for every epoch of a first seed, and every end, after it is recorded.
 
     With several seeds, a trial reaches the target when it has trained all of them, by its mean.
 
@@ -147,7 +147,7 @@ def hopeless(latest: Status, trials: Iterable[TrialRecord], settings: FailureSpe
     ended = [trial for trial in trials if trial.status.ended]
     infeasible = list(takewhile(lambda trial: trial.status is Status.INFEASIBLE, reversed(ended)))
     if len(infeasible) >= INFEASIBLE_FACTOR * settings.consecutive:
-        return f"{counted(len(infeasible), 'configuration')} in a row infeasible: {infeasible[0].reason}"
+        return f"{counted(len(infeasible), 'configuration')} in a row were infeasible: {infeasible[0].reason}"
     judged = [trial for trial in ended if trial.status is not Status.INFEASIBLE]
     if len(judged) >= settings.consecutive and all(trial.status is Status.FAILED for trial in judged):
         return f"the first {counted(len(judged), 'trial')} failed: {judged[-1].reason}"

@@ -1,6 +1,6 @@
 """What becomes of a trial when its attempt ends: it has ended, is tried again, is paused, or trains another seed.
 
-How often it is tried is told from the record.
+How often it has been tried follows from the record.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class TrialEnds:
 
     Args:
         ledger: Of the search.
-        observer: Told of it.
-        enough: Told of every end.
+        observer: Notified of it.
+        enough: Notified of every end.
         stop: Stops the search, for a reason.
     """
 

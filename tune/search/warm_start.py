@@ -53,7 +53,7 @@ class WarmStart:
     left_out: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        """As told to the user."""
+        """As printed."""
         reasons = "; ".join(f"{count} {reason}" for reason, count in self.left_out.most_common())
         used = f"using {len(self.rows)} of {counted(self.trials, 'trial')} of {self.name}"
         return f"warm start: {used}{f'; left out: {reasons}' if reasons else ''}"

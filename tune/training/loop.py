@@ -35,7 +35,7 @@ VALIDATION_LOSS = Objective(METRICS["val_loss"])
 CHECK_EVERY = 50
 
 OnStep = Callable[[int, int, float], object]
-"""Told of every step of an epoch: its number from 1, the steps of the epoch, and the learning rate."""
+"""Called after every step of an epoch: its number from 1, the steps of the epoch, and the learning rate."""
 
 
 class Training:

@@ -148,5 +148,5 @@ def test_scores_of_a_folder_that_cannot_be_written_to_are_printed(
     outcome = imagetune("evaluate", "run", "--json")
     assert outcome.code == 1
     assert list(outcome.document) == KEYS
-    line = "checkpoints/run/predictions.parquet: Read-only file system; what is printed above was not saved"
+    line = "checkpoints/run/predictions.parquet: Read-only file system; the results printed above were not saved"
     assert outcome.err.splitlines()[-1] == line

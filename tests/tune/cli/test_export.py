@@ -279,7 +279,7 @@ def test_without_its_images_it_is_exported_unchecked(export: Command, place: Pat
         assert "not compared: the run's images were missing" in (COLOURED.path / "export/README.md").read_text()
         outcome = export("export", "colour", "--quantize", "int8")
         assert outcome.code == 2
-        assert "int8 is scaled on the run's training images" in outcome.err
+        assert "int8 is calibrated on the run's training images" in outcome.err
         assert export("export", "colour", f"data.path={moved}", "--json").document["check"]["images"] == 6
     finally:
         moved.rename(place / "my images")

@@ -39,7 +39,7 @@ def test_a_resting_search_is_asked_and_tells_so(imagetune: Command, search: Sear
     ("words", "lines"),
     [
         (["stop", "hidden", "--trial", "9"], ["hidden has no trial 9; it has trials 0 to 4"]),
-        (["stop", "hidden", "--trial", "1"], ["trial 1 of hidden has ended already: stopped"]),
+        (["stop", "hidden", "--trial", "1"], ["trial 1 of hidden has already ended: stopped"]),
         (["stop", "hiden"], ["'hiden' is not a search"]),
         (
             ["add", "hidden", "model.hidden_dim=99", "training.optimizer.lrr=1"],
@@ -48,7 +48,7 @@ def test_a_resting_search_is_asked_and_tells_so(imagetune: Command, search: Sear
         (["add", "hidden", "training.epochs=9"], ["override: training.epochs: unknown field"]),
         (
             ["add", "hidden", "model.hidden_dim=16", "training.optimizer.lr=0.002"],
-            ["trial 1 of hidden has this configuration already"],
+            ["trial 1 of hidden already has this configuration"],
         ),
         (
             ["set", "hidden", "search.trials=0", "search.metric=val_accuracy", "search.stop.target.val_kl=1"],
@@ -74,7 +74,7 @@ def test_a_configuration_that_is_asked_for_is_not_asked_for_again(imagetune: Com
     assert imagetune(*words).code == 0
     again = imagetune(*words)
     assert again.code == 2
-    assert "a requested trial of hidden has this configuration already" in again.err
+    assert "a requested trial of hidden already has this configuration" in again.err
 
 
 def test_constraints_are_checked(imagetune: Command, tmp_path: Path) -> None:

@@ -29,9 +29,9 @@ def shell(line: str, folder: Path, **variables: str) -> subprocess.CompletedProc
         ("imagetune datasets >/dev/full", "No space left on device"),
         ("imagetune datasets --json >/dev/full", "No space left on device"),
         ("imagetune --help >/dev/full", "No space left on device"),
-        ("(sleep 1; imagetune datasets) | true", "its reader has ended"),
-        ("(sleep 1; imagetune datasets --json) | true", "its reader has ended"),
-        ("(sleep 1; imagetune spaces) | true", "its reader has ended"),
+        ("(sleep 1; imagetune datasets) | true", "the program that reads it has ended"),
+        ("(sleep 1; imagetune datasets --json) | true", "the program that reads it has ended"),
+        ("(sleep 1; imagetune spaces) | true", "the program that reads it has ended"),
     ],
 )
 def test_results_that_cannot_be_printed_are_told_in_a_line(tmp_path: Path, line: str, reason: str) -> None:

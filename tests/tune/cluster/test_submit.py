@@ -50,7 +50,7 @@ def test_an_address_that_is_no_dashboard(address: str) -> None:
 
 def test_without_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_API_SERVER_ADDRESS", raising=False)
-    with pytest.raises(UserError, match="which cluster"):
+    with pytest.raises(UserError, match="no cluster was given"):
         checked_address(None)
     monkeypatch.setenv("RAY_API_SERVER_ADDRESS", "http://10.0.0.5:8265/")
     assert checked_address(None) == "http://10.0.0.5:8265"

@@ -33,4 +33,4 @@ def test_requests_are_done_and_recorded(place: Place, tmp_path: Path) -> None:
     assert {request.id: request.result for request in requests.values()} == RESULTS
     assert all(request.taken >= request.asked for request in requests.values())
     assert not list(folder.requests.glob("*"))
-    assert len([line for line in simulation.said if line.startswith("asked on ")]) == 3
+    assert len([line for line in simulation.said if line.startswith("requested on ")]) == 3

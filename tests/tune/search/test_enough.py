@@ -135,5 +135,5 @@ def test_a_time_budget_keeps_time_to_retrain_the_best_trial(tmp_path: Path, keep
         if driver.halt:
             break
     assert second == ends_at + 1
-    told = f", but for {9 * 0.5 * keep:.0f} s to retrain the best trial" if keep else ""
+    told = f", except for {9 * 0.5 * keep:.0f} s kept to retrain the best trial" if keep else ""
     assert driver.halt == f"the time budget of 100 s is used up{told}"

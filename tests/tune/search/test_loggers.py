@@ -112,7 +112,7 @@ def test_mlflow_reads_every_trial_as_a_run(search: Search) -> None:
     assert run.info.status == "FINISHED"
     # Another search of this name in the same store is not mixed with it.
     elsewhere = SearchFolder(search.folder.path.parent / "elsewhere" / search.folder.name)
-    with pytest.raises(UserError, match="has an experiment 'a digits é' of"):
+    with pytest.raises(UserError, match="has an experiment 'a digits é', made for"):
         LOGGERS["mlflow"].make(elsewhere, LOSS, search.folder.path)
 
 
@@ -258,7 +258,7 @@ def test_a_broken_logger_is_told_once_and_then_left_alone(said: list[str]) -> No
         logs.tick(FakeLedger(trials(1, 1)))  # type: ignore[arg-type]
     logs.close()
     logs.close()
-    assert said == ["fake gets nothing more from this search, which continues: ConnectionError: no route"]
+    assert said == ["logging to fake has stopped, while the search continues: ConnectionError: no route"]
 
 
 def test_a_slow_logger_is_not_waited_for(said: list[str]) -> None:

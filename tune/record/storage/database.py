@@ -61,7 +61,7 @@ class Database(RDBStorage):
 
     Args:
         url: As `study_url` gives it. Its tables exist, see `connect`.
-        say: Told of waits. Without it nothing is waited for.
+        say: Called with a line about waits; without it, there is no waiting.
     """
 
     def __init__(self, url: str, say: Callable[[str], None] | None = None) -> None:

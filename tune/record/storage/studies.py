@@ -48,7 +48,7 @@ def open_study(
         study: Its name and identity, as in `search.yaml`.
         folder: Of the search, for messages.
         directions: Of its objectives.
-        say: Told of waits for the database; without it nothing is waited for.
+        say: Called with a line about waits for the database; without it, there is no waiting.
         create: Start the study where there is none.
 
     Raises:

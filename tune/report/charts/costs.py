@@ -78,7 +78,7 @@ Span = tuple[TrialRecord, datetime, datetime]
 
 
 def lanes(spans: Iterable[Span]) -> list[list[Span]]:
-    """Trials by the worker that ran them, as far as times can tell: a lane is free when its last trial has ended."""
+    """Trials by the worker that ran them, inferred from times: a lane is free when its last trial has ended."""
     found: list[list[Span]] = []
     for span in sorted(spans, key=lambda span: (span[1], span[2], span[0].number)):
         lane = next((lane for lane in found if lane[-1][2] <= span[1]), None)

@@ -1,1 +1,1 @@
-"""A hand on the wheel: what people ask of a search from outside, checked where they ask and done by its driver."""
+"""Requests to a search from outside: checked where they are made, and carried out by its driver."""

@@ -1,4 +1,4 @@
-"""What people ask of a search from outside, checked before it is left for the driver: `stop`, `add`, `set`."""
+"""Requests to a search from outside, checked before they are left for its driver: `stop`, `add`, `set`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def stop(search: Search, trial: int | None) -> ControlRequest:
         raise UserError(f"{name} has no trial {trial}; it has {numbered(len(search.trials), 'trial')}")
     found = search.trials[trial].status
     if found.ended:
-        raise UserError(f"trial {trial} of {name} has ended already: {found}; choose one that has not")
+        raise UserError(f"trial {trial} of {name} has already ended: {found}; choose one that has not")
     return ControlRequest(Action.STOP_TRIAL, trial)
 
 
@@ -103,7 +103,7 @@ def add(search: Search, overrides: Iterable[str], root: Path) -> ControlRequest:
     if problems := [*problems, *found]:
         raise SpecError(problems)
     if twin:
-        raise UserError(f"{twin} {search.folder.name} has this configuration already; give another value")
+        raise UserError(f"{twin} {search.folder.name} already has this configuration; give another value")
     return ControlRequest(Action.ADD, values=config)
 
 
@@ -170,15 +170,15 @@ def _look(folder: SearchFolder, request: ControlRequest) -> tuple[ControlRequest
 
 
 def told(search: Search, asked: Asked) -> str:
-    """What became of a request, for whoever asked."""
+    """The result of a request, in words."""
     request = asked.request
     if request.taken:
         return f"{search.folder.name}: {request}: {request.result}"
     if asked.live:
-        return f"{search.folder.name}: {request}: requested; the search has not answered yet (see `imagetune status`)"
+        return f"{search.folder.name}: {request}: requested; the search has not done it yet (see `imagetune status`)"
     return f"{search.folder.name}: {request}: requested; takes effect when the search is resumed"
 
 
 def document(search: Search, asked: Asked) -> dict[str, Any]:
-    """The same for programs."""
+    """The result of a request, as JSON values."""
     return {"search": search.folder.name, **asked.request.to_dict()}

@@ -1,4 +1,4 @@
-"""What people asked of a search from outside, done by its driver.
+"""Requests to a search from outside, carried out by its driver.
 
 Each request is done once, however often the driver is killed: what it changes is one write that names the request or
 that may be repeated, and the note that it was taken comes after that. The driver looks for requests every second.
@@ -22,11 +22,11 @@ STOPPED = "stopped by hand"
 
 
 class Control:
-    """Takes the requests of one search.
+    """Carries out the requests to one search.
 
     Args:
         ledger: Of the search.
-        say: Told of every request.
+        say: Called with a line about every request.
         stop: Stops the search, for a reason.
         stop_trial: Stops a trial, for a reason.
     """
@@ -42,7 +42,7 @@ class Control:
         self._looked = -EVERY
 
     def take(self, *, at_once: bool = False) -> bool:
-        """Do what was asked since the last look; whether anything was. `at_once`: even if that was just now."""
+        """Carry out new requests; returns whether there were any. `at_once`: even if the last look was just now."""
         now = self._ledger.clock()
         if not at_once and now - self._looked < EVERY:
             return False
@@ -51,11 +51,11 @@ class Control:
         for request in requests:
             result = self._do(request)
             mark_taken(self._ledger.folder, self._ledger.record, request, result)
-            self._say(f"asked on {request.host}: {request}: {result}")
+            self._say(f"requested on {request.host}: {request}: {result}")
         return bool(requests)
 
     def _do(self, request: ControlRequest) -> str:
-        """Do it; what came of it."""
+        """Carry out a request; returns its result in words."""
         match request.action:
             case Action.STOP:
                 return self._stop(request)
@@ -81,7 +81,7 @@ class Control:
             return f"there is no trial {number}"
         if trial.status.ended:
             by_hand = trial.reason == BY_HAND_REASON  # and the driver was killed before it noted that
-            return "stopped" if by_hand else f"it had ended already: {trial.status}"
+            return "stopped" if by_hand else f"it had already ended: {trial.status}"
         self._end_trial(number, BY_HAND_REASON)
         return "stopped"
 
@@ -94,7 +94,7 @@ class Control:
             if trial.facts.get(BY_HAND) == request.id:
                 return f"trial {trial.number}"
             if config_key(trial.config) == key:
-                return f"not added: trial {trial.number} has this configuration"
+                return f"not added: trial {trial.number} already has this configuration"
         facts = self._ledger.proposer.facts(config)
         if facts is None:
             return "not added: it cannot be trained, or does not meet the constraints"

@@ -70,8 +70,8 @@ class MLflow:
             return str(self._client.create_experiment(folder.name, artifact_location=artifacts, tags=tags))
         if (other := found.tags.get(_FOLDER)) != here:
             raise UserError(
-                f"{self.place} has an experiment {quoted(folder.name)} of {other or 'something else'}; rename it "
-                "there, or set MLFLOW_TRACKING_URI to another store"
+                f"{self.place} already has an experiment {quoted(folder.name)}, made for {other or 'something else'}; "
+                "rename it there, or set MLFLOW_TRACKING_URI to another store"
             )
         return str(found.experiment_id)
 

@@ -48,7 +48,7 @@ class Logs(Observer):
         self._tell()
 
     def over(self, search: Ledger) -> None:
-        """The same."""
+        """Hand over the trials that have changed since the last tick."""
         self.tick(search)
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Logs(Observer):
     def _tell(self) -> None:
         for writer in self._writers:
             if writer.error:
-                self._say(f"{writer.name} gets nothing more from this search, which continues: {writer.error}")
+                self._say(f"logging to {writer.name} has stopped, while the search continues: {writer.error}")
                 writer.error = ""
 
 
@@ -132,7 +132,7 @@ def logging(
         names: Of the loggers, as in `search.loggers`.
         folder: The search's.
         objective: What trials are judged by.
-        observer: The others; its `say` is told what goes wrong.
+        observer: The others; its `say` is called with what goes wrong.
 
     Raises:
         UserError: a logger's package is not installed.

@@ -158,7 +158,7 @@ def _like(name: str, batch_size: int) -> dict[str, Any]:
         raise SpecError(list(loaded.problems))
     sections = loaded.sections
     if not sections["space"]:
-        raise SpecError([Problem("space", "has no searched field; use a space that is searched", str(loaded.path))])
+        raise SpecError([Problem("space", "has no searched field; use a space that has some", str(loaded.path))])
     given: dict[str, Any] = sections["experiment"]
     kept = {key: value for key, value in (given.get("data") or {}).items() if key in ("normalize", "augment")}
     training = (given.get("training") or {}) | {"epochs": EPOCHS[1]}
@@ -215,7 +215,7 @@ def _comments(found: Survey, device: torch.device, like: str | None) -> dict[str
         "experiment.training.epochs": "of trials that are not stopped early",
         "experiment.training.batch_size": "less if memory runs out",
         "space": "what is searched: a range or a choice of values for each field",
-        "search.trials": "continue with more: --extend N",
+        "search.trials": "add more later: --extend N",
         "search.concurrent": "trials at the same time" + (", two on each GPU" if device.type == "cuda" else ""),
         "search.scheduler": "stops trials that are behind",
         "search.retention": "trials whose weights are kept",

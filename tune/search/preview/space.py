@@ -110,7 +110,7 @@ def preview(spec: SearchSpec, root: Path, progress: Callable[[int, int], None] =
     Args:
         spec: The search.
         root: The data directory.
-        progress: Told how many of how many configurations have been looked at.
+        progress: Called with how many of how many configurations have been looked at.
     """
     look = looker(root)
     good: list[_Sample] = []
@@ -191,7 +191,7 @@ def _spread(values: Sequence[float]) -> Spread | None:
 
 
 def _workers(spec: SearchSpec) -> int:
-    """Trials at the same time on this machine, as far as can be told without Ray."""
+    """Trials at the same time on this machine, as far as is known without Ray."""
     resources, gpus = spec.search.resources, torch.cuda.device_count()
     slots = max(int(cores() / resources.cpu), 1)
     share = (0.5 if gpus else 0.0) if resources.gpu == "auto" else float(resources.gpu)

@@ -36,7 +36,7 @@ def find_cluster(address: str | None) -> str | None:
     if reason:
         at = f" at {found}" if named == "auto" and found else ""
         raise UserError(
-            f"{source}: no usable Ray cluster{at}: {reason}; check the address and that the cluster runs "
+            f"{source}: no usable Ray cluster{at}: {reason}; check the address, and that the cluster is running "
             f"(`ray start --head`), or {'leave --address out' if address else 'unset RAY_ADDRESS'} to use this machine"
         )
     return found

@@ -10,7 +10,7 @@ CONNECTING = 2.0  # seconds
 
 
 def ray_failure() -> str:
-    """What of Ray does not answer any more, in words; empty if all does, or if there is no connection."""
+    """What part of Ray no longer answers, in words; empty if all of it does, or if there is no connection."""
     node = worker._global_node
     if node is None:
         return ""

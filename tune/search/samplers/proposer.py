@@ -42,7 +42,7 @@ class Proposer:
     def __init__(
         self, space: Space, sampler: Sampler, seed: int, check: Check, why_not: Callable[[], str] = lambda: ""
     ) -> None:
-        """`why_not` tells why the check refused configurations, if it was for the constraints."""
+        """`why_not` says why the check refused configurations, if it was for the constraints."""
         self.why_not = why_not
         self._space, self._sampler, self._seed, self._check = space, sampler, seed, check
         self._known: dict[int, str] = {}  # keys of the configurations that trials have, by number

@@ -1,4 +1,4 @@
-"""What a driver and its workers tell each other."""
+"""The messages between a driver and its workers."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_a_configuration_is_not_added_twice(tmp_path: Path) -> None:
     again = Simulation(small(tmp_path), folder.path)
     again.run()
     results = [request.result for request in requests_of(again).values()]
-    assert results == ["not added: trial 3 has this configuration", "it had ended already: completed"]
+    assert results == ["not added: trial 3 already has this configuration", "it had already ended: completed"]
     assert len(again.record.trials()) == 6
 
 
