@@ -1,4 +1,4 @@
-"""The errors of this package: one line with what is wrong, the value, and what to do."""
+"""The errors of this package: what is wrong, the value, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from data.words import quoted
 
 
 class DataError(ValueError):
-    """Data that cannot be provided. The text is shown to users as it is."""
+    """Data that cannot be provided. The lines are shown to users."""
+
+    def __init__(self, *lines: str) -> None:
+        # Kept apart, since a path in one of them may contain a line break.
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class DamagedDataError(DataError):

@@ -1,4 +1,4 @@
-"""Errors that users see as one line, without a traceback."""
+"""Errors that users see as lines, without a traceback."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ def error_line(error: BaseException) -> str:
 
 
 class UserError(Exception):
-    """The input is invalid: the text says which value is wrong and what to do. Exit code 2, nothing is written."""
+    """The input is invalid: the lines say which value is wrong and what to do. Exit code 2, nothing is written."""
 
     exit_code = 2
+
+    def __init__(self, *lines: str) -> None:
+        # Kept apart, since a path in one of them may contain a line break.
+        super().__init__(*lines)
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class WorkError(UserError):

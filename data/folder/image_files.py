@@ -68,7 +68,7 @@ def decode_files(
 
 def unreadable(failed: Iterable[tuple[Path, str]]) -> DataError:
     """The error for files that cannot be read, with a line for each."""
-    return DataError("\n".join(f"cannot read the image {path}: {reason}" for path, reason in failed))
+    return DataError(*(f"cannot read the image {path}: {reason}" for path, reason in failed))
 
 
 def images_in(folder: Path) -> tuple[list[Path], str]:

@@ -111,10 +111,11 @@ def _tell_unreadable(source: Source, listing: Listing, unreadable: list[tuple[st
     if len(unreadable) > _MOST_NAMED:
         lines.append(f"  and {len(unreadable) - _MOST_NAMED:,} more")
     if source.skip_unreadable:
-        say("\n".join([f"skipped {count}, which cannot be read:", *lines]))
+        for line in [f"skipped {count}, which cannot be read:", *lines]:
+            say(line)
         return
     advice = "replace or remove them, or set data.skip_unreadable=true to leave them out"
-    raise DataError("\n".join([f"cannot read {count}:", *lines, advice]))
+    raise DataError(f"cannot read {count}:", *lines, advice)
 
 
 def _repeated(found: _Images, unreadable: Container[int]) -> Iterator[str]:

@@ -44,7 +44,8 @@ def dtypes(only_list: bool, seeds: int, csv: Path | None, out: Path, data_dir: P
     if only_list:
         return
     write_whole(picture, dtypes_figure(lines))
-    say(f"wrote {path}\nwrote {picture}")
+    say(f"wrote {path}")
+    say(f"wrote {picture}")
     if bad := [line["row"] for line in lines if line["status"] == DIVERGED]:
         raise WorkError(f"diverged, the loss is not finite: {', '.join(bad)}")
 

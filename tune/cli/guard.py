@@ -14,7 +14,7 @@ from tune.interruption import EXIT_CODE as INTERRUPTED
 from tune.interruption import interruptible
 
 BAD_INPUT, FAILED = 2, 1
-_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(10), *range(11, 32), *range(127, 160))}  # as of names in messages
+_CONTROLS = {n: repr(chr(n))[1:-1] for n in (*range(32), *range(127, 160))}  # as `data.words.printable` writes them
 GRACE = 4.0  # seconds for a command to end after a signal; then the process ends all the same
 
 P = ParamSpec("P")
@@ -36,13 +36,13 @@ def guarded(command: Callable[P, T]) -> Callable[P, T]:
             with interruptible(interrupt, _last_words, GRACE):
                 return command(*args, **options)
         except KeyboardInterrupt as stop:
-            _quit(str(stop) or "interrupted", INTERRUPTED)
+            _quit(INTERRUPTED, str(stop) or "interrupted")
         except (Exception, SystemExit) as error:
             if signalled:  # an interrupted import can raise anything; typer ends without a word
-                _quit("interrupted", INTERRUPTED)
+                _quit(INTERRUPTED, "interrupted")
             if isinstance(error, SystemExit) or (code := exit_code(error)) is None:
                 raise
-            _quit(os_error_line(error) if isinstance(error, OSError) else str(error), code)
+            _quit(code, *([os_error_line(error)] if isinstance(error, OSError) else error.args))
 
     return inner
 
@@ -51,8 +51,9 @@ def _last_words() -> None:
     print("interrupted", file=sys.stderr, flush=True)
 
 
-def _quit(message: str, code: int) -> NoReturn:
-    print(message.translate(_CONTROLS), file=sys.stderr)
+def _quit(code: int, *lines: str) -> NoReturn:
+    for line in lines:
+        print(line.translate(_CONTROLS), file=sys.stderr)
     raise SystemExit(code)
 
 

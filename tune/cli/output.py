@@ -7,14 +7,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from data.words import counted
+from data.words import counted, printable
 from tune.cli.streams import results
 from tune.json_output import json_text
 
 
 def say(text: str) -> None:
     """Print a line on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def print_json(document: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn
 
+from data.words import printable
 from tune.record.status import Status
 from tune.runs.console import Narrower, RunLines, clock
 from tune.spec.metric import EpochMetrics
@@ -30,7 +31,7 @@ class Screen(RunLines):
 
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(printable(text), markup=False, soft_wrap=True)
 
     def training(self, name: str, training: Training, epochs: int) -> None:
         """Say what is trained, and show the bar."""

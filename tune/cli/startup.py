@@ -35,7 +35,7 @@ def check_environment() -> None:
         if _place(found) != _place(wanted)
     ]
     if hidden:
-        raise UserError("\n".join([*hidden, "rename them, or remove their folder from PYTHONPATH"]))
+        raise UserError(*hidden, "rename them, or remove their folder from PYTHONPATH")
 
 
 def _ours(home: Path) -> list[tuple[str, ModuleSpec | None, ModuleSpec | None]]:

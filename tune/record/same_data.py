@@ -61,7 +61,7 @@ def check_same_data(
     elif recorded != now.digest:
         lines = [f"{place}: the images in {path or now.name} are not the ones it was made with:"]
         lines += [f"  {change}" for change in _changes(place, recorded, now)]
-        raise UserError("\n".join([*lines, "restore them, or use data.path=FOLDER if they are somewhere else now"]))
+        raise UserError(*lines, "restore them, or use data.path=FOLDER if they are somewhere else now")
 
 
 def _changes(place: Path, recorded: str, now: DataIdentity) -> list[str]:

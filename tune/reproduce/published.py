@@ -114,8 +114,7 @@ def rows_named(names: Iterable[str]) -> list[PublishedRow]:
     """
     wanted = list(dict.fromkeys(names)) or list(ROWS)
     if unknown := [name for name in wanted if name not in ROWS]:
-        lines = [f"{quoted(name)} is not a published row; {nearest(name, ROWS)}" for name in unknown]
-        raise UserError("\n".join(lines))
+        raise UserError(*(f"{quoted(name)} is not a published row; {nearest(name, ROWS)}" for name in unknown))
     return [ROWS[name] for name in wanted]
 
 

@@ -97,8 +97,8 @@ def _listen(connection: Connection, observer: Observer) -> SubprocessResult | Us
         elif isinstance(message, SubprocessResult):
             outcome = message
         else:
-            code, text = message
-            outcome = UserError(text) if code == UserError.exit_code else WorkError(text)
+            code, lines = message
+            outcome = UserError(*lines) if code == UserError.exit_code else WorkError(*lines)
 
 
 def _train(experiment: str, rest: dict[str, Any], images: Images, root: Path, connection: Connection) -> None:
@@ -109,11 +109,11 @@ def _train(experiment: str, rest: dict[str, Any], images: Images, root: Path, co
     try:
         connection.send(train_here(plan, images, root, connection.send))
     except UserError as error:
-        connection.send((error.exit_code, str(error)))
+        connection.send((error.exit_code, error.args))
     except DataError as error:
-        connection.send((UserError.exit_code, str(error)))
+        connection.send((UserError.exit_code, error.args))
     except OSError as error:
-        connection.send((WorkError.exit_code, str(error)))
+        connection.send((WorkError.exit_code, (str(error),)))
 
 
 def train_here(plan: RunPlan, images: Images, root: Path, say: Say) -> SubprocessResult:

@@ -21,8 +21,8 @@ SHORT = {"accuracy": "", "loss": "", "reconstruction": "recon "}
 """Metric kinds that have a shorter name in a line, or need none."""
 
 
-def opening(name: str, training: Training) -> str:
-    """What a run is about to train and on what, wrapped into lines.
+def opening(name: str, training: Training) -> list[str]:
+    """What a run is about to train and on what, in lines.
 
     Args:
         name: Of the run.
@@ -38,7 +38,7 @@ def opening(name: str, training: Training) -> str:
         f"({len(splits.train):,} training and {counted(validation, 'validation image')}), "
         f"{splits.train.device}, {threads}"
     )
-    return textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def epoch_line(metrics: EpochMetrics, epochs: int, left: float | None = None) -> str:
@@ -115,7 +115,8 @@ class RunLines(Observer):
     def training(self, name: str, training: Training, epochs: int) -> None:
         """Say what is about to be trained, and on what."""
         self._epochs, self._seconds = epochs, []
-        self.say(opening(name, training))
+        for line in opening(name, training):
+            self.say(line)
 
     def epoch(self, trial: int | None, metrics: EpochMetrics) -> None:
         """Say what the epoch gave, and how long the rest will take."""
@@ -147,7 +148,6 @@ class RunLog(RunLines):
         self._file.close()
 
     def say(self, text: str) -> None:
-        """Write one line or several."""
-        now = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z}"
-        self._file.writelines(f"{now}  {printable(line)}\n" for line in text.splitlines())
+        """Write one line."""
+        self._file.write(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S%z}  {printable(text)}\n")
         self._file.flush()

@@ -17,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Column, Table
 from rich.text import Text
 
-from data.words import counted
+from data.words import counted, printable
 from search_spaces import Config
 from tune.record.observer import Observer
 from tune.record.pareto import front_of, hypervolume, points_of
@@ -108,7 +108,7 @@ class Lines(Observer):
     def say(self, text: str) -> None:
         """One line."""
         self._said = time.monotonic()
-        print(f"[{clock(self.elapsed):>7}] {text}", file=sys.stderr, flush=True)
+        print(f"[{clock(self.elapsed):>7}] {printable(text)}", file=sys.stderr, flush=True)
 
     def tick(self, search: Ledger) -> None:
         """How far the search is, where nothing else was said for a while: a log in which nothing moves looks hung."""
@@ -144,6 +144,7 @@ class Page(Lines):
 
     def say(self, text: str) -> None:
         """A line among the latest events."""
+        text = printable(text)
         self._messages.append(f"[{clock(self.elapsed):>7}] {text}")
         if not self.live.is_started:
             self._console.print(Text(text, style="dim"))

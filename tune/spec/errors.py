@@ -33,7 +33,7 @@ class SpecError(UserError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(dict.fromkeys(problems))
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__(*map(str, self.problems))
 
 
 def unknown_name(kind: str, name: str, names: Iterable[str], meant: str = "") -> str:

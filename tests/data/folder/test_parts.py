@@ -224,8 +224,11 @@ def test_damaged_files_of_one_content_are_no_images_of_one_content(images: Path,
     for name in ("blue", "green", "red"):
         for number in range(5):
             (images / name / f"bad {number}.png").write_text("not an image")
-    (line,) = told_of(images, root, test_fraction=0.5, skip_unreadable=True)
-    assert line.startswith("skipped 15 of")
+    lines = told_of(images, root, test_fraction=0.5, skip_unreadable=True)
+    assert lines[0].startswith("skipped 15 of")
+    assert [line.partition(": ")[0].strip() for line in lines[1:]] == [
+        f"{name}/bad {number}.png" for name in ("blue", "green", "red") for number in range(5)
+    ]
 
 
 def test_classes_with_the_same_folders_inside_are_told(tmp_path: Path, root: Path) -> None:

@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[3]
     ("error", "code", "line"),
     [
         (UserError("bad"), 2, "bad"),
+        (UserError("two\nlines: bad", "worse"), 2, "two\\nlines: bad\nworse"),
+        (DataError("cannot read:", "  a\nb.png"), 2, "cannot read:\n  a\\nb.png"),
         (WorkError("failed"), 1, "failed"),
         (DataError("no such set"), 2, "no such set"),
         (DamagedDataError("damaged"), 1, "damaged"),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from data.words import printable
 from tests.tune.runs.folders import Quiet
 from tune.record.observer import Observers
 from tune.runs.console import RunLog, epoch_line, opening
@@ -61,13 +62,13 @@ def test_the_opening_says_what_is_trained(name: str, model: str, tmp_path: Path)
     experiment = Experiment.model_validate(tree)
     cpu = torch.device("cpu")
     training = Training(experiment, open_splits(experiment.data, tmp_path, cpu), device=cpu, threads=2)
-    text = opening(name, training)
-    assert all(len(line) <= 80 for line in text.splitlines())
-    joined = " ".join(text.split())
+    lines = opening(name, training)
+    assert all(len(line) <= 80 for line in lines)
+    joined = " ".join(map(str.strip, lines))
     assert joined.startswith(f"{name}: training: {model} (")
     assert joined.endswith(" parameters) on digits (1,294 training and 144 validation images), cpu, 2 threads")
     training.run_epoch()
-    assert " ".join(opening(name, training).split()).startswith(f"{name}: resuming after epoch 1: {model} (")
+    assert " ".join(map(str.strip, opening(name, training))).startswith(f"{name}: resuming after epoch 1: {model} (")
 
 
 def test_the_log_has_what_the_console_has_and_grows_after_a_resume(tmp_path: Path) -> None:
@@ -79,8 +80,8 @@ def test_the_log_has_what_the_console_has_and_grows_after_a_resume(tmp_path: Pat
             both = Observers(screen, log)
             both.training("digits", training, 4)
             both.epoch(None, METRICS)
-            both.say("a line\nand another")
+            both.say("a path with a\nline break")
     lines = path.read_text(encoding="utf-8").splitlines()
     assert all(line[:4].isdigit() for line in lines)
-    assert [line.split("  ", 1)[1] for line in lines] == "\n".join(screen.lines).splitlines()
+    assert [line.split("  ", 1)[1] for line in lines] == [printable(line) for line in screen.lines]
     assert screen.lines.count(epoch_line(METRICS, 4, METRICS.seconds)) == 2
