@@ -13,7 +13,7 @@ import torch
 import models
 from data import augmentation
 from tests.gpu.trainings import CPU, GPU, distance, experiment, no_waiting, numbers, splits_on, start
-from tests.tune.training.test_exactness import AVERAGES, SCHEDULES
+from tests.tune.training.recipes import AVERAGES, SCHEDULES
 from tune.training import End, Training, load, save, train
 from tune.training.metrics import Sums
 

@@ -8,7 +8,6 @@ they were, so that they end soon), and a run on a user's folder, /data/images.
 from __future__ import annotations
 
 import json
-import tarfile
 from pathlib import Path
 
 import pandas as pd
@@ -17,18 +16,12 @@ import torch
 from PIL import Image
 
 from tests.tune.cli.conftest import Command
+from tests.tune.cli.earlier_version import unpack
 from tests.tune.runs.folders import image_folder
 from tune import load_run, load_search
 from tune.training import load_weights
 
 WINNER = "finished/winners/00000-seed0"
-
-
-def unpack(folder: Path) -> Path:
-    """The searches and runs, in a folder of their own."""
-    with tarfile.open(Path(__file__).with_name("earlier_version.tar.xz")) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from tests.tune.cluster.test_submit import OWN
+from tests.tune.cluster.own_space import OWN
 from tune.cluster.manifests import TEMPLATES, Kind, manifest
 from tune.cluster.request import JobRequest, job_request
 

@@ -8,17 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.tune.cluster.own_space import OWN
 from tune.cluster.entry import command
 from tune.cluster.jobs import checked_address
 from tune.cluster.package import PACKAGES, SPACE, working_dir
 from tune.cluster.request import job_request
 from tune.errors import UserError
-
-OWN = """
-experiment: {data: {name: digits}, model: {name: mnist_mlr}, training: {epochs: 3}}
-space: {training.optimizer.lr: {float: [0.001, 0.1]}}
-search: {metric: val_loss, trials: 2}
-"""
 
 
 def request(space: str = "digits", *overrides: str, out: Path = Path("/shared"), study: str | None = None) -> object:

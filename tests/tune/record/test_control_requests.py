@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.record.places import Place
-from tests.tune.search.control.test_control import ASKED, MINE, RESULTS, asking, requests_of, small
+from tests.tune.search.control.sample_requests import ASKED, MINE, RESULTS, asking, requests_of, small
 from tests.tune.search.simulation import Simulation
 from tune.record.status import Status
 from tune.search.control import taking

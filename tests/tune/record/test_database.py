@@ -14,10 +14,8 @@ from optuna.trial import TrialState
 
 from search_spaces import Config
 from tests.tune.record.places import CONFIG, Place, Server
-from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, falling, metrics, spec_of
-from tests.tune.search.survival import assert_same
-from tests.tune.search.test_driver import ends_at
-from tests.tune.search.test_survival import ENDS
+from tests.tune.search.simulation import LOSS, SPACE, KilledError, Simulation, ends_at, falling, metrics, spec_of
+from tests.tune.search.survival import ENDS, assert_same
 from tune.errors import WorkError
 from tune.record import disk
 from tune.record.folder import SearchFolder

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -198,3 +199,21 @@ class Simulation:
 
 def _key(task: Assignment) -> int:
     return 1000 * task.seed + task.trial
+
+
+FIELDS = ["training.optimizer.lr", "training.batch_size"]
+
+
+def ends_at(table: dict[int, tuple[int, str]]) -> Curve:
+    """Falling losses; trial -> (epoch, end) overrides how a trial ends."""
+
+    def curve(trial: int, config: Config, epoch: int) -> Report:
+        report = falling(trial, config, epoch)
+        if trial in table and table[trial][0] == epoch:
+            end = table[trial][1]
+            if end == "diverged":
+                return Report((metrics(epoch, math.nan),), end, "loss is NaN")
+            return Report((), end, f"{end} for a reason", "Traceback\nlast line")
+        return report
+
+    return curve

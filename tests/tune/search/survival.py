@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from tests.tune.search.simulation import KilledError, Simulation
+from tests.tune.search.simulation import SPACE, KilledError, Simulation, ends_at, spec_of
 from tune.record.storage.journal import Journal
 from tune.record.tables import epochs_table, trials_table
+from tune.spec import SearchSpec
 
 HOWS = ("before", "after", "half", "line")
 """How it dies at a write: before it, after it, or with half of the bytes or the first of the lines on the disk."""
@@ -101,3 +102,31 @@ def _dies(begin: Begin, folder: Path, kill: tuple[int, str], checkpoints: dict[i
         except KilledError:
             return True
     return False
+
+
+ENDS = {2: (3, "diverged"), 4: (2, "out_of_memory"), 5: (4, "failed"), 7: (1, "infeasible")}
+
+
+def ending(spec: SearchSpec) -> Begin:
+    """Searches whose trials end in every way."""
+    return lambda folder: Simulation(spec, folder, ends_at(ENDS))
+
+
+def journal_cut_at_every_byte(folder: Path) -> None:
+    """A journal that ends within its last records is repaired, and the search goes on as if it had not been cut."""
+    spec = spec_of(folder, SPACE, "search.trials=4")
+    quiet = Simulation(spec, folder / "quiet", trials=4)
+    quiet.run()
+    journal = (folder / "quiet" / "study.journal").read_bytes()
+    last = journal.splitlines(keepends=True)[-1]
+    checkpoints = {number: len(trial.epochs) for number, trial in quiet.driver.ledger.trials.items()}
+    for cut in range(1, len(last) + 1):
+        there = folder / f"cut-{cut}"
+        there.mkdir()
+        (there / "study.journal").write_bytes(journal[:-cut])
+        simulation = Simulation(spec, there, trials=4)
+        mended = [line for line in simulation.said if "unfinished record" in line]
+        assert len(mended) == (0 if cut == len(last) else 1), cut
+        simulation.run(1, dict(checkpoints))
+        assert_same(simulation, quiet)
+    assert cut == len(last) > 50

@@ -16,10 +16,9 @@ import numpy as np
 import pytest
 
 from search_spaces import Config, config_key, parse_space
-from tests.tune.search.samplers.test_proposer import FREE, Search, proposer
+from tests.tune.search.samplers.proposing import FREE, Search, proposer
 from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
-from tests.tune.search.survival import assert_same, killed_at, survive
-from tests.tune.search.test_survival import ending
+from tests.tune.search.survival import assert_same, ending, killed_at, survive
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.samplers import SAMPLERS, Sampler, Task, sampler_of, too_odd

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.samplers.test_proposer import Search, proposer
+from tests.tune.search.samplers.proposing import Search, proposer
 from tests.tune.search.simulation import LOSS, SPACE, Simulation, metrics, spec_of
 from tests.tune.search.survival import survive
 from tune.record.status import Status

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections import Counter
 from pathlib import Path
 
@@ -13,7 +12,17 @@ from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
 from search_spaces import Config, config_key
-from tests.tune.search.simulation import LOSS, SPACE, Curve, Simulation, falling, metrics, noise, spec_of
+from tests.tune.search.simulation import (
+    FIELDS,
+    LOSS,
+    SPACE,
+    Simulation,
+    ends_at,
+    falling,
+    metrics,
+    noise,
+    spec_of,
+)
 from tune.record.status import Status
 from tune.record.storage.journal import Journal
 from tune.record.tables import epochs_table, trials_table
@@ -21,27 +30,10 @@ from tune.search.driver import NoTrial
 from tune.search.trial_ends import MAX_WORKER_DEATHS
 from tune.search.worker.messages import Report
 
-FIELDS = ["training.optimizer.lr", "training.batch_size"]
-
 
 def study_of(folder: Path) -> optuna.Study:
     storage = JournalStorage(Journal(folder / "study.journal"))
     return optuna.load_study(study_name=None, storage=storage)
-
-
-def ends_at(table: dict[int, tuple[int, str]]) -> Curve:
-    """Falling losses; trial -> (epoch, end) overrides how a trial ends."""
-
-    def curve(trial: int, config: Config, epoch: int) -> Report:
-        report = falling(trial, config, epoch)
-        if trial in table and table[trial][0] == epoch:
-            end = table[trial][1]
-            if end == "diverged":
-                return Report((metrics(epoch, math.nan),), end, "loss is NaN")
-            return Report((), end, f"{end} for a reason", "Traceback\nlast line")
-        return report
-
-    return curve
 
 
 def test_asha_stops_by_the_formula(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from search_spaces import Config
-from tests.tune.search.control.test_control import ask
+from tests.tune.search.control.sample_requests import ask
 from tests.tune.search.simulation import SPACE, Curve, Simulation, falling, metrics, spec_of
 from tests.tune.search.survival import killed_at_every_write, tables
 from tune.record.control_requests import Action, ControlRequest

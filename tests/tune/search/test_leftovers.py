@@ -10,7 +10,7 @@ import torch
 from ray.exceptions import ActorDiedError, NodeDiedError, OutOfMemoryError
 
 from tests.tune.search.simulation import LOSS, Simulation, falling, metrics, spec_of
-from tests.tune.search.worker.test_attempt import attempt
+from tests.tune.search.worker.attempts import attempt
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.trial import TrialRecord

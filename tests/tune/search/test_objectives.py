@@ -9,13 +9,12 @@ from typing import Any
 
 import optuna
 import pytest
-from typer.testing import CliRunner
 
 from search_spaces import Config
+from tests.tune.search.commands import command
 from tests.tune.search.simulation import Simulation, metrics, noise, spec_of
 from tests.tune.search.survival import HOWS, killed_at_every_write
 from tune import load_search
-from tune.cli.main import app
 from tune.record.opening import read_search
 from tune.record.search_yaml import read_spec, write_spec
 from tune.record.status import Status
@@ -139,12 +138,6 @@ def test_the_front_everywhere(tmp_path: Path) -> None:
     loaded = load_search(simulation.folder.path)
     assert set(loaded.front["trial"]) == front
     assert loaded.hypervolume == told["hypervolume"]
-
-
-def command(tmp_path: Path, *words: str) -> str:
-    outcome = CliRunner().invoke(app, [*words, "--out", str(tmp_path / "out")])
-    assert outcome.exit_code == 0, outcome.output
-    return outcome.stdout
 
 
 def test_a_fact_of_the_model_is_an_objective(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import pytest
 from safetensors.torch import load_file
 
 from search_spaces import Config
+from tests.tune.search.commands import command
 from tests.tune.search.simulation import SPACE, Simulation, metrics, noise, spec_of
 from tests.tune.search.survival import HOWS, killed_at_every_write, tables
-from tests.tune.search.test_objectives import command
-from tests.tune.search.worker.test_attempt import attempt
+from tests.tune.search.worker.attempts import attempt
 from tune import load_search
 from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec

@@ -12,20 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search_spaces import Config
-from tests.tune.search.simulation import SPACE, Simulation, falling, spec_of
-from tests.tune.search.survival import HOWS, Begin, assert_same, killed_at_every_write, survive, tables
-from tests.tune.search.test_driver import FIELDS, ends_at
+from tests.tune.search.simulation import FIELDS, SPACE, Simulation, falling, spec_of
+from tests.tune.search.survival import (
+    HOWS,
+    assert_same,
+    ending,
+    journal_cut_at_every_byte,
+    killed_at_every_write,
+    survive,
+    tables,
+)
 from tune.record.status import Status
 from tune.record.storage.journal import DamagedRecordError, repair
 from tune.search.worker.messages import Report
-from tune.spec import SearchSpec
-
-ENDS = {2: (3, "diverged"), 4: (2, "out_of_memory"), 5: (4, "failed"), 7: (1, "infeasible")}
-
-
-def ending(spec: SearchSpec) -> Begin:
-    """Searches whose trials end in every way."""
-    return lambda folder: Simulation(spec, folder, ends_at(ENDS))
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -68,23 +67,8 @@ def test_an_extended_search_goes_on_as_one_that_was_longer_from_the_start(tmp_pa
     assert_same(extended, longer)
 
 
-def test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(tmp_path: Path) -> None:
-    spec = spec_of(tmp_path, SPACE, "search.trials=4")
-    quiet = Simulation(spec, tmp_path / "quiet", trials=4)
-    quiet.run()
-    journal = (tmp_path / "quiet" / "study.journal").read_bytes()
-    last = journal.splitlines(keepends=True)[-1]
-    checkpoints = {number: len(trial.epochs) for number, trial in quiet.driver.ledger.trials.items()}
-    for cut in range(1, len(last) + 1):
-        folder = tmp_path / f"cut-{cut}"
-        folder.mkdir()
-        (folder / "study.journal").write_bytes(journal[:-cut])
-        simulation = Simulation(spec, folder, trials=4)
-        mended = [line for line in simulation.said if "unfinished record" in line]
-        assert len(mended) == (0 if cut == len(last) else 1), cut
-        simulation.run(1, dict(checkpoints))
-        assert_same(simulation, quiet)
-    assert cut == len(last) > 50
+def test_the_journal_cut_at_every_byte_of_its_last_records_is_repaired(tmp_path: Path) -> None:
+    journal_cut_at_every_byte(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.tune.training.recipes import AVERAGES, SCHEDULES
 from tune.training import End, Training, load, save, train
 
 from .conftest import Start
@@ -21,19 +22,6 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"name": "adam", "lr": 1e-3, "amsgrad": True},
     "adamw": {"name": "adamw", "lr": 1e-3, "weight_decay": 1e-2},
     "muon": {"name": "muon", "lr": 1e-3, "weight_decay": 1e-2},
-}
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "constant": {},
-    "step": {"step_size": 2},
-    "multistep": {"milestones": [1, 2]},
-    "cosine": {"per_batch": True, "warmup_epochs": 1.5},
-    "onecycle": {"cycle_momentum": True},
-    "plateau": {"patience": 0, "factor": 0.5},
-}
-AVERAGES: dict[str, dict[str, Any]] = {
-    "none": {},
-    "ema": {"decay": 0.9},
-    "swa": {"start": 0.34, "lr": 1e-3, "anneal_epochs": 2},  # from the second of three epochs
 }
 MODELS: dict[str, dict[str, Any]] = {
     "classifier": {  # fractional pooling and dropout: both draw from the global generator

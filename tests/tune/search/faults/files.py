@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tune.search import test_survival
 from tests.tune.search.faults.outcome import SAME, Row, assert_same
 from tests.tune.search.faults.searches import begin, ended, finish, killed_in_its_third_epoch, last_line
+from tests.tune.search.survival import journal_cut_at_every_byte
 
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "missing": Path.unlink,
@@ -61,7 +61,7 @@ def cut_journal(out: Path, quiet: Path) -> Row:
     """The journal cut at every byte of its last record; without Ray."""
     began = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    test_survival.test_the_journal_cut_at_every_byte_of_its_last_records_is_mended(out)
+    journal_cut_at_every_byte(out)
     cuts = len(list(out.glob("cut-*")))
     assert cuts > 50
     happened = f"{cuts} of {cuts} mended and said so; each went on to the same table"

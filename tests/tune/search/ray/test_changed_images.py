@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tune.cli.test_changed_images import CHANGES, SPACE
+from tests.tune.changed_images import CHANGES, SPACE
 from tests.tune.runs.folders import image_folder
 from tests.tune.search.ray.ray_workers import TabulatedWorker
 from tune.errors import UserError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.tune.cli.test_earlier_versions import unpack
+from tests.tune.cli.earlier_version import unpack
 from tune import load_search
 from tune.record.observer import Observer
 from tune.search.request import Request

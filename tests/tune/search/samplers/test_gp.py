@@ -15,7 +15,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from search_spaces import parse_space
-from tests.tune.search.samplers.test_proposer import FREE
+from tests.tune.search.samplers.proposing import FREE
 from tests.tune.search.simulation import LOSS, metrics
 from tune.record.status import Status
 from tune.record.trial import TrialRecord

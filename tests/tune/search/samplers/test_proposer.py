@@ -9,49 +9,13 @@ from typing import Any
 import pytest
 
 import data
-from search_spaces import Config, config_key, parse_space
-from tests.tune.search.simulation import LOSS, SPACE, metrics, spec_of
+from search_spaces import Config, config_key
+from tests.tune.search.samplers.proposing import Search, proposer
+from tests.tune.search.simulation import SPACE, metrics, spec_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.feasible import Feasibility
-from tune.search.samplers import SAMPLERS, Task
-from tune.search.samplers.proposer import Proposal, Proposer
-from tune.spec.options.samplers import SAMPLERS as OPTIONS
 from tune.spec.search import derived_seed
-
-FREE: Mapping[str, Any] = {
-    "lr": {"float": [1e-5, 1e-1], "log": True},
-    "width": {"int": [8, 256], "log": True},
-    "kind": {"choice": ["a", "b", ["c", 1], None]},
-    "momentum": {"float": [0.5, 0.95], "step": 0.05, "when": {"kind": ["a", "b"]}},
-}
-
-
-def anything(config: Config) -> Mapping[str, Any]:
-    return {}
-
-
-class Search:
-    """A proposer and the trials that it is asked with."""
-
-    def __init__(self, made: Proposer) -> None:
-        self.made, self.trials = made, list[TrialRecord]()
-
-    def propose(self) -> Proposal | None:
-        return self.made.propose(self.trials, len(self.trials))
-
-
-def proposer(
-    check: Any = anything,
-    name: Any = "tpe",
-    raw: Mapping[str, Any] = FREE,
-    seed: int = 3,
-    options: Mapping[str, Any] | None = None,
-) -> Search:
-    space, problems = parse_space(raw, {})
-    assert not problems
-    task = Task(space, OPTIONS[name].of({"name": name, **(options or {})}), LOSS, 9, (1, 3, 9), seed)
-    return Search(Proposer(space, SAMPLERS[name](task), seed, check))
 
 
 def loss(config: Config) -> float:

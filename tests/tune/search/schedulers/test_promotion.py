@@ -9,8 +9,7 @@ import pytest
 
 from search_spaces import Config
 from tests.tune.search.simulation import SPACE, Simulation, falling, spec_of
-from tests.tune.search.survival import HOWS, killed_at_every_write, survive, tables
-from tests.tune.search.test_survival import ending
+from tests.tune.search.survival import HOWS, ending, killed_at_every_write, survive, tables
 from tune.record.opening import read_search
 from tune.record.search_yaml import write_spec
 from tune.record.status import Status

@@ -14,30 +14,12 @@ import torch
 import data
 import models
 from tests.tune.search.simulation import spec_of
+from tests.tune.search.worker.attempts import DIGITS, attempt, job
 from tune.search.worker import attempt as module
 from tune.search.worker.attempt import Attempt
 from tune.search.worker.messages import Assignment, Job, Report
 from tune.spec.metric import EpochMetrics
 from tune.training import CheckpointError, InfeasibleError, load, open_splits, save
-
-DIGITS = """
-experiment:
-  data: {name: digits}
-  model: {name: mnist_mlr}
-  training: {epochs: 4, optimizer: {name: sgd}, threads: 1}
-space:
-  training.optimizer.lr: {float: [1e-4, 1e300], log: true}
-search: {trials: 2}
-"""
-
-
-def job(folder: Path, gpu: float = 0.0) -> Job:
-    spec = spec_of(folder, DIGITS)
-    return Job(spec.base, str(folder), str(folder / "data"), "val_loss", None, gpu)
-
-
-def attempt(folder: Path, token: str = "a", lr: float = 0.01, **options: Any) -> Attempt:
-    return Attempt(job(folder, **options), Assignment(0, token, {"training.optimizer.lr": lr}))
 
 
 def values(report: Report) -> list[dict[str, float]]:
