@@ -82,7 +82,7 @@ def load(source: Source, root: Path, part: Part, say: Say) -> tuple[ImageSet, Da
     for note in _repeated(found, unreadable):
         say(note)
     if unreadable:
-        _tell_unreadable(source, listing, [(listing.paths[i], why) for i, why in unreadable.items()], say)
+        _tell_unreadable(source, listing, [(listing.paths[i], why) for i, why in sorted(unreadable.items())], say)
     if part not in sets:
         return _no_images(source, listing), _identity(found)
     present = np.bincount(sets[part].labels.numpy(), minlength=len(listing.classes))
