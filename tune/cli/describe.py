@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import asdict
 from shutil import get_terminal_size
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from data.words import quoted
-from tune.cli.options import Json
+from tune.cli.options import MOST, Json
 from tune.cli.output import number, print_json, shape
 from tune.errors import UserError
 
@@ -30,9 +31,9 @@ def describe(
         str | None, typer.Option("--input", metavar="CxHxW", help="Size of the input images. Default: as published.")
     ] = None,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=1, help="Number of classes. Default: as published.")
+        int | None, typer.Option("--classes", min=1, max=MOST, help="Number of classes. Default: as published.")
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Batch size.")] = 100,
+    batch: Annotated[int, typer.Option("--batch", min=1, max=MOST, help="Batch size.")] = 100,
     json: Json = False,
 ) -> None:
     """Show the layers, parameters and multiply-adds of a model."""
@@ -88,8 +89,7 @@ def parse_shape(text: str) -> tuple[int, int, int]:
     Raises:
         UserError: the text does not have this form.
     """
-    parts = text.split("x")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() and int(part) for part in parts):
+    if not (match := re.fullmatch(r"([1-9]\d{0,4})x([1-9]\d{0,4})x([1-9]\d{0,4})", text, re.ASCII)):
         raise UserError(f"--input must be CxHxW, such as 3x32x32 (got {quoted(text)})")
-    channels, height, width = map(int, parts)
+    channels, height, width = map(int, match.groups())
     return channels, height, width

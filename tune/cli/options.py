@@ -14,6 +14,7 @@ from data.words import quoted
 from tune.errors import UserError
 
 DEFAULT_OUT = Path("checkpoints")
+MOST = 10**6  # of anything that an option counts
 
 
 def _folder(text: str | Path) -> Path:

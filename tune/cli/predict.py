@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, Json, Out, parse_grid
+from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, parse_grid
 from tune.cli.output import number, percent, print_json, print_table, say, wrapped
 from tune.errors import UserError
 
@@ -36,7 +36,9 @@ def predict(
         list[Path] | None,
         typer.Argument(metavar="IMAGE", help="Image files, or folders with images; they are resized for the model."),
     ] = None,
-    top: Annotated[int, typer.Option("--top", metavar="K", min=1, help="Show the K most probable classes.")] = 5,
+    top: Annotated[
+        int, typer.Option("--top", metavar="K", min=1, max=MOST, help="Show the K most probable classes.")
+    ] = 5,
     sample: Annotated[
         str | None, typer.Option("--sample", metavar="ROWSxCOLS", help="VAE only: generate ROWSxCOLS samples.")
     ] = None,
@@ -44,7 +46,7 @@ def predict(
         int | None,
         typer.Option("--interpolate", metavar="N", min=2, max=100, help="VAE only: N steps from one image to another."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of --sample.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of --sample.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="The picture to write, a PNG. Default: in RUN/figures."),

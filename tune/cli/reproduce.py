@@ -38,7 +38,9 @@ def reproduce(
     only_list: Annotated[
         bool, typer.Option("--list", help="Show the rows and their results so far; train nothing.")
     ] = False,
-    seeds: Annotated[int, typer.Option("--seeds", metavar="N", min=1, help="Runs per row, with seeds 0, 1, ...")] = 1,
+    seeds: Annotated[
+        int, typer.Option("--seeds", metavar="N", min=1, max=1_000, help="Runs per row, with seeds 0, 1, ...")
+    ] = 1,
     precision: Annotated[
         str | None,
         typer.Option("--precision", metavar="TYPE", help="Precision for rows that don't name one."),

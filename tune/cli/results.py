@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data.words import counted
-from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
+from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, Search, Study
 from tune.cli.output import count, front_text, measured, number, print_json, say, validated, where
 
 if TYPE_CHECKING:
@@ -30,7 +30,9 @@ _SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss: the first o
 
 def results(
     search: Search,
-    top: Annotated[int | None, typer.Option("--top", metavar="K", min=1, help="Show only the best K trials.")] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="K", min=1, max=MOST, help="Show only the best K trials.")
+    ] = None,
     sort: Annotated[
         str | None,
         typer.Option("--sort", metavar="COLUMN", help="Rank by this column. Default: the search's metric."),

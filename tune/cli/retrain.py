@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data.words import counted
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Search, Study
+from tune.cli.options import DEFAULT_OUT, MOST, DataDir, Json, Out, Overrides, Search, Study
 from tune.cli.output import measured, print_json, print_table
 from tune.cli.train import run_row
 from tune.errors import UserError, WorkError
@@ -29,7 +29,7 @@ def retrain(
     search: Search,
     overrides: Overrides = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="K", min=1, help="Retrain the best K trials.  [default: 1]")
+        int | None, typer.Option("--top", metavar="K", min=1, max=MOST, help="Retrain the best K trials.  [default: 1]")
     ] = None,
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="N", min=0, help="Retrain this trial instead of the best ones.")
@@ -40,7 +40,9 @@ def retrain(
     ] = False,
     seeds: Annotated[
         int,
-        typer.Option("--seeds", metavar="N", min=1, help="Runs per trial, with the experiment's seed, seed + 1, ..."),
+        typer.Option(
+            "--seeds", metavar="N", min=1, max=1_000, help="Runs per trial, with the experiment's seed, seed + 1, ..."
+        ),
     ] = 3,
     full: Annotated[
         bool,

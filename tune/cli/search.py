@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Overrides, Study, complete_space
+from tune.cli.options import DEFAULT_OUT, MOST, DataDir, Json, Out, Overrides, Study, complete_space
 from tune.cli.output import print_json, say
 from tune.cli.streams import stdout_for_results
 
@@ -35,7 +35,7 @@ def search(
     name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the space's name.")] = None,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Total number of trials.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted search.")] = False,
-    extend: Annotated[int | None, typer.Option("--extend", metavar="N", min=1, help="Add N trials.")] = None,
+    extend: Annotated[int | None, typer.Option("--extend", metavar="N", min=1, max=MOST, help="Add N trials.")] = None,
     warm_start: Annotated[
         str | None, typer.Option("--warm-start", metavar="SEARCH", help="Let the sampler learn from another search.")
     ] = None,

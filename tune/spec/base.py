@@ -8,6 +8,7 @@ from annotated_types import Ge, Le, Lt
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 Fraction = Annotated[float, Ge(0), Lt(1)]
+MOST_CPUS = 1024
 MOST = 10**9
 """Of anything that is counted. Whatever has a tighter limit of its own is checked where that is known."""
 

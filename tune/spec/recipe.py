@@ -13,7 +13,7 @@ from data.words import counted
 from tune.optim import own_fields
 from tune.optim.optimizers import OPTIMIZERS
 from tune.optim.schedules import SCHEDULES
-from tune.spec.base import FROM_LIST, Budget, Count, CountOrZero, Fraction, Frozen
+from tune.spec.base import FROM_LIST, MOST_CPUS, Budget, Count, CountOrZero, Fraction, Frozen
 from tune.spec.errors import shown
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class TrainingSpec(Frozen):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     averaging: AveragingSpec = AveragingSpec()
     early_stopping: EarlyStoppingSpec | None = None
-    threads: Annotated[int, Ge(1), Le(1024)] | None = None
+    threads: Annotated[int, Ge(1), Le(MOST_CPUS)] | None = None
 
     @property
     def spanning(self) -> tuple[str, ...]:

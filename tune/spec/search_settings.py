@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from pydantic import (
     BeforeValidator,
     SerializerFunctionWrapHandler,
@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from tune.spec.base import FROM_LIST, Budget, Count, CountOrZero, Frozen, Replicates, Seed
+from tune.spec.base import FROM_LIST, MOST, MOST_CPUS, Budget, Count, CountOrZero, Frozen, Replicates, Seed
 from tune.spec.errors import one_of, shown
 from tune.spec.metric import FACTS, METRICS, Goal, Objective
 from tune.spec.options.samplers import AnySampler, TpeSpec
@@ -28,9 +28,11 @@ def _check_gpu(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if value == "auto" or (number and (value == 0 or MIN_SHARE <= value <= 1)):
         return value
-    if number and 1 < value < float("inf") and value == int(value):
+    if number and 1 < value <= MOST_CPUS and value == int(value):
         return value
-    raise ValueError(f"must be auto, 0, from {MIN_SHARE} to 1, or a whole number (got {shown(value)})")
+    raise ValueError(
+        f"must be auto, 0, from {MIN_SHARE} to 1, or a whole number up to {MOST_CPUS} (got {shown(value)})"
+    )
 
 
 class ResourcesSpec(Frozen):
@@ -43,10 +45,10 @@ class ResourcesSpec(Frozen):
         custom: Amounts of other resources that the cluster's nodes were started with, by name.
     """
 
-    cpu: Annotated[float, Ge(MIN_SHARE)] = 1
+    cpu: Annotated[float, Ge(MIN_SHARE), Le(MOST_CPUS)] = 1
     gpu: Annotated[float | Literal["auto"], BeforeValidator(_check_gpu)] = "auto"
     accelerator_type: str | None = None
-    custom: Mapping[str, Annotated[float, Ge(MIN_SHARE)]] = {}
+    custom: Mapping[str, Annotated[float, Ge(MIN_SHARE), Le(MOST)]] = {}
 
 
 class RetentionSpec(Frozen):

@@ -118,6 +118,9 @@ def test_describe_takes_fields_image_classes_and_batch(imagetune: Command) -> No
         (["classifier", "cnn_layers=many"], "many"),
         (["classifier", "--input", "32x32"], "--input must be CxHxW"),
         (["classifier", "--input", "3x32x0"], "--input must be CxHxW"),
+        (["classifier", "--input", f"3x32x{10**23}"], "--input must be CxHxW"),
+        (["classifier", "--classes", str(10**23)], "1000000"),
+        (["classifier", "--batch", str(10**23)], "1000000"),
     ],
 )
 def test_describe_refuses(imagetune: Command, words: list[str], line: str) -> None:
@@ -158,3 +161,17 @@ def test_prepare_refuses(imagetune: Command, words: list[str], lines: list[str])
     outcome = imagetune("prepare", *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert all(line in outcome.err for line in lines)
+
+
+def test_a_line_break_in_a_path_makes_no_second_line(imagetune: Command, tmp_path: Path) -> None:
+    images = image_folder(tmp_path / "my\nimages")
+    (images / "notes.txt").touch()
+    words = ("prepare", "folder", "data.image_size=8")
+    outcome = imagetune(*words, f"data.path={images}")
+    assert outcome.code == 0
+    assert r"my\nimages: 1 file of an unsupported type" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    outcome = imagetune(*words, f"data.path={images / 'red'}")
+    assert outcome.code == 2
+    assert r"my\nimages" in outcome.err
+    assert len(outcome.err.splitlines()) == 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,11 @@ from PIL import Image
 import data
 from tests.tune.spec.conftest import EXPERIMENT, Desk
 from tune.spec import data_root, load_search
+from tune.spec.data_spec import augment_class
+from tune.spec.experiment import Experiment
+from tune.spec.options.samplers import SAMPLERS
+from tune.spec.options.schedulers import SCHEDULERS
+from tune.spec.search_settings import SearchSettings
 
 TRAIN_SIZE = 1438  # of the digits; 1294 without the validation images
 
@@ -233,3 +240,19 @@ def test_faults_of_all_sections_are_told_at_once(desk: Desk) -> None:
 def test_valid_sections_are_checked_together_whatever_the_others_are(desk: Desk) -> None:
     faults = desk.faults(desk.experiment, EXPERIMENT, "model.name=nothing", "training.batch_size=5000", "seed=x")
     assert faults == ["override: model.name", "override: seed", "override: training.batch_size"]
+
+
+def integers(schema: Any) -> Iterator[dict[str, Any]]:
+    """The whole numbers in a JSON schema."""
+    if isinstance(schema, dict) and schema.get("type") == "integer":
+        yield schema
+    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
+        yield from integers(inner)
+
+
+def test_every_whole_number_has_a_largest_value() -> None:
+    augmentations = [augment_class(name) for name in data.augmentation.names()]
+    kinds = [Experiment, SearchSettings, *SAMPLERS.values(), *SCHEDULERS.values(), *augmentations]
+    found = [number for kind in kinds for number in integers(kind.model_json_schema())]
+    assert not [number for number in found if not {"maximum", "exclusiveMaximum"} & number.keys()]
+    assert len(found) >= 75

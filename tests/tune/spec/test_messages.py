@@ -115,7 +115,7 @@ OF_A_SEARCH = {
         "set data.validation_fraction above 0, or use a train_ metric"
     ),
     "search.resources.gpu=two": (
-        "override: search.resources.gpu: must be auto, 0, from 0.0001 to 1, or a whole number (got 'two')"
+        "override: search.resources.gpu: must be auto, 0, from 0.0001 to 1, or a whole number up to 1024 (got 'two')"
     ),
     "search.scheduler.brackets=4": (
         "override: search.scheduler.brackets: must be at most 3, the rungs of 10 epochs with grace_period=1 and "
@@ -125,6 +125,25 @@ OF_A_SEARCH = {
         "override: constraints.parameters.max: must be at least min=3 (got 2)"
     ),
 }
+
+
+HUGE = 10**23
+TOO_LARGE = {
+    f"training.epochs={HUGE}": "training.epochs: must be at most 1000000",
+    f"training.batch_size={HUGE}": "training.batch_size: must be at most 1000000000",
+    f"training.threads={HUGE}": "training.threads: must be at most 1024",
+    f"seed={HUGE}": "seed: must be below 9223372036854775808",
+    f"search.trials={HUGE}": "search.trials: must be at most 1000000",
+    f"search.resources.cpu={HUGE}": "search.resources.cpu: must be at most 1024",
+    f"search.sampler={{name: grid, points: {HUGE}}}": "search.sampler.points: must be a whole number from 1 to 1000000000",
+}
+
+
+@pytest.mark.parametrize("override", TOO_LARGE)
+def test_of_numbers_that_no_machine_can_handle(desk: Desk, override: str) -> None:
+    (line,) = desk.refusal(desk.search, search(LR), override)
+    assert line.startswith(f"override: {TOO_LARGE[override]}")
+    assert line.endswith(f"(got {HUGE})")
 
 
 @pytest.mark.parametrize("override", OF_AN_EXPERIMENT)

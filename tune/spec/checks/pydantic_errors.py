@@ -79,7 +79,7 @@ def _message(item: dict[str, Any], path: list[str], siblings: list[str]) -> str:
         return f"must be {_TYPES[kind]} (got {shown(value)})"
     if kind in _LIMITS:
         (limit,) = context.values()
-        return f"must be {_LIMITS[kind]} {limit if isinstance(limit, int) else f'{limit:g}'} (got {shown(value)})"
+        return f"must be {_LIMITS[kind]} {limit if isinstance(limit, int) else f'{limit:.12g}'} (got {shown(value)})"
     match kind:
         case "extra_forbidden" | "invalid_key":
             return unknown_name("field", path[-1], siblings)

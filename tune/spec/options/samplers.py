@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Le
 from pydantic import BeforeValidator, SerializeAsAny
 
-from tune.spec.base import MOST, CountOrZero
+from tune.spec.base import MOST, Count, CountOrZero
 from tune.spec.errors import shown
 from tune.spec.options.named import Named, by_name
 
@@ -67,7 +67,7 @@ class GridSpec(SamplerSpec):
     """
 
     name: Literal["grid"] = "grid"
-    points: Annotated[int | Mapping[str, int] | None, BeforeValidator(_check_points)] = None
+    points: Annotated[Count | Mapping[str, Count] | None, BeforeValidator(_check_points)] = None
 
     def points_of(self, field: str, *, continuous: bool) -> int | None:
         """How many values of a field to try; None for all of them."""
