@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import EXPERIMENT, image_folder, search_folder, written
+from tune.cli.screen import Screen
 from tune.record.tables import EPOCH_COLUMNS
 from tune.spec.files import read_tree
 
@@ -101,6 +103,13 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "no equals sign": ([tiny, "training.epochs"], "write dotted.name=value"),
         "free fields": (["digits"], "has searched fields"),
         "bad name": ([tiny, "--name", "a/b"], "'a/b' cannot be used as a name"),
+        "no name": ([tiny, "--name", ""], "'' cannot be used as a name: it is empty"),
+        "too many epochs": ([tiny, f"training.epochs={10**23}"], "training.epochs: must be at most 1000000"),
+        "too few steps to rise": (
+            [tiny, "training={epochs: 1, batch_size: 300, schedule: {name: onecycle}}"],
+            "training.schedule.pct_start: must leave at least one of 1 step to the rise",
+        ),
+        "no step to rise": ([tiny, "training={epochs: 2, batch_size: 300, schedule: {name: onecycle}}"], "(got 0.3)"),
         "nothing to resume": ([tiny, "--resume"], "'tiny' is not a run"),
         "no such weights": ([tiny, "--weights", "none"], "'none' is not a run"),
         "two sources": ([tiny, "--weights", "none", "--resume"], "--weights"),
@@ -111,8 +120,13 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
 CASES = (
     "unknown key", "unknown field", "wrong type", "unknown model", "unknown data set", "unknown space",
     "impossible plan", "batch above the set", "missing file", "not YAML", "no equals sign", "free fields", "bad name",
-    "nothing to resume", "no such weights", "two sources", "a URL",
+    "no name", "too many epochs", "too few steps to rise", "no step to rise", "nothing to resume", "no such weights",
+    "two sources", "a URL",
 )  # fmt: skip
+
+
+def test_every_case_is_tried(tmp_path: Path) -> None:
+    assert set(bad_inputs(tmp_path)) == set(CASES)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -240,3 +254,47 @@ def test_a_signal_leaves_what_is_done_and_resume_comes_to_the_same(imagetune: Co
     assert epochs(stopped).equals(epochs(Path("checkpoints/whole")))
     assert (stopped / "model.safetensors").read_bytes() == Path("checkpoints/whole/model.safetensors").read_bytes()
     assert f"resuming after epoch {done}" in (stopped / "train.log").read_text()
+
+
+def seen(written: str) -> list[str]:
+    """The lines of a terminal to which this was written; the last is where the cursor is."""
+    lines, row = [""], 0
+    for token in re.findall(r"\x1b\[\??\d*[A-Za-z]|[\r\n]|[^\x1b\r\n]+", written):
+        if token == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif token == "\x1b[1A":
+            row -= 1
+        elif token == "\x1b[2K":
+            lines[row] = ""
+        elif token != "\r" and not token.startswith("\x1b"):
+            lines[row] += token
+    return lines[: row + 1]
+
+
+def test_ctrl_c_takes_the_bar_away(imagetune: Command, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a terminal: the lines that follow begin on a line of their own, and nothing of the bar is left."""
+    step = Screen.step
+
+    def interrupted(screen: Screen, number: int, steps: int, lr: float) -> None:
+        step(screen, number, steps, lr)
+        assert screen._bar is not None
+        screen._bar.progress.refresh()
+        if screen._bar.epochs_done == 1 and number == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Screen, "step", interrupted)
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "80")):
+        monkeypatch.setenv(name, value)
+    outcome = imagetune("train", tiny)
+    assert outcome.code == 130
+    assert "━" in outcome.err
+    *lines, cursor = seen(outcome.err)
+    assert [line.partition("  ")[0] for line in lines[-3:]] == [
+        "epoch 1/3",
+        "checkpoints/tiny: interrupted; 1 of 3 epochs saved",
+        "continue with: imagetune train tiny --resume",
+    ]
+    assert cursor == ""
+    assert not any("━" in line for line in lines)
+    assert outcome.err.rindex("\x1b[?25h") > outcome.err.rindex("\x1b[?25l")

@@ -108,7 +108,7 @@ def test_what_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
     for number in (7, -1, 0.5):
         with pytest.raises(UserError, match=f"no trial {number}; it has trials 0 to 4"):
             search.experiment(number)  # type: ignore[arg-type]
-    with pytest.raises(UserError, match=r"weights are: none\); run `imagetune retrain .*digits --trial 2`"):
+    with pytest.raises(UserError, match=r"kept: none\); run `imagetune retrain .*digits --trial 2`"):
         search.model(2)
     with pytest.raises(ValueError, match="at least 0"):
         search.best(-1)
@@ -143,7 +143,7 @@ def test_a_trials_model_has_its_best_weights(tmp_path: Path, monkeypatch: pytest
         found = load_search("digits").model(number)  # type: ignore[arg-type]
         assert torch.equal(found(images), network(images))
     assert examples_that_fail(face.SearchResults, load_search=load_search) == 0
-    with pytest.raises(UserError, match=r"weights are: 3\)"):
+    with pytest.raises(UserError, match=r"kept: 3\)"):
         load_search("digits").model(2)
 
 

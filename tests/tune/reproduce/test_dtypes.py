@@ -159,8 +159,8 @@ def test_bad_input_in_the_other_process_is_bad_input_here(tmp_path: Path) -> Non
             SubprocessResult(False, (1.0,), 2, 3),
             "SubprocessResult(diverged=False, epoch_seconds=(1.0,), peak_bytes=2, image_bytes=3)",
         ),
-        ((2, "no such file"), "UserError('no such file')"),
-        ((1, "memory is spent"), "WorkError('memory is spent')"),
+        ((2, ("no such file",)), "UserError('no such file')"),
+        ((1, ("memory is spent",)), "WorkError('memory is spent')"),
         ("ended without a word", "None"),
     ],
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import torch
@@ -22,6 +24,8 @@ from tune.search.schedulers.verdict import CONTINUE, Verdict
 from tune.search.worker.messages import Report
 from tune.spec.search_settings import RetentionSpec
 from tune.training import load_weights, save
+
+ROOT = Path(__file__).parents[3]
 
 
 def checkpoint(path: Path, epochs: int) -> None:
@@ -147,3 +151,13 @@ def test_every_loss_of_a_worker_reaches_tune_in_a_form_it_understands() -> None:
     died, bug = ActorDiedError(), ValueError("not Ray's")
     assert known_to_tune(died) is died
     assert known_to_tune(bug) is bug
+
+
+def test_nothing_is_written_when_python_ends_after_a_search() -> None:
+    """On a terminal, Ray's colorama would write `ESC [0m` after the last line of a command."""
+    program = "from tune.search.ray.patch import no_error_messages as block\nwith block(): print('the last line')"
+    ours, theirs = os.openpty()
+    subprocess.run([sys.executable, "-c", program], stdout=theirs, cwd=ROOT, check=True)
+    os.close(theirs)
+    assert os.read(ours, 1000) == b"the last line\r\n"
+    os.close(ours)
