@@ -155,7 +155,12 @@ def test_every_loss_of_a_worker_reaches_tune_in_a_form_it_understands() -> None:
 
 def test_nothing_is_written_when_python_ends_after_a_search() -> None:
     """On a terminal, Ray's colorama would write `ESC [0m` after the last line of a command."""
-    program = "from tune.search.ray.patch import no_error_messages as block\nwith block(): print('the last line')"
+    program = """
+import ray.autoscaler._private.cli_logger  # it starts colorama
+from tune.search.ray.patch import no_error_messages
+with no_error_messages():
+    print("the last line")
+"""
     ours, theirs = os.openpty()
     subprocess.run([sys.executable, "-c", program], stdout=theirs, cwd=ROOT, check=True)
     os.close(theirs)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import BaseModel
 
 import data
 from tests.tune.spec.conftest import EXPERIMENT, Desk
@@ -252,7 +253,13 @@ def integers(schema: Any) -> Iterator[dict[str, Any]]:
 
 def test_every_whole_number_has_a_largest_value() -> None:
     augmentations = [augment_class(name) for name in data.augmentation.names()]
-    kinds = [Experiment, SearchSettings, *SAMPLERS.values(), *SCHEDULERS.values(), *augmentations]
+    kinds: list[type[BaseModel]] = [
+        Experiment,
+        SearchSettings,
+        *SAMPLERS.values(),
+        *SCHEDULERS.values(),
+        *augmentations,
+    ]
     found = [number for kind in kinds for number in integers(kind.model_json_schema())]
     assert not [number for number in found if not {"maximum", "exclusiveMaximum"} & number.keys()]
     assert len(found) >= 75
