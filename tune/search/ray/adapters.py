@@ -80,7 +80,7 @@ class DriverSearcher(Unsaved, Searcher):
     """Ray's question "which configuration next?", answered by the driver."""
 
     def __init__(self, driver: Driver, room_for: Callable[[int], bool]) -> None:
-        """`room_for` says whether the nodes hold one more trial than so many."""
+        """`room_for` tells whether the nodes hold one more trial than so many."""
         super().__init__()
         self._driver, self._room_for = driver, room_for
         self.numbers: dict[str, int] = {}  # Ray's trial id -> our number
@@ -98,7 +98,7 @@ class DriverSearcher(Unsaved, Searcher):
         return {ASSIGNMENT: json.dumps(dataclasses.asdict(answer))}  # a text: Ray would look for domains in a mapping
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Do nothing: the scheduler records results, and gets errors with their cause."""
+        """Do nothing: the scheduler records results, and is told of errors with their cause."""
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing: the record has it all."""
