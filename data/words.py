@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from itertools import accumulate
 
 _JOINERS = "\u200c\u200d"  # between letters of some scripts, and between the parts of some emoji
 
@@ -47,6 +48,22 @@ def shortened(names: Iterable[str], most: int = 3) -> str:
     every = list(names)
     more = f" and {len(every) - most:,} more" if len(every) > most else ""
     return ", ".join(every[:most]) + more
+
+
+def clipped(text: str, most: int) -> str:
+    """A text no wider than this many letters; the middle of a wider one is left out. Letters of Chinese count twice."""
+    if sum(map(_width, text)) <= most:
+        return text
+    return f"{_beginning(text, most // 2)}…{_beginning(text[::-1], most - 1 - most // 2)[::-1]}"
+
+
+def _width(letter: str) -> int:
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def _beginning(text: str, most: int) -> str:
+    ends = accumulate(map(_width, text))
+    return "".join(letter for letter, end in zip(text, ends, strict=True) if end <= most)
 
 
 def quoted(name: str) -> str:

@@ -27,11 +27,6 @@ def quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def clipped(text: str, most: int) -> str:
-    """A text with at most this many characters; the end of a longer one is left out."""
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
 def cover(text: str) -> str:
     """Let figures from now on take characters that matplotlib's own font lacks from installed fonts.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from data.words import counted, is_text, listed, noun, numbered, printable, quoted, shortened
+from data.words import clipped, counted, is_text, listed, noun, numbered, printable, quoted, shortened
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,11 @@ def test_a_name_is_shown_as_it_was_typed(name: str, text: str) -> None:
     assert quoted(name) == text
     assert printable(name) in text
     text.encode()
+
+
+def test_the_middle_of_long_names_is_left_out() -> None:
+    assert clipped("golden retriever", 16) == "golden retriever"
+    assert clipped("golden retriever 0052", 16) == "golden r…er 0052"
+    assert clipped("日本語 文字 0408", 16) == "日本語 文字 0408"
+    assert clipped("日本語 文字 0408", 11) == "日本… 0408"
+    assert len(clipped("x" * 99, 7)) == 7

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.ticker import PercentFormatter
 
-from data.words import counted
-from tune.drawing import BLUE, GREEN, INK, LINES, ORANGE, PURPLE, SKY, clipped, new_figure, png, quiet
+from data.words import clipped, counted
+from tune.drawing import BLUE, GREEN, INK, LINES, ORANGE, PURPLE, SKY, new_figure, png, quiet
 from tune.evaluation.scores import accuracy_interval, confused_pairs
 
 MOST_NUMBERED = 20  # classes up to which the cells of a confusion matrix show their counts

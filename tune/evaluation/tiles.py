@@ -14,8 +14,8 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 
 from data import Resident
-from data.words import counted
-from tune.drawing import BLUE, DPI, INK, ORANGE, clipped, png
+from data.words import clipped, counted
+from tune.drawing import BLUE, DPI, INK, ORANGE, png
 from tune.evaluation.result import Grid
 from tune.evaluation.scores import Predictions, confused_pairs
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from data.words import counted, noun
+from data.words import counted, noun, shortened
 from tune.environment import no_garbage_collection
 from tune.record.opening import Search
 from tune.record.pareto import hypervolume
@@ -29,6 +29,9 @@ from tune.runs.versions import imagetune_version
 from tune.spec.dotted import short_names
 from tune.spec.files import dump_yaml
 from tune.spec.metric import METRICS, Objective
+
+MOST_LISTED = 30
+"""Classes by name among what the search was made with."""
 
 
 @no_garbage_collection()
@@ -220,4 +223,4 @@ _SETUP = {
 def _setup_text(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in value.items())
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return shortened(map(str, value), MOST_LISTED) if isinstance(value, list | tuple) else str(value)

@@ -174,7 +174,7 @@ def test_an_evaluation_of_few_or_many_classes(tmp_path: Path, classes: int) -> N
     evaluated(folder, "00000-seed0", scores(counts, [f"a class with a long name {n}" for n in range(classes)]))
     page = render(read_search(folder))
     assert ("The 50 of 1,000 classes with the lowest F1" in page) == (classes == 1000)
-    assert ("the 30 most confused of 1,000 classes" in page) == (classes == 1000)
+    assert ("The 30 most confused of 1,000 classes" in page) == (classes == 1000)
     assert len(page) < 10e6
 
 

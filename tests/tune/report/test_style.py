@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tune.record.status import Status
 from tune.report.charts.style import (
     AXIS,
@@ -11,8 +13,10 @@ from tune.report.charts.style import (
     WORDS,
     around_one,
     empty_figure,
+    scaled,
     without_legend,
 )
+from tune.spec.metric import METRICS, Objective
 
 
 def test_every_status_can_be_drawn() -> None:
@@ -35,6 +39,14 @@ def test_a_chart_has_room_for_a_legend_only_if_it_has_one() -> None:
     one.add_scatter(x=[1], y=[2])
     heights = [(without_legend(figure).layout.height, figure.layout.margin.b) for figure in (one, two)]
     assert heights == [(420 - LEGEND, AXIS), (420, AXIS + LEGEND)]
+
+
+@pytest.mark.parametrize(
+    ("high", "format"), [(0.9, ".1%"), (0.05, ".1%"), (0.003, ".2%"), (0.0002, ".3%"), (0.0, ".1%")]
+)
+def test_percentages_have_as_many_digits_as_tell_ticks_apart(high: float, format: str) -> None:
+    figure = empty_figure("title", "x", "y").add_scatter(x=[1, 2], y=[0, high])
+    assert scaled(figure, Objective(METRICS["val_accuracy"])).layout.yaxis.tickformat == format
 
 
 def test_an_axis_of_one_value_has_it_in_the_middle() -> None:

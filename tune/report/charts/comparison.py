@@ -7,6 +7,7 @@ from itertools import cycle
 
 import plotly.graph_objects as go
 
+from data.words import clipped
 from tune.report.charts.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, RED, SKY, empty_figure, scaled, whole_axis
 from tune.report.comparison.paired import Difference
 from tune.report.comparison.runs import ComparedRun
@@ -14,6 +15,8 @@ from tune.spec.metric import METRICS, Metric, Objective
 
 COLORS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK)
 SYMBOLS = ("circle", "square", "diamond", "cross", "triangle-up")
+MOST_LETTERS = 32
+"""Of a name on an axis."""
 MOST_CLASSES = 30
 """A chart of more than these is not legible: it shows the classes that differ most."""
 
@@ -72,9 +75,5 @@ def intervals(title: str, axis: str, rows: Sequence[tuple[str, Difference]], sca
     )  # fmt: skip
     figure.add_vline(x=0, line={"color": "#5f6368", "width": 1})
     # By position: two classes may have one name.
-    ticks = {"tickvals": list(range(len(rows))), "ticktext": [_cut(name) for name, _ in rows]}
+    ticks = {"tickvals": list(range(len(rows))), "ticktext": [clipped(name, MOST_LETTERS) for name, _ in rows]}
     return figure.update_yaxes(range=[len(rows) - 0.5, -0.5], showgrid=False, zeroline=False, **ticks)
-
-
-def _cut(name: str, most: int = 32) -> str:
-    return name if len(name) <= most else f"{name[: most // 2]}…{name[-most // 2 :]}"

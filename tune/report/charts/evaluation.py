@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from data.words import clipped
 from tune.report.charts.style import BLUE, INK, ORANGE, empty_figure
 
 MOST_CLASSES = 30
@@ -21,9 +22,10 @@ def confusion(scores: Mapping[str, Any]) -> go.Figure:
     """The confusion matrix: rows are truth, the color is the share of the row."""
     counts, names = np.asarray(scores["confusion"]), [row["name"] for row in scores["per_class"]]
     labels = _most_confused(counts)
-    which = f", the {len(labels)} most confused of {len(names):,} classes" if len(labels) < len(names) else ""
+    few = len(labels) < len(names)
+    title = f"The {len(labels)} most confused of {len(names):,} classes" if few else "Confusion matrix"
     side = 30 * max(len(labels), 8) + 150
-    figure = empty_figure(f"Confusion matrix{which}", "predicted", "truth", height=min(side, 900))
+    figure = empty_figure(title, "predicted", "truth", height=min(side, 900))
     shown, totals = counts[np.ix_(labels, labels)], counts[labels].sum(axis=1, keepdims=True)
     shares = np.divide(shown, totals, out=np.zeros(shown.shape), where=totals > 0)
     short = _short([names[label] for label in labels])
@@ -51,10 +53,8 @@ def _most_confused(counts: np.ndarray) -> list[int]:
 
 def _short(names: Sequence[str]) -> list[str]:
     """Names for an axis: clipped, different from each other, and without markup."""
-    clipped = [name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…" for name in names]
-    return [
-        html.escape(text if clipped.count(text) == 1 else f"{text} ({place})") for place, text in enumerate(clipped)
-    ]
+    short = [clipped(name, MOST_LETTERS) for name in names]
+    return [html.escape(text if short.count(text) == 1 else f"{text} ({place})") for place, text in enumerate(short)]
 
 
 def calibration(found: Mapping[str, Any]) -> go.Figure:

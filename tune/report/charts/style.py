@@ -115,7 +115,9 @@ def scaled(figure: go.Figure, objective: Objective, axis: str = "yaxis") -> go.F
     drawn = [value for value in drawn if math.isfinite(value)]
     figure.update_layout({axis: around_one(drawn)})
     if objective.metric.unit == "%":
-        figure.update_layout({f"{axis}_tickformat": ".1%"})
+        span = max(drawn) - min(drawn) if drawn else 0
+        digits = 1 if span <= 0 else min(max(1, math.ceil(-math.log10(20 * span))), 4)  # so that ticks differ
+        figure.update_layout({f"{axis}_tickformat": f".{digits}%"})
         return figure
     if drawn and min(drawn) > 0 and max(drawn) > WIDE * min(drawn):
         figure.update_layout({axis: log_axis(min(drawn), max(drawn))})
