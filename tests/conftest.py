@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the machine's cores belong to the workers
+os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would let them wait for the tests beside them
 
 # Programs that tests start would inherit it from `nohup`, and ignore the signal that is to end them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

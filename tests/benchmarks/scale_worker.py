@@ -7,7 +7,7 @@ from typing import Any
 from ray import tune as ray_tune
 
 from tests.benchmarks.scale import loss
-from tune.search.ray.adapters import TrialWorker
+from tune.search.ray.trial_worker import TrialWorker
 from tune.search.worker.messages import Assignment, Job, Report, Steps
 from tune.spec.metric import EpochMetrics
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -36,7 +38,7 @@ from tune.spec.search import SearchSpec
 from tune.training import Splits, last_lines, open_splits
 
 if TYPE_CHECKING:
-    from tune.search.ray.adapters import TrialWorker
+    from tune.search.ray.trial_worker import TrialWorker
 
 
 def run_search(request: Request, observer: Observer, worker: type[TrialWorker] | None = None) -> Outcome:
@@ -58,6 +60,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         images = {"input_shape": list(splits.input_shape), "classes": list(splits.classes)}
         return {"data": digest, "split": splits.split_hash, **images, **versions("ray", "optuna")}
 
+    _load_compiler()
     loggers = logging(spec.search.loggers, folder, spec.search.objective, observer)
     with loggers as (observer, logs), connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
@@ -73,6 +76,11 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
             if outcome.state == INTERRUPTED:
                 logs.patience = HURRY
             return outcome
+
+
+def _load_compiler() -> None:
+    """Let a thread import torch's compiler while Ray starts: to count a model's cost on the meta device takes it."""
+    threading.Thread(target=import_module, args=("torch._dynamo",), name="imports", daemon=True).start()
 
 
 def _check_images(folder: SearchFolder, spec: SearchSpec, splits: Splits, say: Callable[[str], None]) -> None:
@@ -102,9 +110,9 @@ def _other_search(spec: SearchSpec, request: Request) -> Search | None:
 
 
 def _drive(driver: Driver, resources: TrialResources, request: Request, worker: type[TrialWorker] | None) -> Outcome:
-    from tune.search.ray.adapters import TrialWorker
     from tune.search.ray.execution import execute
     from tune.search.ray.health import ray_failure
+    from tune.search.ray.trial_worker import TrialWorker
 
     with stopping_on_signals(driver), stopping_on(ray_failure, driver):
         try:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import ray
-from ray import tune as ray_tune
 from ray.tune import Callback, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -22,44 +21,8 @@ from ray.tune.search import Searcher
 
 from tune.search.driver import Driver, NoTrial
 from tune.search.ray.patch import WorkerDiedError
-from tune.search.worker.attempt import Attempt
-from tune.search.worker.devices import release_memory, settle_memory
-from tune.search.worker.messages import Assignment, Job, Report, Steps
-
-ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
-REPORT = "report"  # the key of a result under which the worker's report travels
-
-
-class TrialWorker(ray_tune.Trainable):
-    """Runs attempts, one after the other, in one process: a new trial costs no new process and no new import."""
-
-    _retire = False  # whether the last attempt has left the process unusable: its memory, or its CUDA context
-
-    def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
-        """Begin the first attempt."""
-        assert job is not None
-        settle_memory()
-        self._job = job
-        self._attempt = self.attempt(job, _assignment(config))
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another attempt in the same process."""
-        if self._retire:
-            ray.actor.exit_actor()  # type: ignore[no-untyped-call]  # the next trial gets a new process
-        del self._attempt
-        release_memory()
-        self._attempt = self.attempt(self._job, _assignment(new_config))
-        return True
-
-    def attempt(self, job: Job, assignment: Assignment) -> Steps:
-        """What is moved on step by step; the tests put their own in its place."""
-        return Attempt(job, assignment)
-
-    def step(self) -> dict[str, Any]:
-        """An epoch."""
-        report = self._attempt.step()
-        self._retire = report.retire
-        return {REPORT: [report.to_dict()]}
+from tune.search.ray.trial_worker import ASSIGNMENT, REPORT
+from tune.search.worker.messages import Report
 
 
 class Unsaved:
@@ -70,10 +33,6 @@ class Unsaved:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return self
-
-
-def _assignment(config: dict[str, Any]) -> Assignment:
-    return Assignment(**json.loads(config[ASSIGNMENT]))
 
 
 class DriverSearcher(Unsaved, Searcher):

@@ -16,7 +16,7 @@ from typing import Any
 
 import tune
 from data.words import counted
-from tune.environment import training_environment
+from tune.environment import prepare_openmp, training_environment
 from tune.errors import UserError, WorkError, error_line
 from tune.search.ray.reaper import reaped
 
@@ -30,6 +30,7 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # CSV, JSON and TensorBoard files of which the record is the better copy
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # signals are ours
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # our results carry a report, not metrics
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # the driver knows what fits; else processes start one after the other
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # Tune's snapshots are not used
     "TUNE_WARN_THRESHOLD_S": "30",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
@@ -68,8 +69,9 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
 @contextmanager
 def _private(options: dict[str, Any]) -> Iterator[None]:
     """A Ray of our own, of which nothing is left afterwards, also when this process is killed."""
-    from tune.search.ray.patch import without_dashboard
+    from tune.search.ray.patch import killed_at_once, without_dashboard
 
+    prepare_openmp()  # for the workers, which inherit our environment
     folder = new_folder()
     local = {"include_dashboard": False, "object_store_memory": 100 * 2**20, "_temp_dir": folder}
     with reaped(folder) as reaper, _own_token():
@@ -84,13 +86,14 @@ def _private(options: dict[str, Any]) -> Iterator[None]:
         try:
             yield
         finally:
-            _shutdown()
+            with killed_at_once():
+                _shutdown()
 
 
 @contextmanager
 def _joined(address: str, options: dict[str, Any]) -> Iterator[None]:
     try:
-        _init(address, options)
+        _init(address, {"runtime_env": {"env_vars": training_environment()}, **options})
     except Exception as error:
         raise UserError(f"the Ray cluster at {address} cannot be used from here: {error_line(error)}") from error
     try:
@@ -107,7 +110,6 @@ def _init(address: str, options: dict[str, Any]) -> None:
     with chdir(HOME), _own_signals():
         ray.init(
             address=address,
-            runtime_env={"env_vars": training_environment()},
             log_to_driver=False,
             logging_level=logging.ERROR,
             **options,

@@ -10,9 +10,10 @@ from ray import tune as ray_tune
 
 from tune.record.search_yaml import made_with
 from tune.search.driver import Driver
-from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, TrialWorker, Watch
+from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, Watch
 from tune.search.ray.patch import workers_may_die
 from tune.search.ray.resources import TrialResources
+from tune.search.ray.trial_worker import TrialWorker
 from tune.search.worker.messages import Job
 
 

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads its parts when they are used, in half a second that most searches don't need
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, solve_triangular
-from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 
@@ -53,7 +52,7 @@ class GaussianProcess:
         squares = (x[:, None, :] - x[None, :, :]) ** 2
         start = np.concatenate([np.zeros(width), [math.log(1e-2), 0.0]])
         bounds = [SCALE_BOUNDS] * width + [NOISE_BOUNDS, SIGNAL_BOUNDS]
-        found = minimize(
+        found = scipy.optimize.minimize(
             _cost, start, (squares, y), jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": ITERATIONS}
         )
         scales, noise, signal = np.exp(found.x[:width]), math.exp(found.x[width]), math.exp(found.x[width + 1])
@@ -63,7 +62,7 @@ class GaussianProcess:
     def _conditioned(cls, x: Array, y: Array, scales: Array, signal: float, noise: float) -> GaussianProcess:
         covariance = signal * _matern(_distances(x, x, scales)) + (noise + JITTER) * np.eye(len(x))
         factor = np.linalg.cholesky(covariance).astype(np.float64)
-        return cls(x, y, scales, signal, noise, factor, cho_solve((factor, True), y))
+        return cls(x, y, scales, signal, noise, factor, scipy.linalg.cho_solve((factor, True), y))
 
     def with_observations(self, x: Array, y: Array) -> GaussianProcess:
         """The process with the same parameters and more observations."""
@@ -74,7 +73,7 @@ class GaussianProcess:
     def predict(self, x: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the function, without noise, at inputs (M x D)."""
         between = self.signal * _matern(_distances(x, self.x, self.scales))
-        explained = solve_triangular(self.factor, between.T, lower=True)
+        explained = scipy.linalg.solve_triangular(self.factor, between.T, lower=True)
         variance = np.maximum(self.signal - (explained**2).sum(axis=0), 1e-10)
         return between @ self.weights, np.sqrt(variance)
 
@@ -109,8 +108,8 @@ def _cost(parameters: Array, squares: Array, y: Array) -> tuple[float, Array]:
     kernel = math.exp(signal) * (1 + r + r**2 / 3) * decay
     covariance = kernel + (math.exp(noise) + JITTER) * np.eye(len(y))
     factor = np.linalg.cholesky(covariance)
-    weights = cho_solve((factor, True), y)
-    inner = (cho_solve((factor, True), np.eye(len(y))) - np.outer(weights, weights)) / 2
+    weights = scipy.linalg.cho_solve((factor, True), y)
+    inner = (scipy.linalg.cho_solve((factor, True), np.eye(len(y))) - np.outer(weights, weights)) / 2
     # d kernel / d log scale_d = signal * 5/3 * (1 + r) * exp(-r) * squares_d / scale_d^2
     slope = inner * math.exp(signal) * 5 / 3 * (1 + r) * decay
     gradient = np.concatenate(

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import log_ndtr
 
 from search_spaces import Config, config_key
 from tune.record.status import Status
@@ -184,7 +184,7 @@ def log_expected_improvement(best: float, means: Array, deviations: Array) -> Ar
     z = (best - means) / deviations
     log_density = -(z**2) / 2 - math.log(2 * math.pi) / 2
     near = np.maximum(z, -5.0)
-    value = np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) + near * np.exp(log_ndtr(near))
+    value = np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) + near * np.exp(scipy.special.log_ndtr(near))
     far = log_density - 2 * np.log(np.maximum(-z, 5.0))
     result: Array = np.where(z > -5, np.log(np.maximum(value, 1e-300)), far) + np.log(deviations)
     return result

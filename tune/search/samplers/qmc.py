@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from scipy.stats import qmc
+import scipy
 
 from search_spaces import Config
 from tune.record.trial import TrialRecord
@@ -19,7 +19,7 @@ OTHERS = 50  # random points, should that of the sequence be taken or impossible
 def sobol(encoding: Encoding, seed: int, number: int) -> Iterator[Config]:
     """The configuration of this number in a scrambled Sobol sequence, then random ones."""
     width = len(encoding.axes)
-    sequence = qmc.Sobol(width, rng=np.random.default_rng(seed)).random_base2(number.bit_length())
+    sequence = scipy.stats.qmc.Sobol(width, rng=np.random.default_rng(seed)).random_base2(number.bit_length())
     others = np.random.default_rng(derived_seed(seed, number)).random((OTHERS, width))
     yield from map(encoding.config, encoding.snap(np.vstack([sequence[number], others])))
 

@@ -130,9 +130,9 @@ def inject(fault: str) -> None:
     name, _, value = fault.partition(":")
     if name == "worker":
         from tests.tune.search.faults.workers import WORKERS
-        from tune.search.ray import adapters as on_ray
+        from tune.search.ray import trial_worker
 
-        on_ray.TrialWorker = WORKERS[value]  # type: ignore[misc]
+        trial_worker.TrialWorker = WORKERS[value]  # type: ignore[misc]
     elif name == "patience":
         from tune.record import disk
 

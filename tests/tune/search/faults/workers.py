@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from tune.search.ray.adapters import TrialWorker
+from tune.search.ray.trial_worker import TrialWorker
 from tune.search.worker.attempt import Attempt
 from tune.search.worker.messages import Assignment, Job, Report, Steps
 

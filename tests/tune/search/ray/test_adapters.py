@@ -26,8 +26,9 @@ from tune.record.folder import SearchFolder
 from tune.record.observer import Observer
 from tune.record.search_status import search_status
 from tune.search.driver import Driver
-from tune.search.ray.adapters import DriverScheduler, DriverSearcher, TrialWorker
+from tune.search.ray.adapters import DriverScheduler, DriverSearcher
 from tune.search.ray.resources import trial_resources
+from tune.search.ray.trial_worker import TrialWorker
 from tune.search.request import Request
 from tune.search.runner import run_search
 from tune.search.shutdown import Outcome
