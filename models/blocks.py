@@ -104,19 +104,20 @@ class FractionalPool(nn.Module):
         return f"in_size={self.in_size}, out_size={self.out_size}"
 
 
-def region_starts(in_size: int, out_size: int, u: float) -> tuple[int, ...]:
-    """Return where each region of width 2 starts, as torch's float32 kernel computes it for the sample `u`.
+def region_starts(in_size: int, out_size: int, samples: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Return where each region of width 2 starts (*samples.shape, out_size), as torch's float32 kernel computes it.
 
-    `start(i) = int((i + u) * alpha) - int(u * alpha)` with `alpha = (in - 2) / (out - 1)`, and the last region ends at
-    the border (ATen, FractionalMaxPooling.h). All in float32, since float64 could truncate to other integers.
+    For a sample `u`, `start(i) = int((i + u) * alpha) - int(u * alpha)` with `alpha = (in - 2) / (out - 1)`, and the
+    last region ends at the border (ATen, FractionalMaxPooling.h). All in float32, since float64 could truncate to other
+    integers.
     """
     last = in_size - 2
-    if out_size == 1:
-        return (last,)
-    sample = np.float32(u)
-    alpha = np.float32(last) / np.float32(out_size - 1)
-    steps = (np.arange(out_size - 1, dtype=np.float32) + sample) * alpha
-    return (*(int(step) - int(sample * alpha) for step in steps), last)
+    starts = np.full((*samples.shape, out_size), last, dtype=np.int64)
+    if out_size > 1:
+        alpha = np.float32(last) / np.float32(out_size - 1)
+        steps = (np.arange(out_size - 1, dtype=np.float32) + samples[..., None]) * alpha
+        starts[..., :-1] = steps.astype(np.int64) - (samples * alpha).astype(np.int64)[..., None]
+    return starts
 
 
 def channel_samples(channels: int) -> NDArray[np.float32]:
@@ -135,8 +136,11 @@ def channel_samples(channels: int) -> NDArray[np.float32]:
 def region_places(in_size: int, out_size: int, channels: int, device: torch.device) -> Tensor:
     """Return where each region starts in a flattened (channels, in_size - 1, in_size - 1): (channels * out_size^2,).
 
-    The tensor is copied to the device only once, except while a model is exported, whose tensors are placeholders.
+    The tensor is copied to the device only once, except while a model is exported, whose tensors are placeholders. On
+    the meta device it has a shape alone.
     """
+    if device.type == "meta":
+        return torch.empty(channels * out_size**2, dtype=torch.int64, device=device)
     if torch.compiler.is_compiling():
         return torch.tensor(_region_places(in_size, out_size, channels), device=device)
     return _cached_places(in_size, out_size, channels, device)
@@ -150,8 +154,7 @@ def _cached_places(in_size: int, out_size: int, channels: int, device: torch.dev
 
 def _region_places(in_size: int, out_size: int, channels: int) -> NDArray[np.int64]:
     side = in_size - 1
-    starts = [[region_starts(in_size, out_size, float(u)) for u in samples] for samples in channel_samples(channels)]
-    columns, rows = np.array(starts, dtype=np.int64).transpose(1, 0, 2)
+    columns, rows = region_starts(in_size, out_size, channel_samples(channels)).transpose(1, 0, 2)
     planes = side**2 * np.arange(channels)[:, None, None]
     places: NDArray[np.int64] = planes + side * rows[:, :, None] + columns[:, None, :]
     return places.ravel()
