@@ -27,8 +27,8 @@ def add(
 ) -> None:
     """Add a trial with a configuration of your own to a search, running or not.
 
-    Searched fields that are not given are drawn at random. The trial is one more than the search was to run. It starts
-    as soon as a worker is free, or when the search is resumed.
+    Searched fields that are not given are drawn at random. The trial comes on top of search.trials. It starts as
+    soon as a worker is free, or when the search is resumed.
     """
     from tune.search.control import asking
     from tune.spec import data_root

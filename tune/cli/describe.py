@@ -28,12 +28,14 @@ def describe(
         list[str] | None, typer.Argument(metavar="FIELD=VALUE", help="Options of the model, for example dropout=0.2.")
     ] = None,
     image: Annotated[
-        str | None, typer.Option("--input", metavar="CxHxW", help="Size of the input images. Default: as published.")
+        str | None,
+        typer.Option("--input", metavar="CxHxW", help="Size of the images. Default: as published."),
     ] = None,
     classes: Annotated[
-        int | None, typer.Option("--classes", min=1, max=MOST, help="Number of classes. Default: as published.")
+        int | None,
+        typer.Option("--classes", metavar="N", min=1, max=MOST, help="Number of classes. Default: as published."),
     ] = None,
-    batch: Annotated[int, typer.Option("--batch", min=1, max=MOST, help="Batch size.")] = 100,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, max=MOST, help="Batch size.")] = 100,
     json: Json = False,
 ) -> None:
     """Show the layers, parameters and multiply-adds of a model."""

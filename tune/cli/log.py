@@ -38,7 +38,7 @@ def log(
         typer.Option(
             "--output",
             metavar="DIR",
-            help="Default: the search's folder; for MLflow, $MLFLOW_TRACKING_URI if it is set.",
+            help="Where to write. Default: the search's folder; for MLflow, $MLFLOW_TRACKING_URI if it is set.",
         ),
     ] = None,
     study: Study = None,

@@ -20,7 +20,7 @@ EXAMPLES = (
 def new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file to write.")],
     images: Annotated[
-        Path, typer.Option("--images", metavar="DIR", help="Your images: a folder with a folder for each class.")
+        Path, typer.Option("--images", metavar="DIR", help="Your images: a folder with one subfolder per class.")
     ],
     like: Annotated[
         str | None,

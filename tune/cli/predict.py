@@ -46,7 +46,7 @@ def predict(
         int | None,
         typer.Option("--interpolate", metavar="N", min=2, max=100, help="VAE only: N steps from one image to another."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of --sample.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed of --sample.")] = 0,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="FILE", help="The picture to write, a PNG. Default: in RUN/figures."),

@@ -16,7 +16,10 @@ EXAMPLES = ("imagetune report digits", "imagetune report digits --output digits.
 def report(
     search: Search,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="Default: report.html in the search's folder.")
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="The file to write. Default: report.html in the search's folder."
+        ),
     ] = None,
     study: Study = None,
     out: Out = DEFAULT_OUT,

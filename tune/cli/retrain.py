@@ -29,14 +29,14 @@ def retrain(
     search: Search,
     overrides: Overrides = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="K", min=1, max=MOST, help="Retrain the best K trials.  [default: 1]")
+        int | None, typer.Option("--top", metavar="K", min=1, max=MOST, help="Retrain the best K trials. Default: 1.")
     ] = None,
     trial: Annotated[
         int | None, typer.Option("--trial", metavar="N", min=0, help="Retrain this trial instead of the best ones.")
     ] = None,
     front: Annotated[
         bool,
-        typer.Option("--front", help="Retrain every trial of the front, in a search by several objectives."),
+        typer.Option("--front", help="Retrain every trial of the Pareto front of a search with several objectives."),
     ] = False,
     seeds: Annotated[
         int,

@@ -32,7 +32,10 @@ def search(
         ),
     ],
     overrides: Overrides = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the space's name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of the search and its folder. Default: the space's name."),
+    ] = None,
     trials: Annotated[int | None, typer.Option("--trials", metavar="N", help="Total number of trials.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted search.")] = False,
     extend: Annotated[int | None, typer.Option("--extend", metavar="N", min=1, max=MOST, help="Add N trials.")] = None,

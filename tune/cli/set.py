@@ -31,8 +31,8 @@ def set(
 ) -> None:
     """Change settings of a search, running or not; they stay changed when it is resumed.
 
-    With fewer workers than now, the extra ones end with their trials. With null, as in search.time_budget=null, a
-    limit is removed.
+    Where search.concurrent is lowered, surplus workers end with their trials. With null, as in
+    search.time_budget=null, a limit is removed.
     """
     from tune.search.control import asking
 

@@ -25,7 +25,10 @@ def submit(
     ],
     overrides: Overrides = None,
     address: Address = None,
-    name: Annotated[str | None, typer.Option("--name", metavar="NAME", help="Default: the space's name.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of the search and its folder. Default: the space's name."),
+    ] = None,
     study: Study = None,
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="The folder for searches, which every node sees at this path.")
