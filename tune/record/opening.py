@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from data.words import quoted
+from search_spaces import Space
 from tune.environment import no_garbage_collection
 from tune.errors import UserError
 from tune.record.as_optuna import directions, quiet_optuna
@@ -20,7 +21,7 @@ from tune.record.exclusive.lease import Lease
 from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, front_of, points_of
 from tune.record.same_data import FILE as DATA  # alone, it is left of a start that was killed
-from tune.record.search_yaml import FREE, read_outline, read_spec, refuse_changes, study_of, write_spec
+from tune.record.search_yaml import FREE, read_outline, read_space, read_spec, refuse_changes, study_of, write_spec
 from tune.record.storage.journal import repair
 from tune.record.study import Record
 from tune.record.tables import front_first, ranked, trials_table
@@ -65,6 +66,11 @@ class Search:
             SpecError: `search.yaml` is damaged.
         """
         return read_spec(self.folder)
+
+    @cached_property
+    def space(self) -> Space:
+        """The domains of the searched fields, which are known without models and torch."""
+        return read_space(self.folder)
 
     @property
     def objective(self) -> Objective:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from search_spaces import Space, SpaceError, parse
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
@@ -72,6 +73,20 @@ def read_outline(folder: SearchFolder) -> tuple[SearchSettings, tuple[str, ...]]
     except (KeyError, AttributeError, ValidationError):  # read as a whole, it says what is wrong
         spec = read_spec(folder)
         return spec.search, tuple(spec.space.domains)
+
+
+def read_space(folder: SearchFolder) -> Space:
+    """The searched fields of a search, likewise without models and torch; it does not know the fields that are fixed.
+
+    Raises:
+        DamagedRecordError: `search.yaml` is missing.
+        SpecError: it is damaged.
+    """
+    check_described(folder)
+    try:
+        return Space({str(field): parse(raw) for field, raw in read_tree(folder.spec)["space"].items()}, {})
+    except (KeyError, AttributeError, SpaceError):  # read as a whole, it says what is wrong
+        return read_spec(folder).space
 
 
 def check_described(folder: SearchFolder) -> None:

@@ -146,7 +146,7 @@ class SearchResults:
         By PED-ANOVA, over all trials at an epoch that at least half of them reached. Fields that are not set in every
         trial are left out; it is empty with fewer than 3 trials.
         """
-        shares = importances(list(self._search.trials), self._search.spec.space, self._search.objective)
+        shares = importances(list(self._search.trials), self._search.space, self._search.objective)
         return pd.Series(shares, name="importance", dtype="float64")
 
     def budget_correlation(self) -> pd.DataFrame:

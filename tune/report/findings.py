@@ -59,7 +59,7 @@ class Findings:
     @cached_property
     def shares(self) -> Mapping[str, float]:
         """As `analysis.importances`."""
-        return importances(list(self.search.trials), self.spec.space, self.objective)
+        return importances(list(self.search.trials), self.search.space, self.objective)
 
     @cached_property
     def correlation(self) -> pd.DataFrame:

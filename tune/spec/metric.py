@@ -175,8 +175,9 @@ class Objective:
 
     def best(self, epochs: Iterable[EpochMetrics]) -> EpochMetrics | None:
         """The best epoch, the earliest if several are; None if none has a finite value."""
-        known = [(cost, epoch) for epoch in epochs if (cost := self.cost(epoch.values)) is not None]
-        return min(known, key=lambda pair: pair[0])[1] if known else None
+        name, sign = self.metric.name, 1 if self.metric.goal == "min" else -1
+        known = (epoch for epoch in epochs if math.isfinite(epoch.values.get(name, math.nan)))
+        return min(known, key=lambda epoch: sign * epoch.values[name], default=None)
 
 
 def _cost(metric: Metric, values: Mapping[str, float]) -> float | None:

@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from data.words import counted
 from tune.errors import WorkError
 from tune.record import disk
 from tune.record.disk import FullDiskError, UnwritableError, retry_while_disk_full
+
+BLOCK = 2**20  # bytes of lines that are parsed together
 
 
 class DamagedRecordError(WorkError):
@@ -85,6 +87,20 @@ class Journal(JournalFileBackend):
         finally:
             self._gathered.logs = None
 
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The records from this one on. A whole journal is parsed in blocks, which takes half the time."""
+        done = size = 0
+        if log_number_from == 0:
+            with open(self._path, "rb") as file:
+                while lines := file.readlines(BLOCK):
+                    records = _parsed(lines)
+                    if records is None:
+                        break
+                    yield from records
+                    done, size = done + len(lines), size + sum(map(len, lines))
+                    self._log_number_offset[done] = size
+        yield from super().read_logs(max(log_number_from, done))
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.
 
@@ -114,6 +130,15 @@ class Journal(JournalFileBackend):
             except OSError:
                 os.ftruncate(file.fileno(), before)
                 raise
+
+
+def _parsed(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
+    """The records in these lines; None if one of them is damaged or cut off."""
+    try:
+        records: list[dict[str, Any]] = json.loads(b"[%b]" % b",".join(lines))
+    except ValueError:
+        return None
+    return records if len(records) == len(lines) and lines[-1].endswith(b"\n") else None
 
 
 @contextmanager
