@@ -142,6 +142,23 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert [log["op_code"] for log in journal.read_logs(0)] == [1, 2]
 
 
+def test_a_journal_of_several_blocks_is_read_as_line_by_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tune.record.storage.journal.BLOCK", 100)
+    path = tmp_path / "study.journal"
+    journal = Journal(path)
+    journal.append_logs([{"op_code": n, "worker_id": "ä\n"} for n in range(20)])
+    assert [log["op_code"] for log in journal.read_logs(0)] == [*range(20)]
+    assert [log["op_code"] for log in journal.read_logs(7)] == [*range(7, 20)]
+    journal.append_logs([{"op_code": 20, "worker_id": "a"}])
+    assert [log["op_code"] for log in journal.read_logs(20)] == [20]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])  # a record that is being written
+    assert [log["op_code"] for log in Journal(path).read_logs(0)] == [*range(20)]
+    path.write_bytes(whole.replace(b'"op_code":3,', b'"op_code":,') + b"\n")
+    with pytest.raises(ValueError, match="Expecting value"):
+        list(Journal(path).read_logs(0))
+
+
 def test_an_append_that_fails_half_way_leaves_the_journal_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
