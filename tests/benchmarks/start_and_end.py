@@ -1,0 +1,82 @@
+"""What a search takes beside its training: a search of two one-epoch trials, against what Ray and torch need at least.
+
+    python -m tests.benchmarks.start_and_end [--runs 5]
+
+The floor is a program that imports torch and Ray Tune, starts Ray and two actors that import torch, and ends. Both run
+in turn, and `results/start_and_end.csv` has the medians of whole runs, from the shell, and their ratio. `imagetune
+status` and `imagetune results` on that search stand beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+from tests.benchmarks.rows import circumstances, write_rows
+
+FLOOR = """
+import torch
+import ray
+from ray import tune
+
+@ray.remote(num_cpus=1)
+class Actor:
+    def ready(self):
+        import torch
+
+ray.init(include_dashboard=False, log_to_driver=False, num_cpus=2)
+actors = [Actor.remote() for _ in range(2)]
+ray.get([actor.ready.remote() for actor in actors])
+ray.shutdown()
+"""
+TINY = ("search.trials=2", "search.concurrent=2", "search.scheduler.name=none", "training.epochs=1")
+
+
+def seconds_of(*command: str) -> float:
+    """How long a Python program takes, from its start to its end."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Write the rows."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=5)
+    runs = parser.parse_args().runs
+    seconds: dict[str, list[float]] = {name: [] for name in ("floor", "search", "status", "results")}
+    with tempfile.TemporaryDirectory() as folder:
+        out = ("--out", folder)
+        for run in range(runs + 1):  # the first fills the page cache
+            name = f"s{run}"
+            found = {
+                "floor": seconds_of("-c", FLOOR),
+                "search": seconds_of("-m", "tune", "search", "digits", "--name", name, *TINY, *out),
+                "status": seconds_of("-m", "tune", "status", name, *out),
+                "results": seconds_of("-m", "tune", "results", name, *out),
+            }
+            print({key: round(value, 2) for key, value in found.items()}, flush=True)
+            for key, value in found.items():
+                seconds[key] += [value] if run else []
+    floor = statistics.median(seconds["floor"])
+    rows = [
+        {
+            "program": name,
+            "seconds": round(statistics.median(values), 2),
+            "lowest": round(min(values), 2),
+            "highest": round(max(values), 2),
+            "share of the floor": round(statistics.median(values) / floor, 2),
+            "n": runs,
+            **circumstances(),
+        }
+        for name, values in seconds.items()
+    ]
+    print(write_rows("start_and_end", rows))
+
+
+if __name__ == "__main__":
+    main()
