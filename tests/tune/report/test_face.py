@@ -210,11 +210,12 @@ import sys
 sys.modules["ray"] = None
 from tune import load_search
 search = load_search(sys.argv[1])
-search.trials, search.epochs, search.best(2), search.importances(), search.budget_correlation(), search.experiment(0)
-print(len(search.winners), [name for name in ("matplotlib", "plotly") if name in sys.modules])
+search.trials, search.epochs, search.best(2), search.importances(), search.budget_correlation()
+print([name for name in ("matplotlib", "plotly", "sklearn", "torch") if name in sys.modules])
+print(search.experiment(0).model.name, len(search.winners), "matplotlib" in sys.modules)
 """
 
 
-def test_no_ray_is_needed(tmp_path: Path) -> None:
+def test_no_ray_is_needed_and_tables_need_no_torch(tmp_path: Path) -> None:
     words = [sys.executable, "-c", WITHOUT_RAY, str(search_folder(tmp_path / "digits").path)]
-    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "0 []\n"
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "[]\nsimple_cnn 0 False\n"
