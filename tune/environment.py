@@ -12,7 +12,7 @@ MALLOC = {
     "MALLOC_MMAP_MAX_": "0",  # large blocks from the heap too, not from mappings that are undone when freed
     "MALLOC_TRIM_THRESHOLD_": str(2047 * 2**20),  # keep free memory at the heap's end up to this size
 }
-"""Make glibc keep freed memory; `tune.training.keep_freed_memory` says why, and does the same in a running process."""
+"""Make glibc keep freed memory: `tune.training.process.keep_freed_memory` says why, and does it while one runs."""
 
 OPENMP = {"GOMP_SPINCOUNT": "10000"}
 """How long torch's CPU threads spin at a barrier before they sleep, in iterations.

@@ -33,7 +33,7 @@ from torchvision import datasets, transforms
 import models
 from tune.spec import data_root
 from tune.spec.experiment import Experiment
-from tune.training import Splits, Training, keep_freed_memory, open_splits
+from tune.training import Splits, Training, open_splits, prepare_process
 
 RESULTS = Path(__file__).parent / "results" / "epoch_speed.csv"
 MODELS = ("mnist_mlr", "mnist_cnn", "simple_cnn")
@@ -150,7 +150,7 @@ def serve(pipe: Connection, side: str, model: str, precision: str, root: Path) -
     """Run epochs in this process for as long as the other end of the pipe asks for them."""
     torch.set_num_threads(1)
     if side == "ours":
-        keep_freed_memory()  # as every process of imagetune that trains
+        prepare_process()  # as every process of imagetune that trains
     splits = open_splits(experiment(model, precision).data, root, CPU)
     epoch = ours(splits, model, precision) if side == "ours" else tutorial(splits, model, root)
     while pipe.recv() == "epoch":

@@ -21,6 +21,7 @@ from search_spaces import Config, Space, config_key, parse_space
 from tests.benchmarks.rows import RESULTS
 from tune.search.samplers.encoding import Encoding
 from tune.spec import load_search
+from tune.spec.files import read_tree
 
 SURROGATE = Path(__file__).parents[3] / "shared" / "reference" / "lcbench" / "model.onnx"
 SURROGATES = tuple(number for number in range(1, 36) if number != 4)
@@ -129,7 +130,10 @@ def table(name: str) -> Problem:
     """The curves in `results/curves_NAME.parquet`."""
     import pandas as pd
 
-    spec = load_search(str(TABLES / f"{name}.yaml"))
+    path = TABLES / f"{name}.yaml"
+    # A folder with images is needed to make the table, not to search it.
+    instead = [f"data={{name: {name}}}"] if read_tree(path)["experiment"]["data"]["name"] == "folder" else []
+    spec = load_search(str(path), instead)
     frame = pd.read_parquet(RESULTS / f"curves_{name}.parquet")
     curves: dict[str, list[float]] = {}
     rows = []

@@ -57,9 +57,9 @@ def _measure(seeds: int, place: Path, path: Path, data_dir: Path | None) -> None
     from tune.reproduce.dtypes_table import ROWS, record, table
     from tune.reproduce.merged_table import check_writable
     from tune.spec import data_root
-    from tune.training import keep_freed_memory
+    from tune.training import prepare_process
 
-    keep_freed_memory()
+    prepare_process()
     root, screen = data_root(data_dir), Screen()
     experiments = check_rows(ROWS.values(), root)
     check_writable(path)

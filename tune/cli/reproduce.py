@@ -108,9 +108,9 @@ def _measure(wanted: list[PublishedRow], seeds: int, place: Path, path: Path, da
     from tune.reproduce.merged_table import check_writable
     from tune.reproduce.reproduce import check_rows, measure, record, table
     from tune.spec import data_root
-    from tune.training import keep_freed_memory
+    from tune.training import prepare_process
 
-    keep_freed_memory()
+    prepare_process()
     root, screen = data_root(data_dir), Screen()
     experiments = check_rows(wanted, root)
     check_writable(path)

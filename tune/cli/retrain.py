@@ -68,9 +68,9 @@ def retrain(
     from tune.runs.run import Interrupted
     from tune.spec import SpecError, data_root, split_problems
     from tune.spec.reading.overrides import parse_overrides
-    from tune.training import keep_freed_memory
+    from tune.training import prepare_process
 
-    keep_freed_memory()
+    prepare_process()
     found = read_search(locate_search(search, out, study))
     changes, problems = parse_overrides(overrides or [])
     if problems := [*problems, *split_problems(changes)]:

@@ -52,9 +52,9 @@ def train(
     from tune.runs.curves import write_curves
     from tune.runs.run import Interrupted, run
     from tune.spec import data_root
-    from tune.training import keep_freed_memory
+    from tune.training import prepare_process
 
-    keep_freed_memory()
+    prepare_process()
     plan = _plan(experiment, overrides or [], name, resume, weights, out, data_dir)
     screen = Screen()
     try:

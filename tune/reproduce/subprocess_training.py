@@ -25,7 +25,7 @@ from tune.runs.console import RunLines
 from tune.runs.plan import RunPlan
 from tune.runs.retrain import run_or_resume
 from tune.spec import Experiment
-from tune.training import End, Training, keep_freed_memory
+from tune.training import End, Training, prepare_process
 
 Images = Literal["uint8", "float16", "float32"]
 """The type that images are kept in while training."""
@@ -104,7 +104,7 @@ def _listen(connection: Connection, observer: Observer) -> SubprocessResult | Us
 def _train(experiment: str, rest: dict[str, Any], images: Images, root: Path, connection: Connection) -> None:
     """The other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the first process gets Ctrl-C too, and ends this one
-    keep_freed_memory()  # as `imagetune train` does
+    prepare_process()  # as `imagetune train` does
     plan = RunPlan(Experiment.model_validate_json(experiment), **rest)
     try:
         connection.send(train_here(plan, images, root, connection.send))

@@ -35,6 +35,9 @@ class SpecError(UserError):
         self.problems = tuple(dict.fromkeys(problems))
         super().__init__(*map(str, self.problems))
 
+    def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
+        return type(self), (self.problems,)  # of a pickle, as between processes
+
 
 def unknown_name(kind: str, name: str, names: Iterable[str], meant: str = "") -> str:
     """What is wrong with an unknown name: `unknown field; did you mean lr? Valid fields here: lr, momentum`."""

@@ -6,7 +6,7 @@ from tune.training.loop import Training, train
 from tune.training.metrics import End, best_of
 from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
-from tune.training.process import cpu_threads, keep_freed_memory, seeded, stream_seed
+from tune.training.process import cpu_threads, prepare_process, seeded, stream_seed
 from tune.training.schedules import learning_rates
 from tune.training.splits import Splits, open_splits, steps_per_epoch
 from tune.training.state import fingerprint
@@ -26,7 +26,6 @@ __all__ = [
     "bound_terms",
     "cpu_threads",
     "fingerprint",
-    "keep_freed_memory",
     "last_lines",
     "learning_rates",
     "load",
@@ -34,6 +33,7 @@ __all__ = [
     "negative_bound",
     "open_splits",
     "out_of_memory",
+    "prepare_process",
     "process_broken",
     "save",
     "save_weights",

@@ -1,4 +1,4 @@
-"""What a process that trains sets for itself: random generators, threads, and memory that it keeps.
+"""What a process that trains sets for itself: random generators, threads, memory that it keeps, no compiler.
 
 From an experiment's one seed comes a stream of random numbers for every epoch and use. An epoch's stream depends on the
 seed and the number of the epoch alone, not on what ran before in the process (workers are reused) or where a training
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import inspect
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch.optim import Optimizer
 
 from tune.environment import MALLOC
 
@@ -46,6 +48,25 @@ def _index(device: torch.device) -> int:
     return torch.cuda.current_device() if device.index is None else device.index
 
 
+def prepare_process() -> None:
+    """What a program that trains does as it starts: keep freed memory, leave out torch's compiler."""
+    keep_freed_memory()
+    leave_out_compiler()
+
+
+def leave_out_compiler() -> None:
+    """Let torch's optimizers work without its compiler, for as long as this process lasts.
+
+    Nothing is compiled here, but whatever an optimizer does begins by importing `torch._dynamo`, in 1.5 s: longer than
+    many a short training. Its methods without that are what their decorators have wrapped.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        setattr(Optimizer, name, inspect.unwrap(getattr(Optimizer, name)))
+    for kind in Optimizer.__subclasses__():
+        if kind.__module__.startswith("torch.") and "step" in vars(kind):
+            kind.step = torch.no_grad()(inspect.unwrap(kind.step))  # type: ignore[method-assign]
+
+
 def keep_freed_memory() -> bool:
     """Make this process keep memory that operations free, for the next ones; returns whether it could (glibc only).
 
@@ -53,7 +74,7 @@ def keep_freed_memory() -> bool:
     the next step: 100,000 to a million page faults per epoch of simple_cnn, 5 to 50 % of its time, most on a busy
     machine (tests/benchmarks/NOTES.md). In exchange, the process keeps up to 2 GiB that it once needed.
 
-    For programs that train, to be called as they start: the setting lasts as long as the process.
+    The setting lasts as long as the process.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

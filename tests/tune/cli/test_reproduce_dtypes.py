@@ -31,7 +31,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         dtypes, "train_in_subprocess", lambda plan, images, root, screen: train_here(plan, images, root, screen.say)
     )
     monkeypatch.setattr(dtypes, "measure_latency", partial(measure_latency, seconds=0.0))
-    monkeypatch.setattr("tune.training.keep_freed_memory", lambda: True)
+    monkeypatch.setattr("tune.training.prepare_process", lambda: None)
 
 
 def test_the_list_trains_nothing(imagetune: Command) -> None:

@@ -110,9 +110,9 @@ def test_slow_models_are_refused_and_measured_once(tmp_path: Path, monkeypatch: 
     assert len(measured) == before
 
 
-@pytest.mark.parametrize("how", ["before", "half", "after"])
+@pytest.mark.parametrize(("how", "first"), [("before", 2), ("half", 3), ("after", 4)])
 def test_a_kill_between_measuring_and_noting_turns_no_decision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str, first: int
 ) -> None:
     """A model that is measured again may get another value; what was decided by the first one stays."""
     times: Counter[int] = Counter()
@@ -126,7 +126,7 @@ def test_a_kill_between_measuring_and_noting_turns_no_decision(
 
     monkeypatch.setattr(feasible, "_measured", measure)
     turned = 0
-    for write in range(2, 60):
+    for write in range(first, 60, 3):
         times.clear()
         simulation = survive(begin, tmp_path / f"killed-{write}", [(write, how)])
         spec, record = simulation.ledger.spec, simulation.record
@@ -139,7 +139,7 @@ def test_a_kill_between_measuring_and_noting_turns_no_decision(
         assert len(record.trials()) == 12
         for config, allowed in decided:
             assert (known.of(spec.experiment(config).model, (1, 8, 8), 10) <= 2) is allowed
-    assert turned > 3 if how != "after" else turned == 0
+    assert turned > 1 if how != "after" else turned == 0
 
 
 def test_a_model_that_breaks_another_constraint_is_not_measured(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tune.environment import MALLOC, prepare_openmp, training_environment
+from tune.optim.optimizers import OPTIMIZERS
 from tune.training import (
     cpu_threads,
     last_lines,
@@ -86,7 +87,7 @@ def test_threads_are_borrowed() -> None:
 
 FAULTS = """
 import resource, torch
-from tune.training import keep_freed_memory
+from tune.training.process import keep_freed_memory
 kept = keep_freed_memory() if {keep} else None
 def step(): torch.zeros(12_000_000)
 step(); step()
@@ -144,3 +145,37 @@ def test_the_user_decides_how_threads_wait(
     assert os.environ.get("GOMP_SPINCOUNT") == expected
     assert training_environment().get("GOMP_SPINCOUNT") == expected
     assert MALLOC.items() <= training_environment().items()
+
+
+STEPS = """
+import sys, torch
+from torch import nn
+from tune.optim.optimizers import OPTIMIZERS
+from tune.training import prepare_process
+if {prepared}:
+    prepare_process()
+fields = dict(sgd=dict(momentum=.9, nesterov=True), adam=dict(amsgrad=False), adamw=dict(amsgrad=True), muon=dict(momentum=None))
+for name, build in OPTIMIZERS.items():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4))
+    optimizer = build(model, torch.device("cpu"), lr=.01, weight_decay=.1, **fields[name])
+    for step in range(3):
+        optimizer.zero_grad()
+        model(torch.rand(16, 8)).square().mean().backward()
+        optimizer.step()
+        optimizer.load_state_dict(optimizer.state_dict())
+    print(name, [float(parameter.detach().sum()).hex() for parameter in model.parameters()])
+print("torch._dynamo" in sys.modules, file=sys.stderr)
+"""
+
+
+def test_optimizers_do_the_same_without_torchs_compiler() -> None:
+    ended = [
+        subprocess.run(
+            [sys.executable, "-c", STEPS.format(prepared=prepared)], capture_output=True, text=True, check=True
+        )
+        for prepared in (True, False)
+    ]
+    assert ended[0].stdout == ended[1].stdout
+    assert len(ended[0].stdout.splitlines()) == len(OPTIMIZERS)
+    assert [each.stderr for each in ended] == ["False\n", "True\n"]

@@ -11,6 +11,7 @@ from ray import tune as ray_tune
 from tune.search.worker.attempt import Attempt
 from tune.search.worker.devices import release_memory, settle_memory
 from tune.search.worker.messages import Assignment, Job, Steps
+from tune.training import prepare_process
 
 ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
 REPORT = "report"  # the key of a result under which the worker's report travels
@@ -24,6 +25,7 @@ class TrialWorker(ray_tune.Trainable):
     def setup(self, config: dict[str, Any], job: Job | None = None) -> None:
         """Begin the first attempt."""
         assert job is not None
+        prepare_process()
         settle_memory()
         self._job = job
         self._attempt = self.attempt(job, _assignment(config))

@@ -7,14 +7,11 @@ import os
 
 import torch
 
-from tune.training.process import keep_freed_memory
-
 CUDA_CONTEXT = 2**29  # bytes of a GPU that each process takes beside what torch allocates (about 500 MB on an H100)
 
 
 def settle_memory() -> None:
-    """Before a process's first trial: keep freed memory, exempt what the imports created from garbage collection."""
-    keep_freed_memory()
+    """Before a process's first trial: exempt what the imports created from garbage collection."""
     gc.collect()
     gc.freeze()
 

@@ -107,23 +107,20 @@ def clock(seconds: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= end
 
 
-def three_ways(out: Path, quiet: Path) -> Row:
-    """The whole process group, the driver by itself with half a record written, and the driver alone."""
+def two_ways(out: Path, quiet: Path) -> Row:
+    """The driver by itself with half a record written, and then the whole process group."""
     began = time.monotonic()
     with counted(out / "killed") as census:
-        with start(out, "killed") as search:
-            assert search.until_recorded(40)
-            search.kill(signal.SIGKILL)
-        with start(out, "killed", module=(INJECT, "half:30")) as search:
-            assert search.wait() == -signal.SIGKILL
-        with start(out, "killed") as dead:
-            assert dead.until_recorded(20)
-            dead.kill(signal.SIGKILL, group=False)
-            finish(out, "killed")  # at once: workers of the dead driver may still be alive
-            assert_nothing_trains(dead)
+        with start(out, "killed", module=(INJECT, "half:31")) as dead:
+            assert dead.wait() == -signal.SIGKILL
+            with start(out, "killed") as search:  # at once: workers of the dead driver may still be alive
+                assert search.until_recorded(40)
+                assert_nothing_trains(dead)
+                search.kill(signal.SIGKILL)
+        finish(out, "killed")
     assert_same(out / "killed", quiet)
-    happened = f"went on three times; never more than {census.highest} checkpoints (bound {census.bound})"
-    return Row("kill -9, three kinds", "group; half a record; driver alone", happened, -9, SAME, _since(began))
+    happened = f"continued twice; never more than {census.highest} checkpoints (bound {census.bound})"
+    return Row("kill -9, two kinds", "driver alone, half a record; group", happened, -9, SAME, _since(began))
 
 
 def assert_nothing_trains(dead: Started) -> None:

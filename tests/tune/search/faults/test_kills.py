@@ -25,9 +25,9 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "quiet"
 
 
-def test_a_search_killed_three_ways_equals_one_left_alone(tmp_path: Path, quiet: Path) -> None:
+def test_a_search_killed_two_ways_equals_one_left_alone(tmp_path: Path, quiet: Path) -> None:
     """The short version, for CI."""
-    kills.three_ways(tmp_path, quiet)
+    kills.two_ways(tmp_path, quiet)
 
 
 @pytest.mark.slow

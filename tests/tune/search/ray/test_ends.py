@@ -87,7 +87,7 @@ def test_a_ray_that_dies_ends_the_search_with_a_line(tmp_path: Path, part: str) 
 
 
 def test_stdout_is_one_json_document_whatever_dies(tmp_path: Path) -> None:
-    settings = ("search.concurrent=1", "search.scheduler.name=none", "training.epochs=6", "search.trials=1")
+    settings = ("search.concurrent=1", "search.scheduler.name=none", "training.epochs=3", "search.trials=1")
     document = tmp_path / "out.json"
     with start(tmp_path, "s", *settings, module=LINGERING, document=document) as search:
         assert search.until_trained()
