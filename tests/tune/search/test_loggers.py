@@ -81,7 +81,6 @@ def test_tensorboard_has_the_fields_of_each_trial(search: Search) -> None:
     assert text == b"stopped: asha"
 
 
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader:DeprecationWarning")  # of SQLAlchemy 2.1, in MLflow's tables
 def test_mlflow_reads_every_trial_as_a_run(search: Search) -> None:
     from mlflow import MlflowClient
 
