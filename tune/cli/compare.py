@@ -11,7 +11,7 @@ import typer
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out
-from tune.cli.output import count, number, percent, print_json, print_table, say
+from tune.cli.output import count, number, percent, print_json, print_table, say, show_line
 
 if TYPE_CHECKING:
     from tune.report.comparison.compare import Comparison, Pair
@@ -120,7 +120,7 @@ def _show_differences(found: Comparison) -> None:
             why, command, run = f"{pair.run} is not compared: {pair.reason}".partition("; run: ")
             print(textwrap.fill(why, WIDTH))
             if command:
-                print(f"  run: {run}")  # whole, to be copied
+                show_line(f"  run: {run}")  # whole, to be copied
 
 
 def _show_classes(pair: Pair, measure: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run, parse_grid
-from tune.cli.output import count, number, percent, print_json, print_table, say
+from tune.cli.output import count, number, percent, print_json, print_table, say, show_line
 from tune.errors import WorkError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _show(found: Evaluation) -> None:
     if found.corruptions is not None:
         _show_corruptions(found.corruptions)
     for path in found.files:
-        print(f"wrote {path}")
+        show_line(f"wrote {path}")
 
 
 def _show_bound(scores: Mapping[str, Any]) -> None:
@@ -132,7 +132,7 @@ def _show_classes(scores: Mapping[str, Any]) -> None:
         print(f"Most confused (of {counted(mistakes, 'mistake')}):")
         for pair in pairs[:MOST_PAIRS]:
             share = f"{pair['n']:,}, {percent(pair['share'])} of its images"
-            print(f"  {pair['truth']} predicted as {pair['predicted']}: {share}")
+            show_line(f"  {pair['truth']} predicted as {pair['predicted']}: {share}")
         print()
 
 

@@ -12,7 +12,7 @@ import typer
 from data.words import counted
 from tune.cli.evaluate import moved_images
 from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run
-from tune.cli.output import percent, print_json, say
+from tune.cli.output import percent, print_json, say, show_line
 from tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,4 +87,4 @@ def _show(found: Export) -> None:
             f"  accuracy {percent(check.accuracy)} (run: {percent(check.run_accuracy)})"
         )
     for path in found.files:
-        print(f"wrote {path}")
+        show_line(f"wrote {path}")

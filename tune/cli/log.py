@@ -12,7 +12,7 @@ import typer
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import print_json, say
+from tune.cli.output import print_json, say, show_line
 
 EXAMPLES = (
     "imagetune log digits --to tensorboard",
@@ -63,5 +63,5 @@ def log(
     if json:
         print_json({"search": found.folder.name, "to": to.value, "place": logger.place, "trials": len(trials)})
     else:
-        print(f"wrote {counted(len(trials), 'trial')} to {logger.place}")
+        show_line(f"wrote {counted(len(trials), 'trial')} to {logger.place}")
         say(f"view it with: {SHOW[to.value]} {shlex.quote(logger.place)}")

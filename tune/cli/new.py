@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tune.cli.options import Json
-from tune.cli.output import print_json, say
+from tune.cli.output import print_json, say, show_line
 from tune.errors import UserError
 
 EXAMPLES = (
@@ -52,7 +52,8 @@ def new(
             "seconds": found.seconds,
         })  # fmt: skip
     else:
-        print("\n".join([*found.summary, f"wrote {file}"]))
+        for line in (*found.summary, f"wrote {file}"):
+            show_line(line)
 
 
 def _check_target(file: Path) -> None:

@@ -17,6 +17,11 @@ def say(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+def show_line(text: str) -> None:
+    """Print a line on stdout."""
+    print(printable(text))
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on stdout; NaN and infinity become null."""
     stream = results()
@@ -43,7 +48,7 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
             heading, justify="right" if side == "right" else "left", no_wrap=side != "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console().print(table)
 
 

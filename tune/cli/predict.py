@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, parse_grid
-from tune.cli.output import number, percent, print_json, print_table, say, wrapped
+from tune.cli.output import number, percent, print_json, print_table, say, show_line, wrapped
 from tune.errors import UserError
 
 if TYPE_CHECKING:
@@ -169,4 +169,4 @@ def _finish(rows: list[dict[str, Any]], picture: Picture, output: Path | None, c
         names = [name for name in rows[0] if name != "image"]
         lines = ((row["image"], *(number(row[name]) for name in names)) for row in rows)
         print_table({"image": "left", **dict.fromkeys(names, "right")}, lines)
-    print(f"wrote {path}")
+    show_line(f"wrote {path}")

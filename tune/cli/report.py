@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import print_json
+from tune.cli.output import print_json, show_line
 
 EXAMPLES = ("imagetune report digits", "imagetune report digits --output digits.html")
 
@@ -38,4 +38,4 @@ def report(
     if json:
         print_json({"report": str(path), "bytes": len(content), "trials": len(found.trials)})
     else:
-        print(f"wrote {path} ({len(content) / 1e6:.1f} MB)")
+        show_line(f"wrote {path} ({len(content) / 1e6:.1f} MB)")

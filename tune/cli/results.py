@@ -11,7 +11,7 @@ import typer
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, Search, Study
-from tune.cli.output import count, front_text, measured, number, print_json, say, validated, where
+from tune.cli.output import count, front_text, measured, number, print_json, say, show_line, validated, where
 
 if TYPE_CHECKING:
     from tune.record import SearchFolder
@@ -88,7 +88,7 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
 
     several = found.objective.several
     by = f"front of {found.objective.text}" if several else found.objective.metric.name
-    print(f"{found.folder.name}: {counted(len(found.trials), 'trial')}, ranked by {sort or by}")
+    show_line(f"{found.folder.name}: {counted(len(found.trials), 'trial')}, ranked by {sort or by}")
     if several:
         print(front_text(len(found.front), hypervolume(found.points)))
     print()

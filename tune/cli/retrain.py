@@ -10,7 +10,7 @@ import typer
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, MOST, DataDir, Json, Out, Overrides, Search, Study
-from tune.cli.output import measured, print_json, print_table
+from tune.cli.output import measured, print_json, print_table, show_line
 from tune.cli.train import run_row
 from tune.errors import UserError, WorkError
 
@@ -109,4 +109,4 @@ def _show(winner: Winner) -> None:
         rows.append((name, *(measured(name, figures[key]) for key in ("mean", "std", "min", "max"))))
     print_table({"best epoch": "left", "mean": "right", "std": "right", "min": "right", "max": "right"}, rows)
     for result in winner.runs:
-        print(f"  {result.folder.path}")
+        show_line(f"  {result.folder.path}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
-from tune.cli.output import front_text, print_json, validated, where
+from tune.cli.output import front_text, print_json, show_line, validated, where
 
 if TYPE_CHECKING:
     from tune.record.search_status import SearchStatus
@@ -26,7 +26,7 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     if json:
         print_json(found.to_dict())
         return
-    print(f"{found.search}: {found}")
+    show_line(f"{found.search}: {found}")
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
     print(f"{sum(found.counts.values()):,} of {counted(found.target, 'trial')}: {told or 'none yet'}")
     if found.front is not None:

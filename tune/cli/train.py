@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tune.cli.options import DEFAULT_OUT, DataDir, Experiment, Json, Out, Overrides
-from tune.cli.output import measured, print_json
+from tune.cli.output import measured, print_json, show_line
 from tune.errors import UserError, WorkError
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def run_row(result: RunResult) -> dict[str, Any]:
 
 def _show(result: RunResult) -> None:
     if not result.trained:
-        print(f"{result.folder.path}: already finished, nothing to do")
+        show_line(f"{result.folder.path}: already finished, nothing to do")
     from tune.training import End
 
     if (best := result.best) is not None:

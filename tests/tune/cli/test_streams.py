@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.tune.cli.conftest import Command
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -103,3 +105,23 @@ def test_bytes_of_names_are_shown_as_they_are(tmp_path: Path) -> None:
     ended = shell("imagetune status x --out $'na\\xefve'", tmp_path)
     assert ended.returncode == 2
     assert b"there is no search.yaml in na\\xefve/x" in ended.stderr
+
+
+def test_lines_on_stdout_show_control_characters_as_escapes(imagetune: Command, tmp_path: Path) -> None:
+    """A name is data: it neither breaks a line nor sends a terminal a command."""
+    images = tmp_path / "images"
+    for name in ("a\x1b[31mb", "c\x07d"):
+        (images / name).mkdir(parents=True)
+        for number in range(12):
+            Image.fromarray(np.full((8, 8), 20 * number, np.uint8)).save(images / name / f"{number}.png")
+    data = ("data.name=folder", f"data.path={images}", "data.image_size=8", "training.batch_size=8")
+    assert imagetune("train", "mnist_mlr", "--name", "run", *data, "training.epochs=1").code == 0
+    lines = [
+        imagetune("evaluate", "run", "--mistakes", "1x2"),
+        imagetune("export", "run", "--output", tmp_path / "new\nline"),
+        imagetune("predict", "run", images),
+    ]
+    assert [line.code for line in lines] == [0, 0, 0], [line.err for line in lines]
+    shown = "".join(line.out for line in lines)
+    assert not {"\x1b", "\x07"} & set(shown)
+    assert all(name in shown for name in (r"a\x1b[31mb", r"c\x07d", r"new\nline"))
