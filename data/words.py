@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Iterable
 from itertools import accumulate
@@ -64,6 +65,11 @@ def _width(letter: str) -> int:
 def _beginning(text: str, most: int) -> str:
     ends = accumulate(map(_width, text))
     return "".join(letter for letter, end in zip(text, ends, strict=True) if end <= most)
+
+
+def label(name: str, path: str | None) -> str:
+    """What people call a data set: its name, or for their own images the name of the folder."""
+    return name if path is None else os.path.basename(os.path.normpath(path)) or path
 
 
 def quoted(name: str) -> str:

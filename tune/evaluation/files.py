@@ -14,7 +14,6 @@ from tune.files import write_whole
 from tune.json_output import json_text
 from tune.record.folder import RunFolder
 from tune.record.tables import to_parquet
-from tune.training import CheckpointError, load_weights
 
 
 class Output:
@@ -83,6 +82,8 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError) as error:
         raise WorkError(f"{folder.evaluation} is damaged ({error}); run `imagetune evaluate {folder.path}`") from None
+    from tune.training import CheckpointError, load_weights  # with torch, which a report without winners does not need
+
     try:
         _, facts = load_weights(folder.weights)
     except CheckpointError:  # without weights, there is nothing newer

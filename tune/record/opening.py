@@ -26,6 +26,8 @@ from tune.record.storage.journal import repair
 from tune.record.study import Record
 from tune.record.tables import front_first, ranked, trials_table
 from tune.record.trial import TrialRecord
+from tune.spec.dotted import flatten
+from tune.spec.files import read_tree
 from tune.spec.metric import Objective
 from tune.spec.search_settings import SearchSettings
 
@@ -71,6 +73,23 @@ class Search:
     def space(self) -> Space:
         """The domains of the searched fields, which are known without models and torch."""
         return read_space(self.folder)
+
+    @cached_property
+    def tree(self) -> dict[str, Any]:
+        """The content of `search.yaml`, likewise without models and torch."""
+        return read_tree(self.folder.spec)
+
+    @cached_property
+    def base(self) -> Mapping[str, Any]:
+        """The experiment as a tree, with its data, its model and its epochs where these are not searched."""
+        base = self.tree["experiment"]
+        whole = {"data.name", "model.name", "training.epochs"} <= {*flatten(base), *self.fields}
+        return base if whole else self.spec.base  # the file may have been put back by hand, without the defaults
+
+    @property
+    def longest(self) -> int:
+        """The number of epochs of the longest possible trial."""
+        return self.settings.longest(self.space, self.base)
 
     @property
     def objective(self) -> Objective:

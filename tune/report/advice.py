@@ -71,7 +71,7 @@ def _bad_values(found: Findings, status: Status, what: str, otherwise: str) -> I
     bad = found.trials["status"] == str(status)
     if not bad.any():
         return
-    fields = found.spec.space.domains
+    fields = found.search.space.domains
     limits = [limit for field in fields for limit in _limits(found.trials, bad, field)] if bad.sum() > 1 else []
     if not limits:
         yield f"{otherwise[0].upper()}{otherwise[1:]}, since {counted(int(bad.sum()), 'trial')} {what}."
@@ -102,8 +102,8 @@ def _limits(trials: pd.DataFrame, bad: pd.Series[bool], field: str) -> Iterator[
 def _edges(found: Findings) -> Iterator[str]:
     """Numeric fields whose best trials lie in the first or last tenth of their range, where it can be widened."""
     ranked = found.trials.dropna(subset=[found.objective.metric.name])
-    for field, name in short_names(found.spec.space.domains).items():
-        domain = found.spec.space.domains[field]
+    for field, name in short_names(found.search.space.domains).items():
+        domain = found.search.space.domains[field]
         own = ranked.dropna(subset=[f"config.{field}"])
         if isinstance(domain, Choice) or domain.low == domain.high:
             continue
@@ -145,7 +145,7 @@ def _beyond(domain: Int | Float, *, upwards: bool) -> float:
 def _possible(found: Findings, trial: int, field: str, value: float) -> bool:
     """Whether an experiment accepts the value: a momentum above 1 is no advice."""
     try:
-        found.spec.experiment({**found.search.trials[trial].config, field: value})
+        found.search.spec.experiment({**found.search.trials[trial].config, field: value})
     except (ValidationError, ValueError):
         return False
     return True
@@ -153,7 +153,7 @@ def _possible(found: Findings, trial: int, field: str, value: float) -> bool:
 
 def _without_influence(found: Findings) -> Iterator[str]:
     ranked = found.trials.dropna(subset=[found.objective.metric.name])
-    names = short_names(found.spec.space.domains)
+    names = short_names(found.search.space.domains)
     none = [field for field, share in found.shares.items() if share < NO_INFLUENCE]
     if len(ranked) < MANY or not none:
         return
@@ -167,7 +167,7 @@ def _without_influence(found: Findings) -> Iterator[str]:
 
 def judgement(found: Findings) -> str:
     """Whether the scheduler judges trials at the right epoch, in a sentence."""
-    grace, table = found.spec.search.scheduler.grace, found.correlation
+    grace, table = found.search.settings.scheduler.grace, found.correlation
     if (many := int(table["trials"].iloc[0])) < ENOUGH:
         return f"Only {counted(many, 'trial')} reached the end, too few to tell; at least {ENOUGH} are needed."
     if grace is None:
@@ -199,7 +199,7 @@ def predictive_from(correlation: pd.DataFrame) -> int | None:
 
 
 def _grace_period(found: Findings) -> Iterator[str]:
-    grace, table = found.spec.search.scheduler.grace, found.correlation
+    grace, table = found.search.settings.scheduler.grace, found.correlation
     if grace is None or table.empty or table["trials"].iloc[0] < ENOUGH:
         return
     if (better := better_grace_period(found, grace)) is None:
@@ -214,7 +214,7 @@ def _grace_period(found: Findings) -> Iterator[str]:
 def _more_epochs(found: Findings) -> Iterator[str]:
     """Whether the best trials that reached the last epoch were best in it."""
     last = found.best_by_epoch.groupby("trial").tail(1)
-    whole = last[last["epoch"] == found.spec.longest]
+    whole = last[last["epoch"] == found.search.longest]
     best = whole.sort_values("best", ascending=found.objective.metric.goal == "min").head(3)
     if len(best) == 3 and (best["value"] == best["best"]).all():
         yield "Train for more epochs: the 3 best of the longest trials were still improving in their last epoch."

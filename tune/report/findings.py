@@ -12,7 +12,6 @@ from tune.record.opening import Search
 from tune.record.tables import epochs_table
 from tune.report.analysis import best_by_epochs_spent, budget_correlation, importances, running_best
 from tune.spec.metric import Objective
-from tune.spec.search import SearchSpec
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,6 @@ class Findings:
     """
 
     search: Search
-
-    @property
-    def spec(self) -> SearchSpec:
-        """What was searched, and how."""
-        return self.search.spec
 
     @property
     def objective(self) -> Objective:

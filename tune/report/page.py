@@ -14,7 +14,6 @@ from tune.environment import no_garbage_collection
 from tune.record.opening import Search
 from tune.record.pareto import hypervolume
 from tune.record.search_status import status_of
-from tune.record.search_yaml import made_with
 from tune.record.status import Status
 from tune.report import advice, winners
 from tune.report.analysis import common_epoch
@@ -112,7 +111,7 @@ def _sections(found: Findings, retrained: list[Winner]) -> list[Section]:
 
 def _results(found: Findings) -> list[Section]:
     """The charts, which need at least one trial with a result."""
-    space, trials, objective = found.spec.space, found.trials, found.objective
+    space, trials, objective = found.search.space, found.trials, found.objective
     names = short_names(list(space.domains))
     ranked = trials.dropna(subset=[objective.metric.name])
     sections = [
@@ -161,7 +160,7 @@ def _tradeoffs(found: Findings) -> list[Section]:
 def _grace_period(found: Findings) -> list[Section]:
     if len(found.correlation) < 2 or found.correlation["correlation"].isna().all():
         return []
-    grace = found.spec.search.scheduler.grace
+    grace = found.search.settings.scheduler.grace
     chart = drawn(curves.budget(found.correlation, grace))
     title = "How early can a trial be judged?" if grace is None else "Is the grace period right?"
     return [Section(title, [chart], f"{advice.judgement(found)} {_ABOUT_BUDGET}")]
@@ -202,10 +201,10 @@ def _workers(search: Search) -> list[Section]:
 
 def _setup(search: Search) -> Section:
     """What the search was made with, and its description."""
-    made = made_with(search.folder)
+    made = search.tree.get("made_with") or {}
     rows = [[_SETUP.get(key, key), _setup_text(value)] for key, value in made.items()]
     table = html_table(["made with", ""], rows, text=2) if rows else ""
-    text = html.escape(dump_yaml(search.spec.to_tree()))
+    text = html.escape(dump_yaml({key: value for key, value in search.tree.items() if key != "made_with"}))
     return Section(
         "Configuration, versions and data",
         html=f"{table}<details><summary>search.yaml</summary><pre>{text}</pre></details>",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from data.words import counted, listed
+from data.words import counted, label, listed
 from tune.record.status import Status
 from tune.report.findings import Findings
 from tune.spec.dotted import short_names
@@ -49,18 +49,18 @@ def paragraph(found: Findings) -> list[str]:
 
 
 def _searched(found: Findings) -> str:
-    spec = found.spec
-    fields = list(short_names(list(spec.space.domains)).values())
-    model, data = spec.sample.model.name, spec.sample.data.label
-    models = "several models" if "model.name" in spec.space.domains else f"the model {model}"
-    return f"{counted(len(fields), 'field')} ({listed(fields)}) for {models} on {data}"
+    fields, base = found.search.space.domains, found.search.base
+    names = list(short_names(list(fields)).values())
+    data = label(base["data"]["name"], base["data"].get("path"))
+    models = "several models" if "model.name" in fields else f"the model {base['model']['name']}"
+    return f"{counted(len(fields), 'field')} ({listed(names)}) for {models} on {data}"
 
 
 def _cost(found: Findings) -> list[str]:
     counts = found.trials["status"].value_counts()
     present = [status for status in Status if str(status) in counts]
     parts = [f"{counts[status]:,} {_words(status, int(counts[status]))}" for status in present]
-    spent, most = len(found.epochs), found.spec.longest * len(found.trials)
+    spent, most = len(found.epochs), found.search.longest * len(found.trials)
     further = sum(len(trial.every_epoch) - len(trial.epochs) for trial in found.search.trials)
     told = Status.STOPPED in present and not _open(found)
     saved = f", {100 * (1 - spent / most):.0f} % fewer than without early stopping" if told else ""

@@ -25,6 +25,7 @@ from pydantic import (
 import data
 from data import augmentation as augmentations
 from data import registry as datasets
+from data.words import label
 from tune.spec.base import FROM_LIST, Count, Fraction, Frozen, NestedError
 from tune.spec.dotted import within
 from tune.spec.errors import OVERRIDE, Problem, one_of, shown
@@ -178,7 +179,7 @@ class DataSpec(Frozen):
     @property
     def label(self) -> str:
         """What people call the data set: its name, or for their own images the name of the folder."""
-        return self.name if self.path is None else Path(self.path).name or self.path
+        return label(self.name, self.path)
 
     @property
     def mixing(self) -> tuple[str, ...]:

@@ -58,9 +58,7 @@ class SearchSpec:
     @property
     def longest(self) -> int:
         """The number of epochs of the longest possible trial."""
-        domain = self.space.domains.get("training.epochs")
-        epochs = max(domain.ends) if domain else self.sample.training.epochs
-        return min(epochs, self.epochs or epochs)
+        return self.search.longest(self.space, self.base)
 
     @property
     def seed(self) -> int:

@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from search_spaces import Space
 from tune.spec.base import FROM_LIST, MOST, MOST_CPUS, Budget, Count, CountOrZero, Frozen, Replicates, Seed
 from tune.spec.errors import one_of, shown
 from tune.spec.metric import FACTS, METRICS, Goal, Objective
@@ -182,6 +183,12 @@ class SearchSettings(Frozen):
         if self.objectives:
             return Objective.of([{**METRICS, **FACTS}[one.metric] for one in self.objectives])
         return Objective(METRICS[self.metric])
+
+    def longest(self, space: Space, base: Mapping[str, Any]) -> int:
+        """The number of epochs of the longest possible trial of a space, with this experiment for the other fields."""
+        domain = space.domains.get("training.epochs")
+        epochs = int(max(domain.ends) if domain else base["training"]["epochs"])
+        return min(epochs, self.scheduler.longest or epochs)
 
     @field_validator("objectives")
     @classmethod
