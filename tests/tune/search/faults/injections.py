@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 
 from tune.record.study import Record
 from tune.search.driver import Driver
+from tune.search.trial_ends import TrialEnds
 
 INJECT = "tests.tune.search.faults.injections"
 
@@ -75,7 +76,7 @@ def half_written(passing: Callable[[], None]) -> None:
     journal._write_all = patched
 
 
-def _stops(driver: Driver, number: int, status: str, reason: str) -> bool:
+def _stops(ends: TrialEnds, number: int, status: str, reason: str) -> bool:
     return str(status) == "stopped"
 
 
@@ -101,7 +102,7 @@ def points() -> dict[str, Patch]:
         "epoch": after(Record, "epoch"),
         "paused": after(Record, "pause"),
         "promoted": after(Record, "promote"),
-        "undecided": before(Driver, "_end", _stops),
+        "undecided": before(TrialEnds, "end", _stops),
         "outcome": before(JournalStorage, "set_trial_state_values", _ends),
         "ended": before(Retention, "ended"),
         "dropping": before(Retention, "_drop"),

@@ -7,11 +7,14 @@ Ray, is in test_survival.py; real processes and everything around the journal ar
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.tune.search.faults import kills
+from tests.tune.search.faults.injections import INJECT
 from tests.tune.search.processes import finish
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
@@ -28,6 +31,13 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_search_killed_two_ways_equals_one_left_alone(tmp_path: Path, quiet: Path) -> None:
     """The short version, for CI."""
     kills.two_ways(tmp_path, quiet)
+
+
+def test_every_point_is_in_the_code() -> None:
+    """The kills at most of them are slow, and a function that has another name now would not be noticed."""
+    program = f"from {INJECT} import points; [put(lambda: None) for put in points().values()]; print(*points())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) >= {moment.split(":")[0] for moment in kills.POINTS | kills.BEGINNINGS}
 
 
 @pytest.mark.slow
