@@ -72,7 +72,7 @@ def test_nothing_of_ray_outlives_a_killed_driver(tmp_path: Path) -> None:
         assert nothing_left(search, 5)
 
 
-@pytest.mark.parametrize("part", ["raylet/raylet", "gcs_server"])
+@pytest.mark.parametrize("part", ["raylet/raylet", pytest.param("gcs_server", marks=pytest.mark.slow)])
 def test_a_ray_that_dies_ends_the_search_with_a_line(tmp_path: Path, part: str) -> None:
     with start(tmp_path, "s", *LONG) as search:
         assert search.until_trained()
@@ -101,7 +101,10 @@ def test_stdout_is_one_json_document_whatever_dies(tmp_path: Path) -> None:
 ONE_TRIAL = ("search.concurrent=1", "training.epochs=2", "search.trials=1")
 
 
-@pytest.mark.parametrize("variables", [{"HOME": "/dev/null/x", "TMPDIR": "{long}"}, {"RAY_TMPDIR": "{long}"}])
+@pytest.mark.parametrize(
+    "variables",
+    [{"HOME": "/dev/null/x", "TMPDIR": "{long}"}, pytest.param({"RAY_TMPDIR": "{long}"}, marks=pytest.mark.slow)],
+)
 def test_surroundings_that_are_good_enough(tmp_path: Path, variables: dict[str, str]) -> None:
     """Modules of the user's in the working folder, which reach no worker; folders that cannot be used."""
     for name in ("models", "data", "torch", "ray", "pandas", "search_spaces"):
