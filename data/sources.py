@@ -52,9 +52,11 @@ def load_train(source: Source, root: Path, *, download: bool = True, say: Say = 
     return _load(source, root, "train", download=download, say=say)[0]
 
 
-def load_train_with_identity(source: Source, root: Path, *, say: Say = silent) -> tuple[ImageSet, DataIdentity]:
+def load_train_with_identity(
+    source: Source, root: Path, *, download: bool = True, say: Say = silent
+) -> tuple[ImageSet, DataIdentity]:
     """The training set and the identity of the dataset; as ``load_train`` and ``identify``, with one listing."""
-    return _load(source, root, "train", download=True, say=say)
+    return _load(source, root, "train", download=download, say=say)
 
 
 def load_test(source: Source, root: Path, *, download: bool = True, say: Say = silent) -> ImageSet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ EXAMPLES = (
     "imagetune results digits --csv trials.csv",
 )
 WIDTH = 80
+WIDE = 100  # columns of a terminal in which the node of each trial is shown, where there are several
 _INDENT = " " * 7
 _SHOWN = ("trial", "status", "val_loss", "best_epoch", "epochs", "parameters")
 _SECOND = ("val_accuracy", "val_reconstruction")  # beside val_loss: the first of these that any trial has
@@ -92,11 +94,12 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
     if several:
         print(front_text(len(found.front), hypervolume(found.points)))
     print()
+    placed = len({row["node"] for row in shown} - {None}) > 1 and get_terminal_size().columns >= WIDE
     second = _second(found, sort or found.objective.metric.name)
     width = len(second)
     print(
         f"{'front  ' * several}{'trial':>5}  {'status':<13} {'val_loss':>8} {second} {'best epoch':>10} "
-        f"{'parameters':>12}"
+        f"{'parameters':>12}{'  node' * placed}"
     )
     names = short_names(found.fields)
     for row in shown:
@@ -105,6 +108,7 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
         print(
             f"{front}{row['trial']:>5}  {row['status']:<13} {number(row['val_loss']):>8} "
             f"{measured(second, row[second]):>{width}} {epoch:>10} {count(row['parameters']):>12}"
+            f"{f'  {_place(row)}' * placed}"
         )
         extra = {sort: row[sort]} if sort and sort not in (*_SHOWN, second) and not sort.startswith("config.") else {}
         if row.get("seeds", 1) > 1:
@@ -113,6 +117,13 @@ def print_ranking(found: FoundSearch, shown: list[dict[str, Any]], sort: str | N
         print(textwrap.fill(_values_text(values), WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT))
         if row["status"] not in ("completed", "stopped", "running", "waiting") and row["reason"]:
             print(_INDENT + textwrap.shorten(row["reason"], WIDTH - len(_INDENT)))
+
+
+def _place(row: Mapping[str, Any]) -> str:
+    """The node of a trial and its GPUs there."""
+    if row["node"] is None:
+        return "-"
+    return f"{row['node']} gpu {row['gpu']}" if row["gpu"] else str(row["node"])
 
 
 def _second(found: FoundSearch, ranked_by: str) -> str:

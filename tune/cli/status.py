@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.words import counted
 from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
@@ -29,6 +30,8 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
     show_line(f"{found.search}: {found}")
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
     print(f"{sum(found.counts.values()):,} of {counted(found.target, 'trial')}: {told or 'none yet'}")
+    if len(found.nodes) > 1:
+        print(f"nodes: {', '.join(map(_node_text, found.nodes))}")
     if found.front is not None:
         _print_front(found)
     elif (best := found.best) is not None:
@@ -56,6 +59,11 @@ def spent(found: SearchStatus) -> str:
         return line
     told = f"{estimate['epochs']:,} (at most {estimate['most']:,}) in {estimate['seconds']:,.0f} s"
     return f"{line}\nestimated for {counted(estimate['trials'], 'trial')}: {told}"
+
+
+def _node_text(node: Mapping[str, Any]) -> str:
+    running = f", {node['running']} running" if node["running"] else ""
+    return f"{node['node']} ({counted(node['trials'], 'trial')}{running})"
 
 
 def _print_front(found: SearchStatus) -> None:

@@ -12,7 +12,7 @@ from tune.record.opening import Search, read_search
 from tune.record.pareto import hypervolume
 from tune.record.status import Status
 from tune.record.tables import trial_row
-from tune.record.trial import TrialRecord, best_trial
+from tune.record.trial import NODE, TrialRecord, best_trial
 
 ESTIMATE = "estimate"  # the note of what the search was expected to take, made after its first epochs
 
@@ -34,6 +34,7 @@ class SearchStatus:
         took: `epochs` of all trials, and the `seconds` spent in them.
         enough: It would end again at once if it were resumed, since `search.stop` says so.
         estimate: The same as expected after the first epochs, and `most` epochs; None before.
+        nodes: Of a cluster, or this machine: the `node`, how many trials it has run last, and is `running`.
     """
 
     search: str
@@ -46,6 +47,7 @@ class SearchStatus:
     took: dict[str, float]
     enough: bool
     estimate: dict[str, Any] | None
+    nodes: tuple[dict[str, Any], ...]
     front: tuple[dict[str, Any], ...] | None = None
     hypervolume: float | None = None
 
@@ -60,7 +62,7 @@ class SearchStatus:
         names = {"search": self.search, "status": self.status, "reason": self.reason, "trials": self.target}
         requests = [{**request.to_dict(), "text": str(request)} for request in self.requests]
         several = {} if self.front is None else {"front": list(self.front), "hypervolume": self.hypervolume}
-        spent = {"took": self.took, "estimate": self.estimate}
+        spent = {"took": self.took, "estimate": self.estimate, "nodes": list(self.nodes)}
         return {**names, "counts": self.counts, "best": self.best, **several, "requests": requests, **spent}
 
 
@@ -102,7 +104,30 @@ def status_of(search: Search) -> SearchStatus:
             hypervolume(search.points),
         )
     return SearchStatus(
-        search.folder.name, state, reason, target, by_status, row, requests, took, enough, estimate, front, volume
+        search.folder.name,
+        state,
+        reason,
+        target,
+        by_status,
+        row,
+        requests,
+        took,
+        enough,
+        estimate,
+        _nodes(search),
+        front,
+        volume,
+    )
+
+
+def _nodes(search: Search) -> tuple[dict[str, Any], ...]:
+    """The nodes on which trials have run, by name."""
+    found: dict[str, Counter[bool]] = {}
+    for trial in search.trials:
+        if node := trial.facts.get(NODE):
+            found.setdefault(node, Counter())[trial.status is Status.RUNNING] += 1
+    return tuple(
+        {"node": node, "trials": counts.total(), "running": counts[True]} for node, counts in sorted(found.items())
     )
 
 

@@ -30,6 +30,7 @@ FREE = (
     "search.keep_for_retraining",
     "search.stop",
     "search.resources",
+    "search.data",
     "data.path",
 )
 """What may change when a search is continued; with any other change it would be another search.

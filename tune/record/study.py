@@ -171,17 +171,24 @@ class Record:
         """Note something about a trial that has not ended (JSON values)."""
         self._writable.set_trial_user_attr(self._id(number), key, value)
 
-    def epoch(self, number: int, metrics: EpochMetrics, seed: int = 0) -> None:
-        """Add an epoch of a running trial; doing so again changes nothing. Optuna sees those of the first seed only."""
+    def epoch(self, number: int, metrics: EpochMetrics, seed: int = 0, facts: Mapping[str, Any] | None = None) -> None:
+        """Add an epoch of a running trial; doing so again changes nothing. Optuna sees those of the first seed only.
+
+        Args:
+            number: The trial.
+            metrics: Of the epoch.
+            seed: Which of the trial's seeds.
+            facts: What else is known of the trial since then (JSON values).
+        """
         identity = self._id(number)
-        if seed:
-            self._writable.set_trial_user_attr(identity, f"{epoch_key(seed)}{metrics.epoch}", metrics.to_dict())
-            return
-        value = metrics.values.get(self.metric, math.nan)
         with self._together():
-            # The value first: a kill between the two leaves no epoch, and both are written again.
-            self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
-            self._writable.set_trial_user_attr(identity, f"{epoch_key(0)}{metrics.epoch}", metrics.to_dict())
+            for key, fact in (facts or {}).items():
+                self._writable.set_trial_user_attr(identity, key, fact)
+            if not seed:
+                # The value first: a kill between the two leaves no epoch, and both are written again.
+                value = metrics.values.get(self.metric, math.nan)
+                self._writable.set_trial_intermediate_value(identity, metrics.epoch, value)
+            self._writable.set_trial_user_attr(identity, f"{epoch_key(seed)}{metrics.epoch}", metrics.to_dict())
 
     def end(self, number: int, status: Status, reason: str = "") -> None:
         """The trial's outcome, then its final state: COMPLETE with its best value, FAIL, or PRUNED; once.

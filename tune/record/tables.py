@@ -17,7 +17,7 @@ from tune.record.folder import SearchFolder
 from tune.record.pareto import best_first, front_of, points_of, rank_of
 from tune.record.status import Status
 from tune.record.study import Record
-from tune.record.trial import TrialRecord
+from tune.record.trial import GPU, NODE, TrialRecord
 from tune.spec.errors import nearest
 from tune.spec.metric import FACTS, METRICS, Objective
 
@@ -63,6 +63,8 @@ def trial_row(
         "efficiency": 100 * accuracy / (parameters / 1000) if accuracy is not None and parameters else None,
         "checkpoint": checkpoint,
         "proposed": trial.proposed,
+        NODE: trial.facts.get(NODE) or None,
+        GPU: trial.facts.get(GPU) or None,
         **{f"config.{name}": _cell(trial.config.get(name)) for name in fields},
     }
 
@@ -95,7 +97,7 @@ def trials_table(
     spread = spread_columns(objective).values() if seeds > 1 else ()
     real = dict.fromkeys((*COMMON, objective.metric.name, *spread, "efficiency", "seconds"), "Float64")
     counted = dict.fromkeys(("trial", "epochs", *(["seeds"] if seeds > 1 else [])), "int64")
-    typed = table.astype({**counted, **whole, **real})
+    typed = table.astype({**counted, **whole, **real, NODE: "string", GPU: "string"})
     return typed.assign(**{name: _column([row[name] for row in rows]) for name in (f"config.{f}" for f in fields)})
 
 

@@ -24,6 +24,7 @@ PROPOSED = "proposed"  # a fact: how its configuration was found, such as `rando
 PAUSED, PROMOTED = "paused", "promoted"  # facts: the last epoch at which a trial was paused, and was promoted from
 BY_HAND = "request"  # a fact: the request by which the trial was added
 SEEDS = "seeds"  # a fact, with `search.seeds`: how each seed that is over has ended, as `status` and `reason`
+NODE, GPU = "node", "gpu"  # facts: where its last attempt ran: the name of the node, the numbers of its GPUs there
 SEED = "seed"  # a fact: which seed it trains, or has trained last; 0 is the first
 
 

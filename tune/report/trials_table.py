@@ -53,7 +53,8 @@ def _columns(search: Search) -> list[Column]:
     ends = ("best_epoch", "epochs", "seconds", "parameters", *latency)
     plain = dict.fromkeys(("trial", *front, "status", first, *metrics, *seeds, *ends))
     headings = {name: name.replace("_", " ") for name in plain}
-    last = ("proposed", "reason") if table["proposed"].any() else ("reason",)
+    placed = tuple(name for name in ("node", "gpu") if table["node"].nunique() > 1 and table[name].notna().any())
+    last = (*(("proposed",) if table["proposed"].any() else ()), *placed, "reason")
     headings |= {f"config.{field}": short for field, short in fields.items()} | dict(zip(last, last, strict=True))
     return [Column(name, heading, not pd.api.types.is_numeric_dtype(table[name])) for name, heading in headings.items()]
 

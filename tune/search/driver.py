@@ -16,6 +16,7 @@ from data.words import counted
 from tune.record.disk import UnwritableError, Wait
 from tune.record.observer import Observer
 from tune.record.status import Status
+from tune.record.trial import GPU, NODE
 from tune.search.control.taking import Control
 from tune.search.ends import Enough
 from tune.search.ledger import Ledger
@@ -140,8 +141,10 @@ class Driver:
         if report.epochs:
             self._full_disk.room()
         first_seed = self.ledger.trials[number].seed == 0
+        placed = self._placed(number, report)
         for metrics in report.epochs:
-            if self.ledger.epoch(number, metrics):
+            if self.ledger.epoch(number, metrics, placed):
+                placed = {}
                 self.observer.epoch(number, metrics)
                 if first_seed:
                     self.enough.epoch(number, metrics)
@@ -151,12 +154,20 @@ class Driver:
         if report.full_disk or self._has_enough():
             return False
         if report.end is not None:
+            for key, value in placed.items():  # it ends without an epoch
+                self.ledger.fact(number, key, value)
             end = reported(self.ledger, number, report)
             if end.status is Status.COMPLETED and first_seed and (epochs := self.ledger.trials[number].epochs):
                 self._enter_rung(number, epochs[-1])  # for those that are judged later
             self._ends.seed_over(number, *end)
             return True
         return not self._behind(number, report) and first_seed and self._judge(number)
+
+    def _placed(self, number: int, report: Report) -> dict[str, str]:
+        """Where the trial runs, if that is not recorded yet."""
+        known = self.ledger.trials[number].facts
+        now = {NODE: report.node, GPU: report.gpu} if report.node else {}
+        return {key: value for key, value in now.items() if value != known.get(key, "")}
 
     def _has_enough(self) -> bool:
         """Stop the search once it has done enough; whether it has now.

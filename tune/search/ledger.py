@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from tune.record.folder import SearchFolder
@@ -163,13 +163,13 @@ class Ledger:
         if number in self.live:
             self.live[number] = self.clock()
 
-    def epoch(self, number: int, metrics: EpochMetrics) -> bool:
-        """Record an epoch; returns False if it was recorded before."""
+    def epoch(self, number: int, metrics: EpochMetrics, facts: Mapping[str, str] | None = None) -> bool:
+        """Record an epoch, and what is known of the trial since then; returns False if it was recorded before."""
         trial = self.trials[number]
         if metrics.epoch <= len(trial.current):
             return False
-        self.record.epoch(number, metrics, trial.seed)
-        self._put(trial.with_epoch(metrics))
+        self.record.epoch(number, metrics, trial.seed, facts)
+        self._put(dataclasses.replace(trial.with_epoch(metrics), facts={**trial.facts, **(facts or {})}))
         return True
 
     def fact(self, number: int, key: str, value: object) -> None:

@@ -14,7 +14,7 @@ from tune.errors import UserError, WorkError
 from tune.files import write_whole
 from tune.record.as_optuna import quiet_optuna
 from tune.record.folder import SearchFolder, locate_search
-from tune.record.observer import Observer
+from tune.record.observer import Observer, Observers
 from tune.record.opening import OpenSearch, Search, drive_search, read_search
 from tune.record.same_data import check_same_data, record_data, recorded_data
 from tune.record.search_yaml import made_with, with_study_if_used
@@ -27,6 +27,8 @@ from tune.search.ledger import SETTINGS, Ledger
 from tune.search.loggers.observer import HURRY, logging
 from tune.search.ray.address import find_cluster
 from tune.search.ray.cluster import connected
+from tune.search.ray.metrics import ClusterMetrics
+from tune.search.ray.nodes import NodeImages
 from tune.search.ray.resources import TrialResources, trial_resources
 from tune.search.request import Request, resolve
 from tune.search.samplers import sampler_of
@@ -64,6 +66,10 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
     loggers = logging(spec.search.loggers, folder, spec.search.objective, observer)
     with loggers as (observer, logs), connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
+        images = None
+        if cluster is not None:
+            observer = Observers(observer, ClusterMetrics(folder.name))
+            images = _images_on_nodes(spec, request, splits, resources, observer)
         observer.say(_resources_line(spec, resources))
         with drive_search(folder, spec, begin, observer.say, resume=request.continues) as search:
             if other is not None:
@@ -72,10 +78,25 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
                 search.record.note(WARM, [*search.record.facts.get(WARM, []), *learned.rows])
             driver = _driver(search, request, observer)
             search.lease.on_lost = driver.stop
-            outcome = _drive(driver, resources, request, worker)
+            outcome = _drive(driver, resources, request, worker, images)
             if outcome.state == INTERRUPTED:
                 logs.patience = HURRY
             return outcome
+
+
+def _images_on_nodes(
+    spec: SearchSpec, request: Request, splits: Splits, resources: TrialResources, observer: Observer
+) -> NodeImages:
+    """Which nodes of a cluster have the images, before the first trial and when nodes join.
+
+    Raises:
+        SpecError: None has.
+    """
+    images = NodeImages(spec, request.root, splits.identity.digest, observer.say)
+    images.check(resources.holding())
+    resources.usable = images.among
+    resources.look()
+    return images
 
 
 def _load_compiler() -> None:
@@ -109,14 +130,20 @@ def _other_search(spec: SearchSpec, request: Request) -> Search | None:
     return other
 
 
-def _drive(driver: Driver, resources: TrialResources, request: Request, worker: type[TrialWorker] | None) -> Outcome:
+def _drive(
+    driver: Driver,
+    resources: TrialResources,
+    request: Request,
+    worker: type[TrialWorker] | None,
+    images: NodeImages | None,
+) -> Outcome:
     from tune.search.ray.execution import execute
     from tune.search.ray.health import ray_failure
     from tune.search.ray.trial_worker import TrialWorker
 
     with stopping_on_signals(driver), stopping_on(ray_failure, driver):
         try:
-            execute(driver, resources, request.root, worker or TrialWorker)
+            execute(driver, resources, request.root, worker or TrialWorker, images)
         except UserError:
             finish(driver)
             raise

@@ -157,6 +157,9 @@ class SearchSettings(Frozen):
             last epoch, on this many seeds.
         stop: Rules that end the search early.
         loggers: Tools that trials are logged to as they run: tensorboard, mlflow.
+        data: How the nodes of a Ray cluster get the images. shared: they see the same folder, on shared storage. node:
+            each downloads or prepares its own, in that folder. object_store: each gets them from Ray's object store,
+            once, if they fit. A node without the images runs no trials. On a single machine there is no difference.
     """
 
     metric: str = "val_loss"
@@ -176,6 +179,7 @@ class SearchSettings(Frozen):
     keep_for_retraining: CountOrZero = 0
     stop: StopSpec = StopSpec()
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], FROM_LIST] = ()
+    data: Literal["shared", "node", "object_store"] = "shared"
 
     @property
     def objective(self) -> Objective:

@@ -8,7 +8,7 @@ from tune.training.model import InfeasibleError
 from tune.training.precision import autocast
 from tune.training.process import cpu_threads, prepare_process, seeded, stream_seed
 from tune.training.schedules import learning_rates
-from tune.training.splits import Splits, open_splits, steps_per_epoch
+from tune.training.splits import Splits, open_splits, split_up, steps_per_epoch
 from tune.training.state import fingerprint
 from tune.training.tasks import Task, bound_of_minimized, bound_terms, negative_bound, task_of
 
@@ -38,6 +38,7 @@ __all__ = [
     "save",
     "save_weights",
     "seeded",
+    "split_up",
     "steps_per_epoch",
     "stream_seed",
     "task_of",

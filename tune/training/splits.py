@@ -63,7 +63,13 @@ def open_splits(
     Raises:
         data.DataError: The images are not available, damaged, or too few for this split.
     """
-    images, identity = data.load_train_with_identity(spec.source, root, say=say)
+    return split_up(spec, *data.load_train_with_identity(spec.source, root, say=say), device, full=full)
+
+
+def split_up(
+    spec: DataSpec, images: data.ImageSet, identity: data.DataIdentity, device: torch.device, *, full: bool = False
+) -> Splits:
+    """Split images that have been read; for the arguments, and what is raised, see `open_splits`."""
     parts = data.split(images.labels, spec.validation_fraction, spec.split_seed)
     if spec.train_limit is not None:
         parts = data.limit(parts, spec.train_limit, images.labels)

@@ -16,7 +16,7 @@ from tune.record.search_yaml import read_spec
 
 COLUMNS = [
     "trial", "status", "reason", "best_epoch", "val_loss", "val_accuracy", "train_loss", "train_accuracy", "epochs",
-    "seconds", "parameters", "mult_adds", "efficiency", "checkpoint", "proposed", "config.model.hidden_dim",
+    "seconds", "parameters", "mult_adds", "efficiency", "checkpoint", "proposed", "node", "gpu", "config.model.hidden_dim",
     "config.training.optimizer.lr",
 ]  # fmt: skip
 

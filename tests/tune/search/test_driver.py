@@ -232,6 +232,8 @@ def test_the_tables(tmp_path: Path) -> None:
                 "efficiency",
                 "checkpoint",
                 "proposed",
+                "node",
+                "gpu",
                 "config.training.optimizer.lr",
                 "config.training.batch_size",
             ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import ray
-from ray.tune import Callback, Stopper
+from ray.tune import Callback, PlacementGroupFactory, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -72,13 +72,17 @@ class DriverSearcher(Unsaved, Searcher):
 class DriverScheduler(Unsaved, FIFOScheduler):
     """Ray's question "continue or stop?", answered by the driver, which records before it answers."""
 
-    def __init__(self, driver: Driver, searcher: DriverSearcher) -> None:
+    def __init__(
+        self, driver: Driver, searcher: DriverSearcher, placement: Callable[[], PlacementGroupFactory]
+    ) -> None:
+        """`placement`: what a trial that is started now reserves, and on which nodes."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._driver, self._searcher = driver, searcher
+        self._driver, self._searcher, self._placement = driver, searcher, placement
         self._pending: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Remember it for `choose_trial_to_run`."""
+        """Remember it for `choose_trial_to_run`; keep it off the nodes that have turned out to have no images."""
+        trial.update_resources(self._placement())
         self._pending.append(trial)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:

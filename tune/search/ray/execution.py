@@ -11,14 +11,29 @@ from ray import tune as ray_tune
 from tune.record.search_yaml import made_with
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, Watch
+from tune.search.ray.nodes import NodeImages
 from tune.search.ray.patch import workers_may_die
 from tune.search.ray.resources import TrialResources
 from tune.search.ray.trial_worker import TrialWorker
 from tune.search.worker.messages import Job
 
 
-def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[TrialWorker] = TrialWorker) -> None:
-    """Run trials until the driver is done or halts. `root` is the data directory."""
+def execute(
+    driver: Driver,
+    resources: TrialResources,
+    root: Path,
+    worker: type[TrialWorker] = TrialWorker,
+    images: NodeImages | None = None,
+) -> None:
+    """Run trials until the driver is done or halts.
+
+    Args:
+        driver: Of the search.
+        resources: What a trial reserves.
+        root: The data directory.
+        worker: What runs the trials.
+        images: Which nodes have the images; None where all do.
+    """
     spec = driver.ledger.spec
     job = Job(
         base=spec.base,
@@ -28,10 +43,13 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
         epochs=spec.epochs,
         gpu=resources.gpu,
         data=made_with(driver.ledger.folder).get("data", ""),
+        images=images.sent if images else None,
     )
-    trainable = ray_tune.with_resources(
-        ray_tune.with_parameters(worker, job=job), {"cpu": resources.cpu, "gpu": resources.gpu, **resources.others}
-    )
+
+    def placement() -> ray_tune.PlacementGroupFactory:
+        return ray_tune.PlacementGroupFactory([dict(resources.amounts)], **(images.selector() if images else {}))
+
+    trainable = ray_tune.with_resources(ray_tune.with_parameters(worker, job=job), placement())
     scratch = tempfile.mkdtemp(prefix="imagetune-")  # Tune's own files: nobody reads them
     try:
         searcher = DriverSearcher(driver, resources.room_for)
@@ -39,7 +57,7 @@ def execute(driver: Driver, resources: TrialResources, root: Path, worker: type[
             trainable,
             tune_config=ray_tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=DriverScheduler(driver, searcher),
+                scheduler=DriverScheduler(driver, searcher, placement),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),

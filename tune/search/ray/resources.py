@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from tune.search.ray.nodes import Amounts, Node, living_nodes
 from tune.spec.errors import Problem, SpecError
 from tune.spec.search_settings import ResourcesSpec
 
 AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 EVERY = 5.0  # seconds between two looks at the nodes
-
-Amounts = Mapping[str, float]
-"""Of resources, by Ray's names for them: CPU, GPU, and those that the cluster's owner has invented."""
 
 
 @dataclass
@@ -27,6 +25,7 @@ class TrialResources:
         others: The other resources, an accelerator's type among them.
         grows: Whether the cluster's autoscaler may add a node that holds a trial.
         slots: How many trials the nodes held when they were last looked at.
+        usable: Of the nodes that hold a trial, those on which it may run.
     """
 
     cpu: float
@@ -34,6 +33,7 @@ class TrialResources:
     others: Amounts = field(default_factory=dict)
     grows: bool = False
     slots: int = 0
+    usable: Callable[[list[Node]], list[Node]] = list
     _looked: float = 0.0
 
     @property
@@ -53,8 +53,16 @@ class TrialResources:
         """
         if time.monotonic() - self._looked >= EVERY:
             self._looked = time.monotonic()
-            self.slots = _held(self.amounts, _nodes())
+            self.look()
         return live < self.slots + self.grows
+
+    def look(self) -> None:
+        """Count the trials that the nodes hold now."""
+        self.slots = _held(self.amounts, [node.resources for node in self.usable(self.holding())])
+
+    def holding(self) -> list[Node]:
+        """The nodes on which a trial fits."""
+        return [node for node in living_nodes() if _held(self.amounts, [node.resources])]
 
     def __str__(self) -> str:
         others = "".join(f", {amount:g} {name}" for name, amount in self.others.items())
@@ -67,7 +75,7 @@ def trial_resources(spec: ResourcesSpec) -> TrialResources:
     Raises:
         SpecError: no node has as much, and none that the autoscaler may add; names the largest.
     """
-    nodes, kinds = _nodes(), _kinds()
+    nodes, kinds = [node.resources for node in living_nodes()], _kinds()
     most_gpu = max((node.get("GPU", 0.0) for node in [*nodes, *kinds]), default=0.0)
     gpu = (AUTO_GPU if most_gpu else 0.0) if spec.gpu == "auto" else float(spec.gpu)
     others = dict(spec.custom)
@@ -78,13 +86,6 @@ def trial_resources(spec: ResourcesSpec) -> TrialResources:
     if not found.slots and not found.grows:
         raise SpecError(_problems(found.amounts, [*nodes, *kinds]))
     return found
-
-
-def _nodes() -> list[Amounts]:
-    """What each node that lives has."""
-    import ray
-
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
 
 
 def _kinds() -> list[Amounts]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 import ray
 from ray import tune as ray_tune
 
+from tune.search.ray.nodes import placement
 from tune.search.worker.attempt import Attempt
 from tune.search.worker.devices import release_memory, settle_memory
 from tune.search.worker.messages import Assignment, Job, Steps
@@ -27,7 +29,7 @@ class TrialWorker(ray_tune.Trainable):
         assert job is not None
         prepare_process()
         settle_memory()
-        self._job = job
+        self._job, self._place = job, placement()
         self._attempt = self.attempt(job, _assignment(config))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -47,7 +49,8 @@ class TrialWorker(ray_tune.Trainable):
         """An epoch."""
         report = self._attempt.step()
         self._retire = report.retire
-        return {REPORT: [report.to_dict()]}
+        node, gpu = self._place
+        return {REPORT: [dataclasses.replace(report, node=node, gpu=gpu).to_dict()]}
 
 
 def _assignment(config: dict[str, Any]) -> Assignment:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tune.record.disk import PAUSE, is_full
 from tune.record.folder import SearchFolder
 from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
 from tune.search.worker.devices import trial_device
+from tune.search.worker.images import SentImages, other_images
 from tune.search.worker.messages import Assignment, Job, Report
 from tune.spec.data_spec import DataSpec
 from tune.spec.dotted import with_values
@@ -33,6 +33,7 @@ from tune.training import (
     out_of_memory,
     process_broken,
     save,
+    split_up,
 )
 
 
@@ -85,13 +86,9 @@ class Attempt:
         seed = (experiment.seed + self._assignment.seed) % 2**63
         experiment = experiment.model_copy(update={"seed": seed})
         device = trial_device(job.gpu)
-        splits = _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device))
+        splits = _splits(experiment.data.model_copy(update={"augment": ()}), job.root, str(device), job.images)
         if job.data and splits.identity.digest != job.data:
-            where = experiment.data.path or f"{experiment.data.name} below {job.root}"
-            raise data.DataError(
-                f"the images on this node are not those of the search: {where} on {platform.node()} has other content; "
-                "copy the search's images there"
-            )
+            raise data.DataError(other_images(experiment.data, job.root))
         return Training(
             experiment,
             splits,
@@ -152,12 +149,15 @@ def failure(error: Exception) -> Report:
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(spec: DataSpec, root: str, device: str) -> Splits:
+def _splits(spec: DataSpec, root: str, device: str, sent: SentImages | None) -> Splits:
     """The images, kept for the process's next trial, which usually needs the same ones.
 
     Args:
         spec: Without augmentation, which is applied to batches and changes no image on the device.
         root: The data directory.
         device: Where to put them.
+        sent: The images, where they need not be read.
     """
+    if sent is not None:
+        return split_up(spec, *sent.opened(), torch.device(device))
     return open_splits(spec, Path(root), torch.device(device))

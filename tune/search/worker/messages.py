@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from search_spaces import Config
+from tune.search.worker.images import SentImages
 from tune.spec.metric import EpochMetrics
 
 
@@ -24,6 +25,7 @@ class Job:
         epochs: Ends every trial, if the experiment has more.
         gpu: Share of a GPU that a trial has; from 1 on, whole ones.
         data: Digest of the images' identity; empty if the search was started before it was recorded.
+        images: The images themselves, where Ray's object store has brought them.
     """
 
     base: Mapping[str, Any]
@@ -33,6 +35,7 @@ class Job:
     epochs: int | None
     gpu: float
     data: str = ""
+    images: SentImages | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,8 @@ class Report:
         detail: The last lines of a traceback.
         full_disk: The folder whose disk is too full for the epoch's checkpoint; the next step tries again.
         retire: The process must not train another trial: its memory or its CUDA context is no longer usable.
+        node: The name of the node of a cluster that the attempt runs on.
+        gpu: The GPUs that it has there, as Ray numbers them: `1`, or `0,1`; empty for none.
     """
 
     epochs: tuple[EpochMetrics, ...] = ()
@@ -64,6 +69,8 @@ class Report:
     detail: str = ""
     full_disk: str = ""
     retire: bool = False
+    node: str = ""
+    gpu: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values."""

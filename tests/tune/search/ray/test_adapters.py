@@ -9,6 +9,7 @@ from typing import cast
 
 import pandas as pd
 import pytest
+from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
 
 from tests.tune.search.ray.ray_workers import (
@@ -83,7 +84,9 @@ def test_a_search_to_its_end(whole: Outcome) -> None:
 
 def test_the_process_left_over_goes_to_the_trial_that_has_none(tmp_path: Path) -> None:
     """The older trial's own process is starting: were it to take the one left over, its own would be thrown away."""
-    scheduler = DriverScheduler(cast("Driver", None), cast("DriverSearcher", None))
+    scheduler = DriverScheduler(
+        cast("Driver", None), cast("DriverSearcher", None), lambda: PlacementGroupFactory([{"CPU": 1}])
+    )
     older, newer = (Trial("__fake", stub=True) for _ in range(2))
     scheduler.on_trial_add(None, older)
     assert scheduler.choose_trial_to_run(None) is older

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from tune.search.ray import resources
+from tune.search.ray.nodes import Node
 from tune.search.ray.resources import TrialResources, trial_resources
 from tune.spec.errors import SpecError
 from tune.spec.search_settings import ResourcesSpec
@@ -20,11 +21,14 @@ class Cluster:
     def __init__(self, nodes: Nodes, kinds: Nodes) -> None:
         self.nodes, self.kinds, self.time = nodes, kinds, 100.0
 
+    def living(self) -> list[Node]:
+        return [Node(str(at), f"n{at}", "127.0.0.1", amounts) for at, amounts in enumerate(self.nodes)]
+
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     made = Cluster([{"CPU": 4.0}], [])
-    monkeypatch.setattr(resources, "_nodes", lambda: made.nodes)
+    monkeypatch.setattr(resources, "living_nodes", made.living)
     monkeypatch.setattr(resources, "_kinds", lambda: made.kinds)
     monkeypatch.setattr("time.monotonic", lambda: made.time)
     return made
