@@ -17,7 +17,7 @@ from tune.record.study import Record
 DRIVER = "driver"  # the note in the record: which process runs the search, or ran it last
 LIFE = 45.0  # seconds for which a lease is valid
 BEAT = 10.0  # seconds between two renewals
-WATCH = 12.0  # seconds to watch an expired lease: its holder's clock may be slow
+WATCH = 1.0  # seconds between two looks at a lease that may be held by a machine with another clock
 
 
 class LostSearchError(UnwritableError):
@@ -60,12 +60,19 @@ class Heartbeat(Lease):
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
 
     def acquire(self) -> None:
-        """Take the lease; where one of another machine has expired, watch first whether it is renewed."""
+        """Take the lease; where another machine has not given it back, watch first whether it is renewed.
+
+        For as long as it may be valid: the clock of the other machine may be ahead, or behind.
+        """
         before = self._record.facts.get(DRIVER)
-        if is_alive(before):
+        if before and is_alive(before) and (is_here(before) or before["until"] - time.time() <= LIFE):
             raise running_elsewhere(self._folder, before)
         if before and before.get("until") and not is_here(before):
-            time.sleep(WATCH)
+            start = time.monotonic()
+            while time.monotonic() < start + LIFE:
+                time.sleep(WATCH)
+                if self._record.facts.get(DRIVER) != before:
+                    raise running_elsewhere(self._folder, self._record.facts.get(DRIVER))
         start = time.monotonic()
         value = self._next()
         if not self._record.exchange(DRIVER, before, value):

@@ -40,7 +40,7 @@ def living_nodes() -> list[Node]:
 
     return [
         Node(row["NodeID"], node_name(row), row["NodeManagerAddress"], row["Resources"])
-        for row in ray.nodes()
+        for row in ray.nodes()  # type: ignore[no-untyped-call]
         if row["Alive"]
     ]
 
@@ -49,7 +49,7 @@ def placement() -> tuple[str, str]:
     """Where a worker runs: the name of its node, and the numbers of its GPUs there."""
     import ray
 
-    gpus = ray.get_gpu_ids()  # type: ignore[no-untyped-call]
+    gpus = ray.get_gpu_ids()
     return _own_node().name, ",".join(map(str, gpus))
 
 

@@ -40,14 +40,15 @@ search: {{trials: 8, scheduler: {{name: none}}, resources: {{gpu: 0}}}}
 
 
 class Meeting(Faulty):
-    """Trains on when a trial has begun on the node that is awaited: else a quick head would train them all."""
+    """Trains on when trials have begun on the nodes that are awaited: else the first would train them all."""
 
     def fault(self) -> None:
         folder, awaited = Path(self._job.folder), (Path(self._job.folder).parent / "awaited").read_text()
         (folder / f"on-{placement()[0]}").touch()
         deadline = time.monotonic() + 60
-        while not (folder / f"on-{awaited}").exists() and time.monotonic() < deadline:
+        while not all((folder / f"on-{node}").exists() for node in awaited.split()) and time.monotonic() < deadline:
             time.sleep(0.05)
+        time.sleep(0.3)
 
 
 class Nodes:
@@ -86,9 +87,10 @@ class Exchange(Lines):
     def tick(self, search: Ledger) -> None:
         super().tick(search)
         nodes = self._nodes
-        trained = {search.trials[number].facts.get("node") for number in search.live}
-        if nodes.second is not None and {"head", "second"} <= trained:
-            (nodes.out / "awaited").write_text("third")
+        trained = {trial.facts.get("node") for trial in search.trials.values()}
+        now = {search.trials[number].facts.get("node") for number in search.live}
+        if nodes.second is not None and "head" in trained and "second" in now:
+            (nodes.out / "awaited").write_text("head third")
             nodes.cluster.remove_node(nodes.second, allow_graceful=False)
             nodes.second = None
             nodes.add("third")
@@ -107,7 +109,7 @@ def main() -> None:
     (out / "space.yaml").write_text(SPACE)
     nodes = Nodes(out)
     try:
-        outcome = nodes.search("first", "second", Exchange(nodes))
+        outcome = nodes.search("first", "head second", Exchange(nodes))
         assert_once(out / "first", 8)
         table = pd.read_parquet(outcome.folder.trials_table)
         seen: dict[str, Any] = {
