@@ -19,14 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.rows import circumstances, write_rows
-from tests.tune.search.faults import disks, kills, searches, table
+from tests.tune.search.faults import clusters, disks, kills, searches, table
 from tests.tune.search.faults.outcome import Row
 from tests.tune.search.processes import finish
 
 
 def scenarios() -> dict[str, Callable[[Path, Path], Row]]:
     """Name -> what is done in an empty folder, given that of an undisturbed search of the same space."""
-    return {**_kills(), **(table.MOUNTING if disks.can_mount() else {}), **table.FAULTS}
+    return {**_kills(), **_of_clusters(), **(table.MOUNTING if disks.can_mount() else {}), **table.FAULTS}
 
 
 def _kills() -> dict[str, Callable[[Path, Path], Row]]:
@@ -43,8 +43,16 @@ def _kills() -> dict[str, Callable[[Path, Path], Row]]:
             for group in (False, True)
         },
         "workers_killed": kills.workers_killed,
-        "node_lost": lambda out, quiet: kills.node_lost(out),
     }
+
+
+def _of_clusters() -> dict[str, Callable[[Path, Path], Row]]:
+    return {f"cluster_{name}": partial(_alone, fault) for name, fault in clusters.FAULTS.items()}
+
+
+def _alone(fault: Callable[[Path], Row], out: Path, quiet: Path) -> Row:
+    """A fault whose search is compared with no other."""
+    return fault(out)
 
 
 def undisturbed(out: Path) -> dict[str, Path]:
@@ -73,10 +81,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--only", nargs="+", choices=list(every), default=list(every), metavar="NAME")
     failed = 0
+    chosen = parser.parse_args().only
     with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
         out = Path(folder)
-        quiet = undisturbed(out)
-        for name in parser.parse_args().only:
+        compared = set(chosen) - set(_of_clusters())
+        quiet = undisturbed(out) if compared else {"digits": out, "tiny": out}
+        for name in chosen:
             try:
                 row = every[name](out / name.replace(":", "-"), quiet["digits" if name in _kills() else "tiny"])
             except Exception:

@@ -1,4 +1,4 @@
-"""Fill the tables of RESULTS.md from the CSV files in results/: no number there is written by hand.
+"""Fill the tables of RESULTS.md and cluster.md from the CSV files in results/: no number there is written by hand.
 
 Run it as python -m tests.benchmarks.render. A test asserts that doing so changes nothing.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.benchmarks.rows import RESULTS, read_rows
 from tune.reproduce.reproduce import table as reproduction
 
-PAGE = Path(__file__).with_name("RESULTS.md")
+PAGES = [Path(__file__).with_name(name) for name in ("RESULTS.md", "cluster.md")]
 Row = dict[str, str]
 Columns = dict[str, Callable[[Row], str]]
 
@@ -199,6 +199,22 @@ TABLES: dict[str, Columns] = {
         "n": plain("n"),
         **WHERE,
     },
+    "cluster": {
+        "search": plain("search"),
+        "trials at once": whole("concurrent"),
+        "": plain("how"),
+        "results/s": plain("results_per_second"),
+        "trials/s": plain("trials_per_second"),
+        "driver, ms per result": plain("driver_ms_per_result"),
+        "ms per proposal": plain("proposal_ms"),
+        "driver, CPUs": plain("driver_cpu"),
+        "driver peak, MB": plain("driver_peak_mb"),
+        "object store, MB per node": plain("object_store_mb_per_node"),
+        "journal, MB": plain("journal_mb"),
+        "trials": whole("trials"),
+        "load": plain("load"),
+        **WHERE,
+    },
     "reliability": {
         "fault": plain("fault"),
         "how injected": plain("how injected"),
@@ -237,4 +253,5 @@ def filled(text: str) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -35,7 +35,7 @@ def test_a_job_is_cancelled_submitted_again_and_brought_to_its_end(life: dict[st
 
 
 def test_its_log_is_followed_to_the_end(life: dict[str, Any]) -> None:
-    assert "resuming" in life["log"]
+    assert "resumes after epoch" in life["log"]
     assert "trained: 600 epochs" in life["log"]
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from search_spaces import Config
-from tune.search.worker.images import SentImages
 from tune.spec.metric import EpochMetrics
+
+if TYPE_CHECKING:  # only what trains needs torch
+    from tune.search.worker.images import SentImages
 
 
 @dataclass(frozen=True)

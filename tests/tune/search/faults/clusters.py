@@ -160,7 +160,8 @@ def head_lost(out: Path) -> Row:
     """The head goes; the search ends with a line, and is resumed on a new cluster."""
     with two_nodes() as nodes, begin(out, nodes) as search:
         lost = trained_on_both(search)
-        nodes.cluster.remove_node(nodes.cluster.head_node, allow_graceful=False)
+        head: Any = nodes.cluster.head_node
+        nodes.cluster.remove_node(head, allow_graceful=False)
         code = search.wait(60)
         ended = time.monotonic() - lost.at
         assert "is gone" in search.said, search.said

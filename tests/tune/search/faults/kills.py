@@ -1,6 +1,6 @@
 """Ways to kill a real search, each with its resume; every one returns the row that the reliability table shows.
 
-All but the lost node run with one worker, and must leave what a search left alone has left, in every column but seconds.
+All run with one worker, and must leave what a search left alone has left, in every column but seconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.tune.search.faults.injections import INJECT
-from tests.tune.search.faults.outcome import SAME, Row, assert_once, assert_same, counted
+from tests.tune.search.faults.outcome import SAME, Row, assert_same, counted
 from tests.tune.search.processes import SMALL, Started, finish, start
 from tune.record.folder import SearchFolder
 from tune.record.search_status import search_status
@@ -207,22 +207,6 @@ def workers_killed(out: Path, quiet: Path, times: int = 3) -> Row:
     return Row(
         "a worker killed", f"SIGKILL to the training processes, {times} times", happened, code, SAME, _since(began)
     )
-
-
-def node_lost(out: Path) -> Row:
-    """Remove a node of a two-node cluster under two running trials."""
-    out.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    with Started(out / "nodes", ("tests.tune.search.faults.node_loss",), (str(out), "nodes")) as search:
-        code = search.wait(280)
-        said = search.said
-    assert code == 0, said
-    assert "LOST" in said
-    again = said.count("resuming from its last checkpoint")
-    assert again >= 1, said
-    assert_once(out / "nodes")
-    happened = f"its trial went on on the other node ({again} put back); the search finished"
-    return Row("a node lost", "remove_node(allow_graceful=False), one of two", happened, code, "nothing", _since(began))
 
 
 def stale_worker(out: Path, quiet: Path) -> Row:

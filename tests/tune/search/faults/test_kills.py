@@ -78,10 +78,5 @@ def test_killed_workers_cost_no_trial(tmp_path: Path, quiet: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_lost_node_costs_no_trial(tmp_path: Path) -> None:
-    kills.node_lost(tmp_path)
-
-
-@pytest.mark.slow
 def test_a_worker_that_outlives_its_driver_does_no_harm(tmp_path: Path, quiet: Path) -> None:
     kills.stale_worker(tmp_path, quiet)
