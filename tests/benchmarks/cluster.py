@@ -128,7 +128,7 @@ class Meter:
         import ray
         from ray._private.state import available_resources_per_node
 
-        free = {node: have.get("object_store_memory", 0.0) for node, have in available_resources_per_node().items()}
+        free = {node: have.get("object_store_memory", 0.0) for node, have in available_resources_per_node().items()}  # type: ignore[no-untyped-call]
         for row in ray.nodes():  # type: ignore[no-untyped-call]
             total = row["Resources"].get("object_store_memory", 0.0)
             self.used = max(self.used, total - free.get(row["NodeID"], total))
