@@ -202,9 +202,10 @@ TABLES: dict[str, Columns] = {
     "cluster": {
         "search": plain("search"),
         "trials at once": whole("concurrent"),
-        "": plain("how"),
+        "how": plain("how"),
         "results/s": plain("results_per_second"),
         "trials/s": plain("trials_per_second"),
+        "keeps up with epochs of, s": lambda row: f"{float(row['concurrent']) / float(row['results_per_second']):,.1f}",
         "driver, ms per result": plain("driver_ms_per_result"),
         "ms per proposal": plain("proposal_ms"),
         "driver, CPUs": plain("driver_cpu"),

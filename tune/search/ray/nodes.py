@@ -135,7 +135,7 @@ class NodeImages:
                 try:
                     reason = ray.get(answer)
                 except ray.exceptions.RayError as error:
-                    reason = error_line(error)[:300]
+                    reason = f"asking it failed: {error_line(getattr(error, 'cause', None) or error)[:300]}"
                 if reason:
                     self._leave_out(node, reason)
             if not wait or not self._asked:
