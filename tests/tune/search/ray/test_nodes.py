@@ -24,14 +24,14 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         for number in range(12):
             Image.new("RGB", (8, 8), (200 * label, number, 99)).save(out / "images" / colour / f"{number}.png")
     with Started(out / "run", ("tests.tune.search.ray.nodes_in_turn",), (str(out),)) as search:
-        code, said = search.wait(170), search.said
+        code, said = search.wait(230), search.said
     assert code == 0, said
     found: dict[str, Any] = json.loads(said.splitlines()[-1])
     return {**found, "said": said}
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 class TestNodesThatComeAndGo:
     """One cluster for all of these."""
 
