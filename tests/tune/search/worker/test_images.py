@@ -51,12 +51,12 @@ def test_a_published_set_is_not_downloaded_to_shared_storage(tmp_path: Path) -> 
 
 def test_images_are_opened_as_they_were_sent_and_shared(tmp_path: Path, spec: DataSpec) -> None:
     sent = SentImages.read(spec, tmp_path)
-    arrays = [array.copy() for array in (sent.images, sent.labels)]
-    for array in arrays:
-        array.flags.writeable = False  # as those of Ray's object store
-    images, identity = SentImages(*arrays, sent.classes, sent.identity).opened()  # type: ignore[arg-type]
+    stored, labels = sent.images.copy(), sent.labels.copy()
+    for array in (stored, labels):
+        array.setflags(write=False)  # as those of Ray's object store
+    images, identity = SentImages(stored, labels, sent.classes, sent.identity).opened()
     assert identity.digest == data.identify(spec.source, tmp_path).digest
-    assert images.images.data_ptr() == arrays[0].ctypes.data
+    assert images.images.data_ptr() == stored.ctypes.data
     assert torch.equal(images.images, torch.from_numpy(np.array(sent.images)))
     assert sent.size == 10 * (3 * 8 * 8 + 8)  # without the test set
 
