@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from tune.cluster.package import SPACE, working_dir
 from tune.cluster.request import JobRequest
 from tune.errors import UserError, WorkError, error_line
+from tune.search.ray.address import ASKS_FOR_TOKEN
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -182,10 +183,7 @@ def _talking_to(address: str) -> Iterator[None]:
     try:
         yield
     except AuthenticationError:
-        raise UserError(
-            f"{address} refuses this client: the cluster asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN "
-            "(or RAY_AUTH_TOKEN_PATH) to the cluster's"
-        ) from None
+        raise UserError(f"{address} {ASKS_FOR_TOKEN}") from None
     except (ConnectionError, OSError) as error:
         raise UserError(f"{address} does not answer as a Ray cluster's dashboard: {error_line(error)[:300]}") from error
     except (RuntimeError, ValueError) as error:

@@ -18,13 +18,18 @@ from tune.errors import UserError
 
 CONNECTING = 5.0  # seconds for a TCP connection
 ANSWERING = 12.0  # seconds for all of the check
+ASKS_FOR_TOKEN = (
+    "refuses this client: it asks for a token; set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN "
+    "(or RAY_AUTH_TOKEN_PATH) to the cluster's"
+)
 
 
 def find_cluster(address: str | None) -> str | None:
     """The host:port of the cluster that `--address` or RAY_ADDRESS means; None for a Ray of our own.
 
     Raises:
-        UserError: there is no such cluster, it does not answer, or it runs another version of Ray or Python.
+        UserError: there is no such cluster, it does not answer, asks for a token that this process has not, or runs
+            another version of Ray or Python.
     """
     named = address or os.environ.get("RAY_ADDRESS") or "local"
     if named == "local":
@@ -33,8 +38,10 @@ def find_cluster(address: str | None) -> str | None:
     if named != "auto" and not re.fullmatch(r"[^/:\s]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", named):
         raise UserError(f"{source}: must be the HOST:PORT of a Ray cluster's head node, such as 10.0.0.5:6379, or auto")
     found, reason = _ask(named)
+    at = f" at {found}" if named == "auto" and found else ""
+    if reason == ASKS_FOR_TOKEN:
+        raise UserError(f"{source}: the cluster{at} {reason}")
     if reason:
-        at = f" at {found}" if named == "auto" and found else ""
         raise UserError(
             f"{source}: no usable Ray cluster{at}: {reason}; check the address, and that the cluster is running "
             f"(`ray start --head`), or {'leave --address out' if address else 'unset RAY_ADDRESS'} to use this machine"
@@ -65,10 +72,14 @@ def _said(output: bytes | None, word: str) -> str:
 def _answer(address: str) -> None:
     """In the process of its own: print what is found, and what is wrong with it."""
     from ray._common.usage.usage_lib import get_cluster_metadata
-    from ray._private.authentication.authentication_token_setup import maybe_enable_token_auth_if_token_available
+    from ray._private.authentication.authentication_token_setup import (
+        ensure_token_if_auth_enabled,
+        maybe_enable_token_auth_if_token_available,
+    )
     from ray._private.services import canonicalize_bootstrap_address_or_die
     from ray._private.utils import check_version_info
     from ray._raylet import GcsClient  # type: ignore[attr-defined]  # compiled
+    from ray.exceptions import AuthenticationError
 
     try:
         found = canonicalize_bootstrap_address_or_die(address)
@@ -77,11 +88,14 @@ def _answer(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), CONNECTING).close()
         if address == "auto":
             maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        ensure_token_if_auth_enabled(create_token_if_missing=False)
         metadata = get_cluster_metadata(GcsClient(address=found))
         if metadata:
             check_version_info(metadata, "this machine")
     except Exception as error:
         text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        if isinstance(error, AuthenticationError) or "InvalidAuthToken" in text:
+            text = ASKS_FOR_TOKEN
         print("wrong", " ".join(text.split()) or type(error).__name__)
 
 

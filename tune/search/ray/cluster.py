@@ -69,14 +69,14 @@ def connected(address: str | None = None, **options: Any) -> Iterator[None]:
 @contextmanager
 def _private(options: dict[str, Any]) -> Iterator[None]:
     """A Ray of our own, of which nothing is left afterwards, also when this process is killed."""
-    from tune.search.ray.patch import killed_at_once, without_dashboard
+    from tune.search.ray.patch import killed_at_once, on_this_machine_only, without_dashboard
 
     prepare_openmp()  # for the workers, which inherit our environment
     folder = new_folder()
     local = {"include_dashboard": False, "object_store_memory": 100 * 2**20, "_temp_dir": folder}
     with reaped(folder) as reaper, _own_token():
         try:
-            with without_dashboard():
+            with without_dashboard(), on_this_machine_only():
                 _init("local", {**local, **options})
         except Exception as error:
             reaper.keep = True

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ray._private import utils, worker
+from ray._private import ray_constants, utils, worker
 from ray._private.node import Node
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
@@ -63,9 +63,9 @@ def no_error_messages() -> Iterator[None]:
 
 
 @contextmanager
-def _replaced(owner: object, name: str, function: Callable[..., Any]) -> Iterator[None]:
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
     original = getattr(owner, name)
-    setattr(owner, name, function)
+    setattr(owner, name, value)
     try:
         yield
     finally:
@@ -92,4 +92,15 @@ def without_dashboard() -> Iterator[None]:
     """For the block, Ray starts as it does where its dashboard is not installed (`ray[default]`): in half the time."""
     missing = ImportError("imagetune needs no dashboard")
     with _replaced(utils, "get_dashboard_dependency_error", lambda: missing):
+        yield
+
+
+@contextmanager
+def on_this_machine_only() -> Iterator[None]:
+    """For the block, Ray starts as it does on macOS: every port that it opens is one of 127.0.0.1.
+
+    Elsewhere it takes the machine's address on the network even where 127.0.0.1 is asked for, and all its processes
+    listen on every address.
+    """
+    with _replaced(ray_constants, "ENABLE_RAY_CLUSTER", False):
         yield
