@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from data.files import appearing
+from data.untrusted import read_json
 from data.values import ImageSet, Say, Unreadable
 from data.words import counted
 
@@ -111,7 +112,7 @@ def write_images(folder: Path, recipe: Recipe, say: Say) -> list[Unreadable]:
 def _written(path: Path, note: Path) -> tuple[int, list[Unreadable]]:
     """How many images a killed process has read, and which of them cannot be."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        done, unreadable = json.loads(note.read_text(encoding="utf-8"))
+        done, unreadable = read_json(note)
         if path.is_file():
             return int(done), [(int(position), str(reason)) for position, reason in unreadable]
     return 0, []

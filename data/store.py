@@ -23,6 +23,7 @@ from torch import Tensor
 from data.arrays import Batch, Recipe, in_memory, readable, write_images
 from data.errors import DataError
 from data.files import appearing, sweep, sync_folder
+from data.untrusted import read_json
 from data.values import ImageSet, Part, Say
 
 FORMAT = 2
@@ -181,7 +182,7 @@ def _remove_older(home: Path, origin: Origin) -> None:
     """Remove what was prepared from an earlier state of the same origin. Processes that map it keep their pages."""
     for meta in home.glob(f"{origin.name}-{origin.part}-*/meta.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
-            same = json.loads(meta.read_text(encoding="utf-8"))["identity"] == origin.identity
+            same = read_json(meta)["identity"] == origin.identity
             if same and meta.parent.name != origin.folder_name:
                 shutil.rmtree(meta.parent, ignore_errors=True)
 
@@ -189,7 +190,7 @@ def _remove_older(home: Path, origin: Origin) -> None:
 def _open(folder: Path, origin: Origin) -> ImageSet:
     """Map a prepared folder, checking shapes, types and lengths against what was written."""
     try:
-        meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+        meta = read_json(folder / "meta.json")
         shape, lengths = tuple(meta["shape"]), meta["bytes"]
         images, labels = (_map(folder / f"{name}.npy", lengths[name]) for name in _ARRAYS)
         unreadable = tuple((int(position), str(reason)) for position, reason in meta["unreadable"])

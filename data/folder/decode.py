@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,10 @@ _FULL_RANGE_FORMATS = frozenset(("PNG", "PPM", "JPEG2000"))
 """Formats whose grey levels of more than 8 bits Pillow scales to 16 bits."""
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_SAMPLE_FORMAT = 258, 262, 339
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
+
+
+_ICONS = (b"\0\0\1\0", b"icns")  # how such files begin
+_icon = threading.Lock()
 
 
 class UnreadableImageError(Exception):
@@ -53,12 +58,14 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
             raise UnreadableImageError(f"it is a broken link to {path.readlink()}")
         if not stat.S_ISREG(path.stat().st_mode):
             raise UnreadableImageError("it is not a regular file")
-        with Image.open(path) as image:
+        with open_image(path, max_pixels) as image:
             if image.width * image.height > max_pixels:
                 raise UnreadableImageError(
                     f"it has {image.width:,} x {image.height:,} pixels, more than the limit of {max_pixels:,} "
                     "(data.max_pixels)"
                 )
+            if image.format == "EPS":
+                raise UnreadableImageError("EPS is a program, which Ghostscript would run; convert it to PNG")
             small = _rgb(image).resize((side, side), Image.Resampling.BILINEAR)
         return np.asarray(small).transpose(2, 0, 1)
     except UnreadableImageError:
@@ -69,6 +76,25 @@ def decode(path: Path, side: int, *, max_pixels: int = MAX_PIXELS) -> np.ndarray
         # Pillow raises many kinds of exceptions for damaged files: OSError, SyntaxError, struct.error, zlib.error.
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableImageError(" ".join(text.split())) from error
+
+
+def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """Open an image file, to be closed by the caller; its pixels are not decoded.
+
+    Those of an icon are: the picture in it has a size of its own, which Pillow alone can compare with a limit.
+    """
+    with path.open("rb") as file:
+        icon = file.read(4) in _ICONS
+    if not icon:
+        return Image.open(path)
+    with _icon:
+        Image.MAX_IMAGE_PIXELS = max_pixels
+        try:
+            image = Image.open(path)
+            image.load()
+        finally:
+            Image.MAX_IMAGE_PIXELS = None
+    return image
 
 
 def _rgb(image: ImageFile.ImageFile) -> Image.Image:

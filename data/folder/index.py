@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from data.files import appearing, cores
 from data.identity import HASH_BYTES, Hashes
 from data.store import homes
+from data.untrusted import check_archive
 from data.values import Progress, Say
 
 Facts = NDArray[np.int64]
@@ -110,6 +111,7 @@ def _remembered(name: str, root: Path) -> tuple[dict[str, int], Facts, Hashes]:
     written = [path for home in homes(root) if (path := home / name).is_file()]
     for path in sorted(written, key=os.path.getmtime, reverse=True):
         with contextlib.suppress(Exception):  # A damaged index is as good as none, whatever NumPy makes of it.
+            check_archive(path)
             with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 paths = file["paths"].tobytes().decode().split("\0")
                 facts, hashes = file["facts"], file["hashes"]

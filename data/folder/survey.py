@@ -8,9 +8,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from PIL import Image
 
 from data.errors import DataError
+from data.folder.decode import open_image
 from data.folder.parts import scan
 from data.values import Source
 
@@ -61,7 +61,7 @@ def survey(path: str | Path) -> Survey:
     sides = []
     for position in listing.train[:: -(-len(listing.train) // _MOST_OPENED)].tolist():
         try:
-            with Image.open(root / listing.paths[position]) as image:
+            with open_image(root / listing.paths[position]) as image:
                 sides.append(min(image.size))
         except Exception:  # Pillow raises many kinds for damaged files; `prepare` and `search` name each of them
             continue

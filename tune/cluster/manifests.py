@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import platform
 import re
 import shlex
 from importlib.metadata import version
@@ -33,6 +35,7 @@ def manifest(kind: Kind, request: JobRequest) -> str:
     environment = Environment(
         loader=PackageLoader("tune.cluster"), undefined=StrictUndefined, keep_trailing_newline=True
     )
+    environment.filters["text"] = _text
     return environment.get_template(TEMPLATES[kind]).render(_values(kind, request))
 
 
@@ -49,8 +52,10 @@ def _values(kind: Kind, request: JobRequest) -> dict[str, Any]:
         "command": shlex.join(entry),
         "out": request.out,
         "data_dir": request.data_dir,
-        "mount": os.path.commonpath([request.out, request.data_dir or request.out]),
+        "mount": (mount := os.path.commonpath([request.out, request.data_dir or request.out])),
+        "volume": f"--volume={shlex.quote(f'{mount}:{mount}')}",
         "stopping": STOPPING,
+        "python": ".".join(platform.python_version_tuple()[:2]),
         "ray": version("ray"),
         "image": f"imagetune:{version('imagetune')}",
         **_nodes(request),
@@ -78,4 +83,9 @@ def _nodes(request: JobRequest) -> dict[str, int]:
 
 def _label(name: str) -> str:
     """A name as Kubernetes and Slurm take it."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "search"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower())[:40].strip("-") or "search"
+
+
+def _text(value: object) -> str:
+    """A text in quotes, as YAML reads it: unquoted, the name `1e5` would be a number."""
+    return json.dumps(str(value), ensure_ascii=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from data.untrusted import read_json
 from tune.errors import WorkError
 from tune.files import write_whole
 from tune.json_output import json_text
@@ -75,7 +75,7 @@ def read_evaluation(folder: RunFolder) -> dict[str, Any] | None:
         WorkError: The file is damaged.
     """
     try:
-        found = json.loads(folder.evaluation.read_text(encoding="utf-8"))
+        found = read_json(folder.evaluation)
         if not isinstance(found, dict):
             raise ValueError(f"not a mapping but {type(found).__name__}")
     except FileNotFoundError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from data.untrusted import read_json
 from data.words import counted
 from tune.export.facts import ModelFacts
 from tune.runs.weights import TrainedRun
@@ -93,7 +93,7 @@ def _scores(run: TrainedRun) -> tuple[dict[str, Any], str]:
     name = "/".join(place.parts[-3:] if place.parent.name == "winners" else place.parts[-1:])  # below --out
     again = f"run `imagetune evaluate {shlex.quote(name)}`, then export again"
     try:
-        found = json.loads(run.folder.evaluation.read_text(encoding="utf-8"))
+        found = read_json(run.folder.evaluation)
         if not {"n", "accuracy", "per_class"} <= set(found):
             raise ValueError
     except FileNotFoundError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import torch
 
+from data.untrusted import read_json
 from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import Say
 from tune.export.card import card
@@ -152,6 +152,6 @@ def _models(
 def _recorded(place: Path) -> dict[str, dict[str, Any]]:
     """The models that `export.json` lists; none if it is missing or damaged."""
     try:
-        return dict(json.loads((place / RECORD).read_text(encoding="utf-8"))["files"])
+        return dict(read_json(place / RECORD)["files"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
+from data.untrusted import read_json
 from tune.errors import UserError, WorkError
 from tune.evaluation.prediction import ImageClassifier, classifier_of_run
 from tune.export.facts import parse_facts
@@ -62,7 +62,7 @@ def _compare(content: bytes, path: Path) -> None:
     """Compare a file with its digest, if that lies beside it: the formats themselves do not notice a changed weight."""
     record = path.with_name(RECORD)
     try:
-        known = json.loads(record.read_text(encoding="utf-8"))["files"][path.name]["sha256"]
+        known = read_json(record)["files"][path.name]["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return  # the file was copied without it
     if known != hashlib.sha256(content).hexdigest():

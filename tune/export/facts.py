@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 import models
+from data.untrusted import parse_json
 from tune.errors import UserError, WorkError
 from tune.runs.versions import imagetune_version
 from tune.runs.weights import TrainedRun
@@ -102,4 +103,4 @@ def parse_facts(texts: Mapping[str, str], path: Path) -> ModelFacts:
 
 
 def _value(name: str, text: str) -> Any:
-    return text if ModelFacts.model_fields[name].annotation is str else json.loads(text)
+    return text if ModelFacts.model_fields[name].annotation is str else parse_json(text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import warnings
 import zipfile
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from data.untrusted import check_archive, parse_json
 from tune.errors import UserError, WorkError
 from tune.evaluation.inference import PixelInput
 from tune.export.facts import facts_of
@@ -105,6 +105,7 @@ def _checked(content: bytes, path: Path) -> dict[str, str]:
         UserError: There are such parts; says which.
         Exception: The file is damaged (of many kinds).
     """
+    check_archive(io.BytesIO(content))
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"wrong checksum of {damaged}")
@@ -112,11 +113,13 @@ def _checked(content: bytes, path: Path) -> dict[str, str]:
         unknown = [name for name in names if not _MEMBERS.fullmatch(name)] + sorted(
             {name for name in names if names.count(name) > 1}
         )
-        documents = {name: json.loads(archive.read(name)) for name in names if name.endswith(".json")}
+        documents = {name: parse_json(archive.read(name)) for name in names if name.endswith(".json")}
         for name in names:
             if name.endswith("sample_inputs/model.pt"):
                 # Where this fails, `torch.export.load` unpickles anything.
-                torch.load(io.BytesIO(archive.read(name)), weights_only=True)
+                inner = io.BytesIO(archive.read(name))
+                check_archive(inner)
+                torch.load(inner, weights_only=True)
         texts = {name.rpartition("/")[2]: archive.read(name).decode() for name in names if "/extra/" in name}
     unknown += [f"{text!r} in {name}" for name, document in documents.items() for text in _foreign(document)]
     if unknown:
@@ -134,7 +137,7 @@ def _foreign(value: Any, key: str = "") -> Iterator[str]:
         yield f"use_pickle: {value}"
     elif isinstance(value, str):
         if key in _TREES and "__enum__" not in value:
-            yield from _foreign(json.loads(value))
+            yield from _foreign(parse_json(value))
         elif not _TEXT.fullmatch(value):
             yield value
     elif isinstance(value, dict):

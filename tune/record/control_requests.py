@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from data.untrusted import read_json
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
 from tune.record.study import Record
@@ -76,8 +77,20 @@ class ControlRequest:
 
     @classmethod
     def from_dict(cls, flat: Mapping[str, Any]) -> ControlRequest:
-        """The inverse of `to_dict`."""
-        return cls(**{**flat, "action": Action(flat["action"])})
+        """The inverse of `to_dict`.
+
+        Raises:
+            TypeError, ValueError, KeyError: It is none.
+        """
+        found = cls(**{**flat, "action": Action(flat["action"])})
+        texts = (found.id, found.asked, found.host, found.taken, found.result)
+        if not (
+            all(isinstance(text, str) for text in texts)
+            and isinstance(found.trial, int | None)
+            and isinstance(found.values, Mapping)
+        ):
+            raise TypeError("not a request")
+        return found
 
 
 def put(folder: SearchFolder, record: Record, request: ControlRequest) -> None:
@@ -99,7 +112,9 @@ def all_requests(folder: SearchFolder, facts: Mapping[str, Any]) -> list[Control
     for path in folder.requests.glob("*.json"):
         if path.stem not in noted:
             with suppress(OSError, ValueError, TypeError, KeyError):  # taken just now, or no request
-                found.append(ControlRequest.from_dict(json.loads(path.read_bytes())))
+                request = ControlRequest.from_dict(read_json(path))
+                if request.id == path.stem:  # by which the file will be deleted
+                    found.append(request)
     return sorted(found, key=lambda request: request.id)
 
 

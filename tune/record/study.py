@@ -65,7 +65,7 @@ class Record:
             file = Journal(journal, **options)
             storage = JournalStorage(file)
             names = [study.study_name for study in storage.get_all_studies()]
-        except (ValueError, LookupError, TypeError, AssertionError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError) as error:
             raise DamagedRecordError(f"{journal} is damaged ({error}); use --resume to repair it") from None
         if not names:
             raise DamagedRecordError(f"{journal} is empty: {_NO_TRIALS}")

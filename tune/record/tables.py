@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -186,6 +187,39 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     stream = io.BytesIO()
     table.to_parquet(stream, index=False)
     return stream.getvalue()
+
+
+MAX_TABLE = 2**31
+"""Bytes of a table that is read. Equal values take no room in a file, so that a small one may hold a huge table."""
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """The dataframe in a parquet file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or has more than `MAX_TABLE` bytes in memory.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        schema, facts = file.schema_arrow, file.metadata
+        groups = [facts.row_group(group) for group in range(facts.num_row_groups)]
+        columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+        _check_size(sum(max(8 * column.num_values, column.total_uncompressed_size) for column in columns))
+        text = [field.name for field in schema if field.type in (pa.string(), pa.large_string())]
+    table = parquet.read_table(path, read_dictionary=text)  # each text once
+    chunks = [chunk for name in text for chunk in table[name].chunks]
+    _check_size(sum(pc.sum(pc.binary_length(chunk.dictionary).take(chunk.indices)).as_py() or 0 for chunk in chunks))
+    frame: pd.DataFrame = table.cast(schema).to_pandas()
+    return frame
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_TABLE:
+        raise ValueError(f"its table has {size:,} bytes, more than {MAX_TABLE:,}")
 
 
 def _finite(value: float | None) -> float | None:

@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from tune.errors import UserError
+from tune.errors import UserError, WorkError
 from tune.evaluation.files import read_evaluation
 from tune.record.folder import RunFolder, locate_run
+from tune.record.tables import read_parquet
 from tune.runs.curves import comparable
 from tune.runs.info import RunInfo, read_run
 from tune.runs.weights import open_run
@@ -154,7 +155,10 @@ class RunResults:
 
     def _table(self, path: Path, why: str) -> pd.DataFrame:
         self._require(path, why)
-        return pd.read_parquet(path)
+        try:
+            return read_parquet(path)
+        except (OSError, ValueError) as error:
+            raise WorkError(f"{path} is damaged ({error}); remove it, and evaluate or resume the run again") from None
 
     def _require(self, path: Path, why: str) -> None:
         if not path.is_file():

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 
 from data import DataError
+from data.untrusted import read_json
 from tune.errors import UserError, WorkError
 from tune.evaluation.evaluate import Say
 from tune.files import write_whole
@@ -130,7 +131,7 @@ def _file(folder: RunFolder) -> Path:
 def _noted(folder: RunFolder) -> tuple[int | None, int | None]:
     """Peak bytes and image bytes, as noted by the processes that trained this run."""
     try:
-        found = json.loads(_file(folder).read_text(encoding="utf-8"))
+        found = read_json(_file(folder))
         return int(found["peak_bytes"]), int(found["image_bytes"])
     except (OSError, ValueError, TypeError, KeyError):
         return None, None

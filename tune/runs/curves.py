@@ -12,6 +12,7 @@ import pandas as pd
 import models
 from tune.files import write_whole
 from tune.record.folder import RunFolder
+from tune.record.tables import read_parquet
 from tune.runs.info import RunInfo, read_run
 from tune.spec import Experiment
 from tune.spec.metric import METRICS, EpochMetrics, Objective
@@ -37,7 +38,7 @@ def write_curves(folder: RunFolder, say: Callable[[str], None]) -> None:
         if not folder.epochs_table.is_file() or all(_is_newer(path, folder.epochs_table) for path in paths.values()):
             return
         experiment, info = read_run(folder)
-        table = pd.read_parquet(folder.epochs_table)
+        table = read_parquet(folder.epochs_table)
         for name, draw in drawn.items():
             write_whole(paths[name], draw(folder, experiment, info, table))
     except Exception as error:  # also whatever happens in a drawing library

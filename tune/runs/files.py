@@ -21,7 +21,7 @@ from tune.record import same_data
 from tune.record.disk import FULL, retry_while_disk_full
 from tune.record.folder import RunFolder
 from tune.record.status import Status
-from tune.record.tables import epochs_table, to_parquet
+from tune.record.tables import epochs_table, read_parquet, to_parquet
 from tune.record.trial import TrialRecord
 from tune.spec.metric import EpochMetrics
 from tune.training import CheckpointError, Training, load_weights, save, save_weights
@@ -111,7 +111,7 @@ def up_to_date(folder: RunFolder, training: Training) -> bool:
         return not training.history
     try:
         _, facts = load_weights(folder.weights)
-        rows = len(pd.read_parquet(folder.epochs_table))
+        rows = len(read_parquet(folder.epochs_table))
     except (CheckpointError, OSError, ValueError):  # pyarrow's error for a damaged file is a ValueError
         return False
     return facts.get("epoch") == str(training.best.epoch) and rows == len(training.history)

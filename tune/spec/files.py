@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,12 +16,15 @@ from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
 from ruamel.yaml.representer import SafeRepresenter
 from ruamel.yaml.scanner import Scanner
 
+from data.untrusted import parse_json
 from search_spaces import shipped
 from tune.spec.errors import Problem, SpecError, nearest, shown
 
 MAX_VALUES = 100_000
 """Values that a text may stand for: a few aliases of aliases would otherwise fill the memory."""
 MAX_DEPTH = 50
+MAX_BYTES = 2**21
+"""Of a file: the parser needs half a minute for it."""
 
 
 class _Constructor(SafeConstructor):
@@ -128,8 +130,8 @@ def value_text(value: Any) -> str:
     Lists and mappings may be given as JSON text, as they are in tables.
     """
     if isinstance(value, str) and value.startswith(("{", "[")):
-        with contextlib.suppress(json.JSONDecodeError):  # text that only looks like JSON
-            value = json.loads(value)
+        with contextlib.suppress(ValueError):  # text that only looks like JSON
+            value = parse_json(value)
     if not isinstance(value, list | dict):
         return str(value)
     yaml, stream = _yaml(), io.StringIO()
@@ -205,6 +207,9 @@ def read_tree(path: Path) -> dict[str, Any]:
         SpecError: the file cannot be read, is not YAML, or does not contain a mapping.
     """
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            message = f"cannot be read: it has {size:,} bytes, more than {MAX_BYTES:,}"
+            raise SpecError([Problem("", message, str(path))])
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise SpecError([Problem("", f"cannot be read: {error.strerror}", str(path))]) from None

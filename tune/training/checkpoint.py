@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import safetensors
@@ -13,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from data.untrusted import check_archive
 from tune.errors import WorkError
 from tune.files import atomic_file
 
@@ -42,6 +44,7 @@ def load(path: Path) -> dict[str, Any]:
         CheckpointError: The file is missing, damaged, or not a checkpoint.
     """
     with _explained(path):
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise TypeError(f"it contains a {type(state).__name__}, not a state")
@@ -87,4 +90,6 @@ def _explained(path: Path) -> Iterator[None]:
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         reason = f"{type(error).__name__}: {first[:200]}"
+        if isinstance(error, UnpicklingError):  # which explains how to run what it contains
+            reason = "it contains more than tensors and plain values"
         raise CheckpointError(f"{path}: the checkpoint is damaged or not a checkpoint ({reason})") from error

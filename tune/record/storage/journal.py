@@ -9,17 +9,19 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # the type of `lock_obj`, not re-exported
 
+from data.untrusted import parse_json
 from data.words import counted
 from tune.errors import WorkError
 from tune.record import disk
 from tune.record.disk import FullDiskError, UnwritableError, retry_while_disk_full
 
 BLOCK = 2**20  # bytes of lines that are parsed together
+MAX_LINE = 2**24  # bytes: a record has a few hundred
 
 
 class DamagedRecordError(WorkError):
@@ -88,11 +90,15 @@ class Journal(JournalFileBackend):
             self._gathered.logs = None
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """The records from this one on. A whole journal is parsed in blocks, which takes half the time."""
+        """The records from this one on. A whole journal is parsed in blocks, which takes half the time.
+
+        Raises:
+            DamagedRecordError: a line is too long to be a record.
+        """
         done = size = 0
         if log_number_from == 0:
             with open(self._path, "rb") as file:
-                while lines := file.readlines(BLOCK):
+                for lines in _blocks(file, self._path):
                     records = _parsed(lines)
                     if records is None:
                         break
@@ -132,10 +138,23 @@ class Journal(JournalFileBackend):
                 raise
 
 
+def _blocks(file: BinaryIO, path: Path) -> Iterator[list[bytes]]:
+    """The lines of a journal, some at a time.
+
+    Raises:
+        DamagedRecordError: one is too long to be a record.
+    """
+    while block := file.read(BLOCK):
+        block += file.readline(MAX_LINE)
+        if len(block) > MAX_LINE and not block.endswith(b"\n"):
+            raise DamagedRecordError(f"{path} is damaged: it has a line of more than {MAX_LINE:,} bytes")
+        yield block.splitlines(keepends=True)
+
+
 def _parsed(lines: Sequence[bytes]) -> list[dict[str, Any]] | None:
     """The records in these lines; None if one of them is damaged or cut off."""
     try:
-        records: list[dict[str, Any]] = json.loads(b"[%b]" % b",".join(lines))
+        records: list[dict[str, Any]] = parse_json(b"[%b]" % b",".join(lines))
     except ValueError:
         return None
     return records if len(records) == len(lines) and lines[-1].endswith(b"\n") else None
@@ -161,27 +180,36 @@ def repair(path: Path) -> str | None:
     Raises:
         DamagedRecordError: a line before the end is damaged: records after it would be lost.
     """
-    content = path.read_bytes() if path.is_file() else b""
-    lines = content.splitlines(keepends=True)
-    whole = [line.endswith(b"\n") and _is_record(line) for line in lines]
-    if all(whole):
+    good = damaged = size = 0
+    for number, line in enumerate(_lines(path), 1):
+        size += len(line)
+        if not (line.endswith(b"\n") and _is_record(line)):
+            damaged = damaged or number
+        elif damaged:
+            raise DamagedRecordError(
+                f"{path}: line {damaged} is damaged and intact records follow it; "
+                f"restore the file from a backup, or delete that line and everything after it"
+            )
+        else:
+            good = size
+    if not damaged:
         return None
-    damaged = whole.index(False)
-    if any(whole[damaged:]):
-        raise DamagedRecordError(
-            f"{path}: line {damaged + 1} is damaged and intact records follow it; "
-            f"restore the file from a backup, or delete that line and everything after it"
-        )
-    good = sum(map(len, lines[:damaged]))
     with path.open("r+b") as file:
         file.truncate(good)
         os.fsync(file.fileno())
-    return f"{path}: removed {counted(len(content) - good, 'byte')} of an unfinished record at the end"
+    return f"{path}: removed {counted(size - good, 'byte')} of an unfinished record at the end"
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    if path.is_file():
+        with path.open("rb") as file:
+            for lines in _blocks(file, path):
+                yield from lines
 
 
 def _is_record(line: bytes) -> bool:
     try:
-        record = json.loads(line)
+        record = parse_json(line)
     except ValueError:
         return False
     return isinstance(record, dict) and "op_code" in record and "worker_id" in record

@@ -15,6 +15,7 @@ import models
 from tune.errors import WorkError
 from tune.evaluation.files import read_evaluation
 from tune.record.folder import RunFolder
+from tune.record.tables import read_parquet
 from tune.runs.curves import comparable
 from tune.runs.info import RunInfo, read_run
 from tune.spec import Experiment
@@ -90,7 +91,7 @@ def read_compared(folder: RunFolder, name: str) -> ComparedRun:
 
 def _table(path: Path) -> pd.DataFrame | None:
     try:
-        return pd.read_parquet(path) if path.is_file() else None
+        return read_parquet(path) if path.is_file() else None
     except (ValueError, OSError) as error:  # as pyarrow's errors are
         raise _damaged(path, error) from None
 

@@ -75,5 +75,8 @@ def test_a_client_without_its_token_is_refused(
     monkeypatch.setenv("HOME", str(tmp_path))  # where Ray keeps a token
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(UserError, match=rf"--address {address}: the cluster refuses this client: it asks for a token; set RAY_AUTH_MODE=token and"):
+    with pytest.raises(
+        UserError,
+        match=rf"--address {address}: the cluster refuses this client: it asks for a token; set RAY_AUTH_MODE=token and",
+    ):
         find_cluster(address)
