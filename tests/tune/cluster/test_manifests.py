@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+import kubernetes_validate
 import pytest
+import ray
+from ray.autoscaler._private.util import prepare_config, validate_config
 from ruamel.yaml import YAML
 
+from tests.tune.cluster.kuberay import RAY_JOB
 from tests.tune.cluster.own_space import OWN
 from tune.cluster.manifests import TEMPLATES, Kind, manifest
 from tune.cluster.request import JobRequest, job_request
@@ -61,19 +68,100 @@ def test_kuberay_runs_the_users_own_space(tmp_path: Path) -> None:
     assert mounted == {volume["name"] for volume in group["template"]["spec"]["volumes"]} == {"shared", "space"}
 
 
-def test_ray_takes_the_launchers_file() -> None:
-    from ray.autoscaler._private.util import prepare_config, validate_config
+NAMES = (
+    "plain",
+    "Meine Suche",
+    'it\'s "quoted" $HOME `id` \\n',
+    "日本語",
+    "#hash: {x}, [y] & *z",
+    "{{ name }} {% if %}",
+    "1e5",
+    "true",
+    "x" * 39 + " y",
+)
+OWN_FILES = (OWN, f"\n  # begins with spaces\n{OWN}\n# ends with blank lines: {{{{ x }}}} 日本語\n\n")
+FOLDERS = ("/shared/searches", '/mit Leerzeichen/it\'s: {x}, "y"')
+FILES = (None, *OWN_FILES)
+RENDERED = [(name, FILES[number % 3], FOLDERS[number % 2]) for number, name in enumerate(NAMES)]
 
-    (config,) = documents(manifest("launcher", asked("digits", *GPU)))
-    assert len(config["provider"]["worker_ips"]) == config["max_workers"] == 4
-    validate_config(prepare_config(config))
+
+def rendered(kind: Kind, tmp_path: Path, name: str, file: str | None, folder: str) -> str:
+    space = tmp_path / "own space.yaml"
+    if file is not None:
+        space.write_text(file, encoding="utf-8")
+    request = job_request(
+        "digits" if file is None else str(space),
+        GPU,
+        name=name,
+        out=Path(folder),
+        data_dir=Path(folder, "data"),
+        study="postgresql://me@host/searches",
+    )
+    return manifest(kind, request)
 
 
-def test_bash_takes_the_script_for_slurm() -> None:
-    script = manifest("slurm", asked("digits", *GPU))
-    subprocess.run(["bash", "-n"], input=script, text=True, check=True)
-    options = [line.split("#SBATCH --")[1].split()[0] for line in script.splitlines() if line.startswith("#SBATCH")]
-    assert {"nodes=4", "cpus-per-task=4", "gpus-per-task=1", "requeue"} <= set(options)
+def test_many_names_are_tried() -> None:
+    assert len({(file, folder) for _, file, folder in RENDERED}) == 3 * 2
+    assert len(RENDERED) == 9
+
+
+def test_kubernetes_and_kuberay_take_every_name(tmp_path: Path) -> None:
+    for name, file, folder in RENDERED:
+        *space, job = documents(rendered("kuberay", tmp_path, name, file, folder))
+        jsonschema.validate(job, RAY_JOB)
+        cluster = job["spec"]["rayClusterSpec"]
+        for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, **group["template"]}
+            kubernetes_validate.validate(pod, "1.34", strict=True)
+            assert pod["spec"]["containers"][0]["volumeMounts"][0]["mountPath"] == folder
+        words = shlex.split(job["spec"]["entrypoint"])
+        assert (words[4], words[6]) == (name, folder)
+        assert documents(job["spec"]["runtimeEnvYAML"]) == [{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "60"}}]
+        if file is not None:
+            kubernetes_validate.validate(space[0], "1.34", strict=True)
+            assert space[0]["data"]["space.yaml"].rstrip() == file.rstrip()
+
+
+def test_ray_takes_every_file_for_its_launcher(tmp_path: Path) -> None:
+    schema = json.loads((Path(str(ray.__file__)).parent / "autoscaler" / "ray-schema.json").read_text())
+    for name, file, folder in RENDERED:
+        text = rendered("launcher", tmp_path, name, file, folder)
+        (config,) = documents(text)
+        jsonschema.validate(config, schema)
+        validate_config(prepare_config(config))
+        assert len(config["provider"]["worker_ips"]) == config["max_workers"] == 4
+        assert shlex.split(config["docker"]["run_options"][1]) == [f"--volume={folder}:{folder}"]
+        said = next(line for line in text.splitlines() if "imagetune submit" in line)
+        assert f"--name {shlex.quote(name)} --out" in said
+
+
+def test_bash_takes_every_script_for_slurm(tmp_path: Path) -> None:
+    for name, file, folder in RENDERED:
+        script = rendered("slurm", tmp_path, name, file, folder)
+        subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+        options = [line.split("#SBATCH --")[1].split()[0] for line in script.splitlines() if line.startswith("#SBATCH")]
+        assert {"nodes=4", "cpus-per-task=4", "gpus-per-task=1", "requeue"} <= set(options)
+        assert shlex.split(script.partition(" -- ")[2].lstrip("\\\n"))[4] == name
+
+
+def checked(program: str, *arguments: str, text: str) -> None:
+    path = Path(sys.executable).with_name(program)
+    if not path.is_file():
+        pytest.skip(f"{program} is not installed")
+    done = subprocess.run([path, *arguments, "-"], input=text, text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_shellcheck_has_nothing_to_say(tmp_path: Path) -> None:
+    checked("shellcheck", text=rendered("slurm", tmp_path, NAMES[1], OWN, FOLDERS[1]))
+
+
+def test_hadolint_has_nothing_to_say() -> None:
+    # The versions of Debian's packages change, and those of Python's are in pyproject.toml.
+    text = manifest("docker", asked("digits"))
+    checked("hadolint", "--ignore=DL3008", "--ignore=DL3013", text=text)
+    assert f"FROM python:{sys.version_info.major}.{sys.version_info.minor}-slim" in text
+    assert f'"ray[default]=={ray.__version__}"' in text
 
 
 @pytest.mark.parametrize("concurrent", [1, 3, 17, 100])
