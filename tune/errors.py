@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 
 def error_line(error: BaseException) -> str:
     """What an error of a library says, on one line; its name where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def without_password(url: str) -> str:
+    """A URL for messages: what stands before the host may be a password."""
+    return re.sub(r"//[^/]*@", "//...@", url)
 
 
 class UserError(Exception):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from tune.cluster.package import SPACE, working_dir
 from tune.cluster.request import JobRequest
-from tune.errors import UserError, WorkError, error_line
+from tune.errors import UserError, WorkError, error_line, without_password
 from tune.search.ray.address import ASKS_FOR_TOKEN
 
 if TYPE_CHECKING:
@@ -157,7 +157,9 @@ def checked_address(address: str | None) -> str:
     except ValueError:  # the port
         valid = False
     if not valid or parts.username or parts.password:
-        raise UserError(f"{source} {given}: must be the URL of a cluster's dashboard, such as http://10.0.0.5:8265")
+        raise UserError(
+            f"{source} {without_password(given)}: must be the URL of a cluster's dashboard, such as http://10.0.0.5:8265"
+        )
     return given.rstrip("/")
 
 

@@ -189,7 +189,7 @@ def to_parquet(table: pd.DataFrame) -> bytes:
     return stream.getvalue()
 
 
-MAX_TABLE = 2**31
+MAX_TABLE = 2**30
 """Bytes of a table that is read. Equal values take no room in a file, so that a small one may hold a huge table."""
 
 

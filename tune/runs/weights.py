@@ -74,9 +74,10 @@ def build_trained(
         CheckpointError: The weights are damaged or belong to another model.
     """
     weights, facts = load_weights(path)
-    model = models.build(spec.name, input_shape, classes, **spec.options())
-    if differences := _differences(weights, model.state_dict()):
+    shapes = models.build_meta(spec.name, input_shape, classes, **spec.options()).state_dict()  # it may be a huge one
+    if differences := _differences(weights, shapes):
         raise CheckpointError(f"{path}: these are not the weights of this {spec.name}: {differences}")
+    model = models.build(spec.name, input_shape, classes, **spec.options())
     model.load_state_dict(weights)
     return model.eval(), facts
 

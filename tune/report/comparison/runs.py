@@ -81,19 +81,24 @@ def read_compared(folder: RunFolder, name: str) -> ComparedRun:
     """
     experiment, info = read_run(folder)
     empty = pd.DataFrame({"epoch": pd.Series(dtype="int64"), "seconds": pd.Series(dtype="float64")})
-    epochs = _table(folder.epochs_table)
+    epochs = _table(folder.epochs_table, *empty)
     epochs = None if epochs is None else comparable(epochs, experiment, info)
     evaluation = read_evaluation(folder) or {}
-    predictions = _table(folder.predictions) if evaluation else None
+    predictions = _table(folder.predictions, "label") if evaluation else None
     evaluation = {} if predictions is None else evaluation
     return ComparedRun(name, folder, experiment, info, empty if epochs is None else epochs, evaluation, predictions)
 
 
-def _table(path: Path) -> pd.DataFrame | None:
+def _table(path: Path, *columns: str) -> pd.DataFrame | None:
+    if not path.is_file():
+        return None
     try:
-        return read_parquet(path) if path.is_file() else None
+        table = read_parquet(path)
+        if missing := [name for name in columns if name not in table]:
+            raise ValueError(f"it has no column {', '.join(missing)}")
     except (ValueError, OSError) as error:  # as pyarrow's errors are
         raise _damaged(path, error) from None
+    return table
 
 
 def _damaged(path: Path, error: Exception) -> WorkError:

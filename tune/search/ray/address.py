@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import tune
-from tune.errors import UserError
+from tune.errors import UserError, without_password
 
 CONNECTING = 5.0  # seconds for a TCP connection
 ANSWERING = 12.0  # seconds for all of the check
@@ -34,7 +34,8 @@ def find_cluster(address: str | None) -> str | None:
     named = address or os.environ.get("RAY_ADDRESS") or "local"
     if named == "local":
         return None
-    source = f"--address {named}" if address else f"RAY_ADDRESS={named}"
+    shown = without_password(named)
+    source = f"--address {shown}" if address else f"RAY_ADDRESS={shown}"
     if named != "auto" and not re.fullmatch(r"[^/:\s]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}", named):
         raise UserError(f"{source}: must be the HOST:PORT of a Ray cluster's head node, such as 10.0.0.5:6379, or auto")
     found, reason = _ask(named)
