@@ -128,7 +128,10 @@ def test_a_checkpoint(imagetune: Command, run: Path, tmp_path: Path, attack: str
     folder = tmp_path / "planted"
     shutil.copytree(run, folder)
     content = (folder / "last.pt").read_bytes()
-    bombs = {"bomb": lambda: hostile.repacked(content, 2**26, 0), "claim": lambda: hostile.repacked(content)}
+    bombs: dict[str, Callable[[], bytes]] = {
+        "bomb": lambda: hostile.repacked(content, 2**26, 0),
+        "claim": lambda: hostile.repacked(content),
+    }
     planted(folder, "last.pt", {**hostile.TORCH, **bombs}[attack]())
     with bounded():
         found = imagetune("train", folder / "experiment.yaml", "--name", "planted", "--out", tmp_path, "--resume")
@@ -136,7 +139,7 @@ def test_a_checkpoint(imagetune: Command, run: Path, tmp_path: Path, attack: str
     assert "last.pt: the checkpoint is damaged or not a checkpoint" in found.err
 
 
-REQUESTS = {
+REQUESTS: dict[str, Callable[[], bytes]] = {
     **hostile.JSONS,
     "another file": lambda: json.dumps({"action": "stop", "id": "../victim"}).encode(),
     "no text": lambda: json.dumps({"action": "stop", "id": 1}).encode(),

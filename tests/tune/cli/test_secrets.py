@@ -83,7 +83,7 @@ def test_no_command_writes_or_prints_a_secret(
         ("status", "own"), ("status", "own", "--json"), ("results", "own", "--csv", searched / "table.csv"),
         ("results", "own", "--json"), ("retrain", "own"), ("report", "own"), ("compare", "own/winners/*"),
     ]:  # fmt: skip
-        expanded = [each for word in words for each in (searched.glob(word) if "*" in str(word) else [word])]
+        expanded = [each for word in words for each in (searched.glob(str(word)) if "*" in str(word) else [word])]
         said.append(imagetune(*expanded, *out))
     winner = next(searched.glob("own/winners/*"))
     said += [imagetune("evaluate", winner), imagetune("export", winner, "--format", "torch")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -65,7 +66,8 @@ def test_every_port_of_a_running_search_is_one_of_this_machine(tmp_path: Path) -
 def test_a_client_without_its_token_is_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
 ) -> None:
-    address = worker._global_node.gcs_address
+    node: Any = worker._global_node
+    address = node.gcs_address
     assert os.environ["RAY_AUTH_MODE"] == "token"
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # in the client, Ray lets 127.0.0.1 be itself
     if not variables:
