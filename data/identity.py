@@ -89,7 +89,7 @@ class DataIdentity:
             ValueError: The bytes are something else, or damaged.
         """
         try:
-            check_archive(io.BytesIO(content), times=_COMPRESSED)
+            check_archive(content, times=_COMPRESSED)
             with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
             name, classes, decoder = parse_json(arrays.pop("head").tobytes())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 MAX_JSON = 2**29
 """Bytes of a JSON file. A confusion matrix of 5,000 classes has 50 MB."""
@@ -35,12 +36,12 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes())
 
 
-def check_archive(file: Path | IO[bytes], *, times: int = 1) -> None:
+def check_archive(archive: Path | bytes, *, times: int = 1) -> None:
     """Refuse a zip archive whose members, unpacked, are larger than the archive: a few bytes can be made to unpack to
     more than any memory holds.
 
     Args:
-        file: The archive.
+        archive: A file, or its content.
         times: How many times as large they may be; 1 for members that are not compressed.
 
     Raises:
@@ -48,12 +49,11 @@ def check_archive(file: Path | IO[bytes], *, times: int = 1) -> None:
         OSError: It cannot be read.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            assert archive.fp is not None
-            most = times * archive.fp.seek(0, 2)
+        with zipfile.ZipFile(io.BytesIO(archive) if isinstance(archive, bytes) else archive) as opened:
+            members = opened.infolist()
     except zipfile.BadZipFile as error:
         raise ValueError(str(error)) from None
+    most = times * (len(archive) if isinstance(archive, bytes) else archive.stat().st_size)
     if (unpacked := sum(member.file_size for member in members)) > most:
         raise ValueError(f"it would unpack to {unpacked:,} bytes, more than {most:,}")
     if times == 1 and any(member.compress_type != zipfile.ZIP_STORED for member in members):

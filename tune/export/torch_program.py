@@ -105,7 +105,7 @@ def _checked(content: bytes, path: Path) -> dict[str, str]:
         UserError: There are such parts; says which.
         Exception: The file is damaged (of many kinds).
     """
-    check_archive(io.BytesIO(content))
+    check_archive(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if (damaged := archive.testzip()) is not None:
             raise ValueError(f"wrong checksum of {damaged}")
@@ -117,9 +117,8 @@ def _checked(content: bytes, path: Path) -> dict[str, str]:
         for name in names:
             if name.endswith("sample_inputs/model.pt"):
                 # Where this fails, `torch.export.load` unpickles anything.
-                inner = io.BytesIO(archive.read(name))
-                check_archive(inner)
-                torch.load(inner, weights_only=True)
+                check_archive(inner := archive.read(name))
+                torch.load(io.BytesIO(inner), weights_only=True)
         texts = {name.rpartition("/")[2]: archive.read(name).decode() for name in names if "/extra/" in name}
     unknown += [f"{text!r} in {name}" for name, document in documents.items() for text in _foreign(document)]
     if unknown:
