@@ -70,7 +70,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         if cluster is not None:
             observer = Observers(observer, ClusterMetrics(folder.name))
             images = _images_on_nodes(spec, request, splits, resources, observer)
-        observer.say(_resources_line(spec, resources))
+        observer.say(resources.described(spec.search))
         with drive_search(folder, spec, begin, observer.say, resume=request.continues) as search:
             if other is not None:
                 learned = warm_start(spec, other, made_with(folder), search.record)
@@ -193,11 +193,3 @@ def _target(search: OpenSearch, request: Request, given: list[str]) -> int:
     if asked == search.started.search.trials and "search.trials" not in given:
         return recorded
     return max(asked - sum(trial.added_by_hand for trial in search.record.trials()), 0)
-
-
-def _resources_line(spec: SearchSpec, resources: TrialResources) -> str:
-    auto = " (gpu: auto)" if spec.search.resources.gpu == "auto" else ""
-    at_once = resources.at_once(spec.search.concurrent)
-    if not resources.slots:
-        return f"each trial reserves {resources}{auto}; waiting until the cluster's autoscaler adds a node that has it"
-    return f"each trial reserves {resources}{auto}; {at_once} at once"

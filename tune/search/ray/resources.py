@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from tune.search.ray.nodes import Amounts, Node, living_nodes
 from tune.spec.errors import Problem, SpecError
-from tune.spec.search_settings import ResourcesSpec
+from tune.spec.search_settings import ResourcesSpec, SearchSettings
 
 AUTO_GPU = 0.5  # two trials a GPU, as published for the classifier
 EVERY = 5.0  # seconds between two looks at the nodes
@@ -64,9 +64,16 @@ class TrialResources:
         """The nodes on which a trial fits."""
         return [node for node in living_nodes() if _held(self.amounts, [node.resources])]
 
-    def __str__(self) -> str:
+    def described(self, settings: SearchSettings) -> str:
+        """What a trial reserves and how many run at once, as a line for the user."""
         others = "".join(f", {amount:g} {name}" for name, amount in self.others.items())
-        return f"{self.cpu:g} CPU and {self.gpu:g} GPU{others}"
+        auto = " (gpu: auto)" if settings.resources.gpu == "auto" else ""
+        now = (
+            f"{self.at_once(settings.concurrent)} at once"
+            if self.slots
+            else "waiting until the cluster's autoscaler adds a node that has it"
+        )
+        return f"each trial reserves {self.cpu:g} CPU and {self.gpu:g} GPU{others}{auto}; {now}"
 
 
 def trial_resources(spec: ResourcesSpec) -> TrialResources:

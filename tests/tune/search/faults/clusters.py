@@ -49,7 +49,7 @@ class TwoNodes:
     def worker(self) -> int:
         """The process that trains on the second node."""
         (raylet,) = self.second.all_processes["raylet"]
-        (found,) = (pid for pid, title in _children(raylet.process.pid) if "TrialWorker" in title)
+        (found,) = (pid for pid, title in _children(raylet.process.pid) if "Trainable" in title)
         return found
 
 

@@ -10,7 +10,7 @@ from tune.search.ray import resources
 from tune.search.ray.nodes import Node
 from tune.search.ray.resources import TrialResources, trial_resources
 from tune.spec.errors import SpecError
-from tune.spec.search_settings import ResourcesSpec
+from tune.spec.search_settings import ResourcesSpec, SearchSettings
 
 Nodes = list[Mapping[str, float]]
 
@@ -79,6 +79,9 @@ def test_a_node_that_the_autoscaler_may_add_is_waited_for(cluster: Cluster) -> N
     cluster.kinds = [{"CPU": 16.0, "GPU": 1.0}]
     found = trial_resources(ResourcesSpec())
     assert (found.gpu, found.slots) == (0.5, 0)
+    assert "0.5 GPU (gpu: auto); waiting until the cluster's autoscaler adds a node" in found.described(
+        SearchSettings()
+    )
     assert most(found) == 1  # the demand for which the node is added
     cluster.nodes.append({"CPU": 16.0, "GPU": 1.0})
     cluster.time += 10
