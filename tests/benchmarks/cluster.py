@@ -40,7 +40,7 @@ FIGURES = (
 
 
 def driver_alone(concurrent: int) -> dict[str, Any]:
-    """The driver, the record, the sampler and ASHA with so many trials at once, three generations of them."""
+    """The driver, the record, the sampler and ASHA with so many trials at once, and more after them."""
     from tests.tune.search.simulation import Simulation, spec_of
     from tune.record.observer import Observer
     from tune.search.worker.messages import Report
@@ -50,7 +50,7 @@ def driver_alone(concurrent: int) -> dict[str, Any]:
         values = {"val_loss": loss(config, epoch)}
         return Report((EpochMetrics(epoch, values, 0.1, 0.0),), "epochs" if epoch == EPOCHS else None)
 
-    trials = 3 * concurrent
+    trials = concurrent + min(2 * concurrent, 500)
     text = SPACE.format(epochs=EPOCHS, trials=trials)
     with tempfile.TemporaryDirectory() as folder:
         spec = spec_of(Path(folder), text, f"search.concurrent={concurrent}")
