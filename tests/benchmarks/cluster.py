@@ -222,7 +222,7 @@ def _rays(cluster: Any, concurrent: int) -> dict[str, Any]:
 
 
 def _trials(concurrent: int) -> int:
-    return max(400, 8 * concurrent)
+    return max(150, 4 * concurrent)
 
 
 def extrapolated(rows: list[dict[str, str]], concurrent: int) -> dict[str, Any]:
