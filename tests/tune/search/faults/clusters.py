@@ -88,6 +88,10 @@ class Lost(NamedTuple):
     epochs: int
     at: float
 
+    def left(self, search: Started) -> Lost:
+        """The same once the search has ended: it may have recorded epochs until then."""
+        return self._replace(epochs=_epochs(search.folder, self.number))
+
     def again(self, search: Started) -> float:
         """Wait until it has trained another epoch; the seconds that took. It lost no epoch that was recorded."""
         assert search.until(lambda: _epochs(search.folder, self.number) > self.epochs), search.said
@@ -150,6 +154,7 @@ def driver_lost(out: Path) -> Row:
             lost = trained_on_both(search)
             search.kill(signal.SIGKILL)
             search.wait(10)
+            lost = lost.left(search)
         with begin(out, nodes) as search:
             seconds = lost.again(search)
             to_its_end(search)
@@ -166,6 +171,7 @@ def head_lost(out: Path) -> Row:
         ended = time.monotonic() - lost.at
         assert "is gone" in search.said, search.said
         assert "Traceback" not in search.said, search.said
+        lost = lost.left(search)
     with two_nodes() as nodes, begin(out, nodes) as search:
         seconds = lost.again(search)
         to_its_end(search)
