@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from data import DamagedDataError, DataError, Source, inspect, load_test, load_train, prepare
@@ -66,6 +67,19 @@ def test_a_request_that_makes_no_sense_is_refused(load: Callable[..., object], r
         load(Source("minst"), root)
     with pytest.raises(DataError, match=r"data.path is only for data.name=folder"):
         load(Source("mnist", path="pictures"), root)
+
+
+def test_digits_are_those_of_scikit_learn(root: Path) -> None:
+    from sklearn.datasets import load_digits
+
+    expected, parts = load_digits(), (load_train(Source("digits"), root), load_test(Source("digits"), root))
+    ours = [
+        (int(label), image.flatten().tolist())
+        for part in parts
+        for label, image in zip(part.labels, part.images, strict=True)
+    ]
+    pixels = np.rint(expected.data * 255 / 16).astype(int)
+    assert sorted(ours) == sorted(zip(expected.target.tolist(), pixels.tolist(), strict=True))
 
 
 def test_digits_come_without_files(root: Path) -> None:
