@@ -91,7 +91,11 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
         Image.MAX_IMAGE_PIXELS = max_pixels
         try:
             image = Image.open(path)
-            image.load()
+            try:
+                image.load()
+            except BaseException:
+                image.close()
+                raise
         finally:
             Image.MAX_IMAGE_PIXELS = None
     return image
