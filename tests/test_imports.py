@@ -15,7 +15,7 @@ NEVER = {
     "import search_spaces": "data models tune torch ray optuna pydantic numpy",
     "import data.registry; data.registry.names()": "models tune search_spaces torch",
     "from data.published.digits import read_digits; read_digits('train')": "sklearn scipy pandas tune",
-    "from tune import load_search": "torch ray models typer rich plotly",
+    "from tune import load_search": "torch ray models typer rich plotly pyarrow.fs",
     "from tune.spec import load_search; load_search('digits')": "ray optuna typer rich pandas plotly",
 }
 

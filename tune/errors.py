@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from tune.buckets.address import shown
+
 
 def error_line(error: BaseException) -> str:
     """What an error of a library says, on one line; its name where it says nothing."""
@@ -22,7 +24,7 @@ class UserError(Exception):
 
     def __init__(self, *lines: str) -> None:
         # Kept apart, since a path in one of them may contain a line break.
-        super().__init__(*lines)
+        super().__init__(*map(shown, lines))
 
     def __str__(self) -> str:
         return "\n".join(self.args)

@@ -53,8 +53,9 @@ def log(
     from tune.record.opening import read_search
     from tune.search.loggers import find_logger, worth_writing
 
-    entry = find_logger(to.value, "--to")
-    found = read_search(locate_search(search, out, study))
+    folder = locate_search(search, out, study)
+    entry = find_logger(to.value, "--to", output or folder.path)
+    found = read_search(folder)
     trials = [trial for trial in found.trials if worth_writing(trial)]
     logger = entry.make(found.folder, found.objective, output)
     for trial in track(trials, "writing trials", console=Console(stderr=True), disable=not sys.stderr.isatty()):

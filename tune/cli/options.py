@@ -11,15 +11,24 @@ from typing import Annotated
 import typer
 
 from data.words import quoted
+from tune.buckets.parsing import folder_of, is_url
 from tune.errors import UserError
 
 DEFAULT_OUT = Path("checkpoints")
 MOST = 10**6  # of anything that an option counts
 
 
-def _folder(text: str | Path) -> Path:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", str(text)):
-        raise typer.BadParameter(f"cannot write to a URL ({text}); use a local folder")
+def _place(text: str | Path) -> Path:
+    """A folder on this machine, or the mirror of one in S3."""
+    try:
+        return folder_of(str(text)).expanduser()
+    except UserError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _local(text: str | Path) -> Path:
+    if is_url(str(text)):
+        raise typer.BadParameter(f"cannot be a URL ({text}); use a folder on this machine")
     return Path(text).expanduser()
 
 
@@ -99,13 +108,18 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="FIELD=VALUE", help="Override fields, for example training.optimizer.lr=0.01."),
 ]
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=_folder, help="The folder for searches and runs.")]
+Out = Annotated[
+    Path,
+    typer.Option(
+        "--out", metavar="DIR", parser=_place, help="The folder for searches and runs; also s3://BUCKET/FOLDER."
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        parser=_folder,
+        parser=_local,
         help="The folder with the data sets, laid out as torchvision's root. Default: $IMAGETUNE_DATA, else the "
         "user's cache folder.",
     ),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
+from tune.buckets.address import shown
 from tune.errors import WorkError
 
 ESCAPED = "imagetune.escaped"  # how to print what an encoding lacks, or bytes of a file name that are not UTF-8: \xe9
@@ -34,12 +35,17 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(ESCAPED, _escape)
 
 
+def _for_people(text: str) -> str:
+    """URLs of folders in S3, not the paths of their mirrors. Click tries bytes, to learn what the stream takes."""
+    return shown(text) if isinstance(text, str) else text
+
+
 class _Messages(io.TextIOWrapper):
     """Stderr: messages that cannot be written are dropped. Its reader, its terminal or its disk may be gone."""
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):
-            return super().write(text)
+            super().write(_for_people(text))
         return len(text)
 
     def flush(self) -> None:
@@ -52,7 +58,8 @@ class _Results(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         with self._told():
-            return super().write(text)
+            super().write(_for_people(text))
+        return len(text)
 
     def flush(self) -> None:
         with self._told():

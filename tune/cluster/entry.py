@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from itertools import pairwise
-from pathlib import Path
 
+from tune.buckets.parsing import folder_of
+from tune.files import fetch
 from tune.record.folder import SearchFolder
 from tune.record.storage.url import study_url
 
@@ -17,7 +18,9 @@ from tune.record.storage.url import study_url
 def command(space: str, name: str, options: list[str]) -> list[str]:
     """The command line that starts the search, or continues it."""
     values = {word: value for word, value in pairwise(options) if word.startswith("--")}
-    folder = SearchFolder(Path(values["--out"]) / name, study_url(values.get("--study")))
+    path = folder_of(values["--out"]) / name
+    fetch(path)
+    folder = SearchFolder(path, study_url(values.get("--study")))
     resume = ["--resume"] if folder.exists else []
     return [sys.executable, "-m", "tune", "search", space, "--name", name, *options, *resume]
 

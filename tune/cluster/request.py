@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from search_spaces import shipped
+from tune.buckets.address import shown
 from tune.errors import UserError
-from tune.record.folder import check_new_name
+from tune.record.folder import check_new_name, check_recordable
 from tune.record.storage.url import study_url
 from tune.spec import load_search
 from tune.spec.search import SearchSpec
@@ -80,4 +81,5 @@ def job_request(
         if path is not None and not path.is_absolute():
             raise UserError(f"{option} {path}: must be an absolute path that every node of the cluster sees")
     study_url(study)  # refuses one with a password, which would become part of the job
-    return JobRequest(space, name, spec, str(out), tuple(overrides), str(data_dir) if data_dir else None, study)
+    check_recordable(shown(out), study)
+    return JobRequest(space, name, spec, shown(out), tuple(overrides), str(data_dir) if data_dir else None, study)

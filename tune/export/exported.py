@@ -6,11 +6,13 @@ import hashlib
 from pathlib import Path
 
 from data.untrusted import read_json
+from tune.buckets.parsing import folder_of
 from tune.errors import UserError, WorkError
 from tune.evaluation.prediction import ImageClassifier, classifier_of_run
 from tune.export.facts import parse_facts
 from tune.export.onnx_model import OnnxClassifier
 from tune.export.torch_program import TorchProgram
+from tune.files import fetch, needed
 from tune.record.folder import locate_run
 
 RECORD = "export.json"
@@ -24,6 +26,18 @@ def is_exported(name: str) -> bool:
     return Path(name).suffix.lower() in _RUNTIMES and not Path(name).is_dir()
 
 
+def exported_file(name: str) -> Path:
+    """The path of an exported file; one in S3 is downloaded.
+
+    Raises:
+        UserError: It is a URL that cannot be used, or the bucket cannot be read.
+    """
+    path = folder_of(name)
+    fetch(path.parent)
+    needed(path)
+    return path
+
+
 def open_classifier(name: str, out: Path) -> ImageClassifier:
     """The classifier of an exported file or a run.
 
@@ -35,7 +49,7 @@ def open_classifier(name: str, out: Path) -> ImageClassifier:
         UserError: There is none of this name, it is not a classifier, or packages are missing.
         WorkError: It is damaged.
     """
-    return open_exported(Path(name)) if is_exported(name) else classifier_of_run(locate_run(name, out))
+    return open_exported(exported_file(name)) if is_exported(name) else classifier_of_run(locate_run(name, out))
 
 
 def open_exported(path: Path, threads: int = 0) -> ImageClassifier:

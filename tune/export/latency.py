@@ -15,7 +15,7 @@ from tune.evaluation.classification import Classifier
 from tune.evaluation.evaluate import Say
 from tune.evaluation.inference import PixelInput
 from tune.evaluation.timing import Latency, measure_latency
-from tune.export.exported import is_exported, open_exported
+from tune.export.exported import exported_file, is_exported, open_exported
 from tune.export.onnx_model import OnnxClassifier, require_onnx, to_onnx
 from tune.record.folder import locate_run
 from tune.runs.weights import TrainedRun, open_run
@@ -93,7 +93,7 @@ def _row(name: str, model: _Timed, threads: int, batch: int, found: Latency) -> 
 
 def _models(name: str, out: Path, say: Say) -> Iterator[_Timed]:
     if is_exported(name):
-        path = Path(name)
+        path = exported_file(name)
         runtime = "onnxruntime" if path.suffix.lower() == ".onnx" else "torch.export"
         shape = open_exported(path).input_shape
         yield _Timed(runtime, shape, lambda threads: open_exported(path, threads).classify)

@@ -1,4 +1,4 @@
-"""Full disks: recognized, waited for, and given up on after a while."""
+"""Full disks and buckets that cannot be reached: recognized, waited for, and given up on after a while."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tune.buckets.client import StorageError
 from tune.errors import WorkError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # "no space left on device", "disk quota exceeded"
@@ -19,21 +20,28 @@ class UnwritableError(WorkError):
 
 
 class FullDiskError(UnwritableError):
-    """The disk stayed full for longer than `PATIENCE`."""
+    """The disk stayed full, or the bucket out of reach, for longer than `PATIENCE`."""
 
 
-def is_full(error: BaseException | None) -> bool:
-    """Whether an error, or one that caused it, says that the disk is full."""
+def obstacle(error: BaseException | None, folder: object) -> str:
+    """Why nothing can be written for now, if an error, or one that caused it, says so; else empty.
+
+    Args:
+        error: What was raised.
+        folder: Where it was written to.
+    """
     while error is not None:
+        if isinstance(error, StorageError):
+            return error.problem
         # torch.save over a full disk raises a RuntimeError while the OSError is on its way
         if isinstance(error, OSError) and error.errno in FULL:
-            return True
+            return f"the disk of {folder} is full"
         error = error.__cause__ or error.__context__
-    return False
+    return ""
 
 
 class Wait:
-    """The wait for room on a full disk: announced when it begins and ends, and given up after a while."""
+    """The wait for a place to write to: announced when it begins and ends, and given up after a while."""
 
     def __init__(
         self,
@@ -41,27 +49,29 @@ class Wait:
         patience: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`patience` are the seconds to wait for room, by default `PATIENCE`."""
+        """`patience` are the seconds to wait, by default `PATIENCE`."""
         self._say, self._clock = say, clock
         self._patience = PATIENCE if patience is None else patience
         self._since: float | None = None
 
-    def full(self, where: object) -> str:
-        """The disk of `where` is full, now or still; returns why to give up, empty while there is time."""
+    def blocked(self, why: str) -> str:
+        """Nothing can be written, now or still, because of this `obstacle`; returns why to give up, else empty."""
         if self._since is None:
             self._since = self._clock()
-            self._say(
-                f"the disk of {where} is full: paused for up to {self._patience:.0f} s; free some space to continue"
-            )
+            self._say(f"{why}: paused for up to {self._patience:.0f} s; {_remedy(why)} to continue")
         if self._clock() - self._since < self._patience:
             return ""
-        return f"{where}: the disk stayed full for {self._patience:.0f} s; free some space and resume"
+        return f"{why}, and stayed so for {self._patience:.0f} s; {_remedy(why)} and resume"
 
-    def room(self) -> None:
+    def over(self) -> None:
         """Something was written."""
         if self._since is not None:
             self._since = None
-            self._say("there is room on the disk again; continuing")
+            self._say("files can be written again; continuing")
+
+
+def _remedy(why: str) -> str:
+    return "free some space" if why.endswith(" is full") else "see that it can be reached"
 
 
 def retry_while_disk_full(
@@ -70,27 +80,27 @@ def retry_while_disk_full(
     say: Callable[[str], None] = lambda text: None,
     patience: float | None = None,
 ) -> None:
-    """Do a write that undoes itself when it fails; while the disk is full, wait and try again.
+    """Do a write that undoes itself when it fails; while the disk is full or the bucket out of reach, try again.
 
     Args:
         write: The write.
         folder: Where it writes to, for messages.
         say: Called with a line when waiting begins and ends.
-        patience: Seconds to wait for room, by default `PATIENCE`.
+        patience: Seconds to wait, by default `PATIENCE`.
 
     Raises:
-        FullDiskError: The disk stayed full for that long. Nothing was written.
+        FullDiskError: It stayed so for that long. Nothing was written.
     """
     wait = Wait(say, patience)
     while True:
         try:
             write()
         except Exception as error:
-            if not is_full(error):
+            if not (why := obstacle(error, folder)):
                 raise
-            if why := wait.full(folder):
+            if why := wait.blocked(why):
                 raise FullDiskError(why) from None
             time.sleep(PAUSE)
         else:
-            wait.room()
+            wait.over()
             return

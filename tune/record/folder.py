@@ -12,9 +12,13 @@ from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from data.words import printable, quoted
+from tune.buckets import client
+from tune.buckets.address import shown, url_of
+from tune.buckets.parsing import folder_of, is_url
 from tune.errors import UserError
+from tune.files import fetch, is_file, probe
 from tune.record.disk import FULL
-from tune.record.storage.url import study_url
+from tune.record.storage.url import EXAMPLES, study_url
 
 MAX_NAME = 255  # bytes: the limit of most file systems
 
@@ -75,7 +79,7 @@ class SearchFolder:
     @property
     def argument(self) -> str:
         """The search on a command line."""
-        return shlex.join([str(self.path), *(["--study", self.study] if self.study else [])])
+        return shlex.join([shown(self.path), *(["--study", self.study] if self.study else [])])
 
     @property
     def exists(self) -> bool:
@@ -93,7 +97,7 @@ class SearchFolder:
     def kept(self, number: int) -> str | None:
         """A trial's best weights as the tables name them, relative to the folder; None where they are not kept."""
         path = self.best(number)
-        return str(path.relative_to(self.path)) if path.is_file() else None
+        return str(path.relative_to(self.path)) if is_file(path) else None
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,16 @@ class RunFolder:
 
 
 def candidates(name_or_path: str, out: Path) -> tuple[Path, Path]:
-    """Where a search or run may be, the likelier first: a bare name means the folder below `out`, a path itself."""
-    below, path = out / name_or_path, Path(name_or_path)
+    """Where a search or run may be, the likelier first: a bare name means the folder below `out`, a path itself.
+
+    Of one in S3, the mirror, as the bucket is now.
+
+    Raises:
+        UserError: it is a URL that cannot be used, or the bucket cannot be read.
+    """
+    path = folder_of(name_or_path)
+    below = path if is_url(name_or_path) else out / name_or_path
+    fetch(below)
     return (path, below) if os.sep in name_or_path else (below, path)
 
 
@@ -168,14 +180,21 @@ def _existing(name_or_path: str, out: Path, folders: list[F]) -> F:
                 raise
     kind, marker = ("search", "search.yaml") if isinstance(folders[0], SearchFolder) else ("run", "experiment.yaml")
     places = " or ".join(dict.fromkeys(str(folder.path) for folder in folders))
-    patterns = (marker, f"*/{marker}", f"*/winners/*/{marker}")
-    found = sorted(str(path.parent.relative_to(out)) for pattern in patterns for path in out.glob(pattern))
+    out = folders[0].path.parent if is_url(name_or_path) else out
     raise UserError(
         printable(
             f"{quoted(name_or_path)} is not a {kind}: there is no {marker} in {places}; "
-            f"below {out} there are: {', '.join(found) or 'none'}"
+            f"below {out} there are: {', '.join(_below(out, marker)) or 'none'}"
         )
     )
+
+
+def _below(out: Path, marker: str) -> list[str]:
+    """The folders with a certain file below `out`; of a bucket, all folders in it."""
+    if (url := url_of(out)) is not None:
+        return client.folders(url)
+    patterns = (marker, f"*/{marker}", f"*/winners/*/{marker}")
+    return sorted(str(path.parent.relative_to(out)) for pattern in patterns for path in out.glob(pattern))
 
 
 def check_writable(folder: Path) -> None:
@@ -184,6 +203,8 @@ def check_writable(folder: Path) -> None:
     Raises:
         UserError: Says why.
     """
+    if url_of(folder) is not None:
+        return probe(folder)
     try:
         above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with TemporaryDirectory(prefix=".", dir=above):
@@ -191,6 +212,24 @@ def check_writable(folder: Path) -> None:
     except OSError as error:
         if error.errno not in FULL:  # the search waits for room
             raise UserError(f"{folder}: {error.strerror}; use an --out that is writable") from None
+    return None
+
+
+def check_recordable(place: str, study: str | None) -> None:
+    """Refuse a search in S3 whose record is not in a database.
+
+    Args:
+        place: A folder, or its URL.
+        study: The database's URL.
+
+    Raises:
+        UserError: says so.
+    """
+    if study is None and is_url(place):
+        raise UserError(
+            f"{place}: a search in S3 needs a database for its record, which S3 can neither append to nor lock; "
+            f"use --study URL, such as {EXAMPLES}"
+        )
 
 
 def check_new_name(name: str) -> None:

@@ -14,6 +14,7 @@ from data.words import quoted
 from search_spaces import Space
 from tune.environment import no_garbage_collection
 from tune.errors import UserError
+from tune.files import fetch
 from tune.record.as_optuna import directions, quiet_optuna
 from tune.record.exclusive.driving import is_driven, lease, refuse_driven_journal
 from tune.record.exclusive.folder_lock import lock_folder
@@ -164,6 +165,7 @@ def check_startable(folder: SearchFolder, spec: SearchSpec, *, resume: bool) -> 
         SpecError: the search was started with another specification.
         WorkError: the database cannot be reached.
     """
+    fetch(folder.path)
     if resume:
         if not folder.exists:
             raise UserError(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from data.words import counted, numbered
+from tune.buckets.parsing import folder_of
 from tune.errors import UserError
+from tune.files import is_file
 from tune.record.folder import RunFolder, locate_search
 from tune.record.opening import Search, read_search
 from tune.record.pareto import hypervolume
@@ -179,7 +181,7 @@ class SearchResults:
 
         number = self._trial(trial).number
         path = self._search.folder.best(number)
-        if not path.is_file():
+        if not is_file(path):
             kept = ", ".join(map(str, self.trials.dropna(subset=["checkpoint"])["trial"])) or "none"
             raise UserError(
                 f"the weights of trial {number} are not kept (kept: {kept}); "
@@ -220,4 +222,4 @@ def load_search(search: str | Path, *, out: str | Path = "checkpoints", study: s
         UserError: there is no such search.
         DamagedRecordError: its record cannot be read.
     """
-    return SearchResults(read_search(locate_search(os.path.expanduser(search), Path(out), study)))
+    return SearchResults(read_search(locate_search(os.path.expanduser(search), folder_of(str(out)), study)))

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from tune.buckets.parsing import folder_of
 from tune.errors import UserError, WorkError
 from tune.evaluation.files import read_evaluation
 from tune.record.folder import RunFolder, locate_run
@@ -179,4 +180,4 @@ def load_run(run: str | Path, *, out: str | Path = "checkpoints") -> RunResults:
         UserError: there is no such run.
         SpecError: its `experiment.yaml` is damaged.
     """
-    return RunResults(locate_run(os.path.expanduser(run), Path(out)))
+    return RunResults(locate_run(os.path.expanduser(run), folder_of(str(out))))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TextIO
 
 from data.words import counted, printable
+from tune.files import publish
 from tune.record.observer import Observer
 from tune.spec.metric import METRICS, EpochMetrics, Metric
 from tune.training import Training
@@ -139,6 +141,7 @@ class RunLog(RunLines):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
+        self._path = path
         self._file: TextIO = path.open("a", encoding="utf-8")
 
     def __enter__(self) -> Self:
@@ -146,6 +149,8 @@ class RunLog(RunLines):
 
     def __exit__(self, *exception: object) -> None:
         self._file.close()
+        with suppress(OSError):
+            publish(self._path, self._path)
 
     def say(self, text: str) -> None:
         """Write one line."""

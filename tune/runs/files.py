@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from tune.errors import UserError
-from tune.files import PARTIAL, write_whole
+from tune.files import PARTIAL, is_file, remove, write_whole
 from tune.record import same_data
 from tune.record.disk import FULL, retry_while_disk_full
 from tune.record.folder import RunFolder
@@ -82,7 +82,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
 def discard(folder: RunFolder) -> None:
     """Delete the files of a run that has no finished epoch, and the folder if that was all."""
     for path in (folder.experiment, folder.last, folder.log, folder.path / same_data.FILE):
-        path.unlink(missing_ok=True)
+        remove(path)
     with suppress(OSError):
         folder.path.rmdir()
 
@@ -98,7 +98,7 @@ def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> N
     best, weights = training.best, training.best_weights
     if best is None or weights is None:
         return
-    if best is training.history[-1] or not folder.weights.is_file():
+    if best is training.history[-1] or not is_file(folder.weights):
         facts = {"epoch": str(best.epoch)}  # only one: safetensors writes several in any order, and equal files differ
         retry_while_disk_full(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
     table = to_parquet(history_table(training.history))

@@ -10,7 +10,9 @@ import torch
 
 import data
 from data.words import counted
+from tune.buckets.address import shown
 from tune.errors import WorkError
+from tune.files import fetch, probe
 from tune.record.folder import RunFolder
 from tune.record.observer import Observer, Observers
 from tune.record.same_data import check_same_data, record_data
@@ -77,6 +79,7 @@ def run(plan: RunPlan, root: Path, observer: Observer, *, resume: bool = False) 
         data.DataError: The images cannot be read.
         Interrupted: Ctrl-C or SIGTERM; what was saved stays.
     """
+    fetch(plan.folder.path)
     if resume:
         plan = continued(plan)
         # Before the images are split, which changed ones may not allow.
@@ -86,6 +89,7 @@ def run(plan: RunPlan, root: Path, observer: Observer, *, resume: bool = False) 
         )
     else:
         refuse_taken(plan.folder)
+        probe(plan.folder.path)
         plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
     try:
         training = _training(plan, root, observer)
@@ -184,7 +188,7 @@ def _info(plan: RunPlan, training: Training) -> RunInfo:
         epochs=plan.epochs,
         full=plan.full,
         device=str(device),
-        weights_from=str(plan.weights.path) if plan.weights else None,
+        weights_from=shown(plan.weights.path) if plan.weights else None,
         input_shape=splits.input_shape,
         classes=splits.classes,
         normalization=Normalization(mean=splits.normalization.mean, std=splits.normalization.std),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import models
 from tune.errors import UserError
+from tune.files import is_file
 from tune.record.folder import RunFolder
 from tune.runs.info import RunInfo, read_run, with_path
 from tune.spec import Experiment
@@ -53,7 +54,7 @@ def open_run(folder: RunFolder, device: torch.device, path: str | None = None) -
     experiment, info = read_run(folder)
     if path is not None:
         experiment = with_path(experiment, path)
-    if not folder.weights.is_file():
+    if not is_file(folder.weights):
         raise UserError(f"{folder.path}: no epoch is finished yet, so there is no {folder.weights.name}")
     model, facts = build_trained(folder.weights, experiment.model, info.input_shape, len(info.classes))
     return TrainedRun(folder, experiment, info, model.to(device), int(facts["epoch"]))
@@ -89,7 +90,7 @@ def start_from(training: Training, run: RunFolder) -> None:
         UserError: That run has none yet, or its model has other shapes.
         CheckpointError: The weights are damaged.
     """
-    if not run.weights.is_file():
+    if not is_file(run.weights):
         raise UserError(f"--weights {run.path}: no epoch is finished yet, so there is no {run.weights.name}")
     weights, _ = load_weights(run.weights)
     if differences := _differences(weights, training.model.state_dict()):

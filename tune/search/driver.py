@@ -48,7 +48,7 @@ class Driver:
         self.enough, self._estimate = Enough(ledger), Estimate(ledger)
         self._to_kill: list[int] = []  # trials that were stopped by hand while they ran
         self._resumed: set[int] = set()  # live trials that have epochs and have not reported since they were started
-        self._full_disk = Wait(observer.say, clock=ledger.clock)  # where a worker writes its checkpoints
+        self._wait = Wait(observer.say, clock=ledger.clock)  # for a place to write checkpoints to
         self._ends = TrialEnds(ledger, observer, self.enough, self.stop)
         if ledger.interrupted:
             observer.say(f"resuming {counted(len(ledger.interrupted), 'interrupted trial')}")
@@ -136,10 +136,10 @@ class Driver:
         if number not in self.ledger.live:
             return True
         self.ledger.heartbeat(number)
-        if report.full_disk and (why := self._full_disk.full(report.full_disk)):
+        if report.blocked and (why := self._wait.blocked(report.blocked)):
             self.stop(f"failed: {why}")
         if report.epochs:
-            self._full_disk.room()
+            self._wait.over()
         first_seed = self.ledger.trials[number].seed == 0
         placed = self._placed(number, report)
         for metrics in report.epochs:
@@ -151,7 +151,7 @@ class Driver:
             if first_seed and metrics is not report.epochs[-1]:
                 self._enter_rung(number, metrics)  # it trained on from there: that was decided before
         self._estimate.update()
-        if report.full_disk or self._has_enough():
+        if report.blocked or self._has_enough():
             return False
         if report.end is not None:
             for key, value in placed.items():  # it ends without an epoch

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tune.record.folder import SearchFolder, candidates, check_new_name, check_writable
+from tune.buckets.address import shown
+from tune.buckets.parsing import is_url
+from tune.record.folder import SearchFolder, candidates, check_new_name, check_recordable, check_writable
 from tune.record.opening import check_startable
 from tune.record.search_yaml import FREE, check_described
 from tune.record.storage.url import study_url
@@ -55,6 +57,7 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
         UserError: the name is taken, or there is no such search.
     """
     study = study_url(request.study)
+    check_recordable(request.subject if is_url(request.subject) else shown(request.out), study)
     if request.continues and request.name is None:
         for path in candidates(request.subject, request.out):
             if (folder := SearchFolder(path, study)).exists:

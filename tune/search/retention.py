@@ -7,13 +7,12 @@ paused trials. The weights that are kept are those of a trial's first seed.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from torch import Tensor
 
-from tune.files import PARTIAL, sweep
+from tune.files import PARTIAL, fetch, files, is_file, remove, remove_folder, sweep
 from tune.record.disk import retry_while_disk_full
 from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, best_first, front_of
@@ -41,6 +40,7 @@ class Retention:
         self._say = say
         self._folder, self._best, self._paused, self._objective = folder, spec.best, spec.paused, objective
         self._points: dict[int, Point] = {}  # of ended trials, with their costs
+        self._unkept: set[tuple[int, int]] = set()  # paused trials without a checkpoint, and their epochs
 
     def restore(self, trials: Iterable[TrialRecord]) -> None:
         """Rank the recorded trials, and delete what should not be in the folder."""
@@ -49,7 +49,7 @@ class Retention:
         delete_leftovers(self._folder)
         kept = self._kept()
         for trial in trials:
-            if trial.status.ended and trial.number not in kept:
+            if trial.status.ended and trial.number not in kept and files(self._folder.trial(trial.number), "*"):
                 self._drop(trial.number)
         for trial in trials:
             if trial.number in kept:
@@ -78,16 +78,15 @@ class Retention:
     def clear(self, trial: TrialRecord) -> None:
         """Delete what a worker that was killed has written after its trial ended."""
         if trial.status.ended:
-            self._delete_checkpoints(trial.number)
+            self._delete_checkpoints(trial.number, "*.pt")
 
     def next_seed(self, trial: TrialRecord) -> None:
         """Delete the checkpoint of the further seed before the one that the trial trains next."""
         for seed in range(1, trial.seed):
             self._delete_checkpoints(trial.number, REPLICATE.format(seed))
 
-    def _delete_checkpoints(self, number: int, pattern: str = "*.pt") -> None:
-        for path in self._folder.trial(number).glob(pattern):
-            path.unlink(missing_ok=True)
+    def _delete_checkpoints(self, number: int, pattern: str) -> None:
+        self._patiently(lambda: _delete(self._folder.trial(number), pattern))
 
     def paused(self, trials: Iterable[TrialRecord]) -> None:
         """Keep the checkpoints of the best paused trials: of those with most epochs, the best.
@@ -96,24 +95,39 @@ class Retention:
         """
         ranked = sorted(trials, key=lambda trial: (-len(trial.epochs), trial.cost(self._objective) or 0, trial.number))
         for trial in ranked[self._paused :]:
-            self._drop(trial.number)
+            if (found := (trial.number, len(trial.epochs))) not in self._unkept:
+                self._drop(trial.number)
+                self._unkept.add(found)
 
     def _point(self, trial: TrialRecord) -> Point | None:
         return trial.costs(self._objective) if trial.status in KEPT else None
 
     def _keep(self, trial: TrialRecord) -> None:
         """Save the best epoch's weights from the trial's last checkpoint, then delete that."""
-        target = self._folder.best(trial.number)
-        found = list(target.parent.glob(LAST))
-        best = trial.best(self._objective)
-        weights = None if target.is_file() or best is None else _best_weights(found, best.epoch)
-        if weights is not None and best is not None:
+        self._patiently(lambda: self._save_best(trial))
+        self._delete_checkpoints(trial.number, "*.pt")
+
+    def _save_best(self, trial: TrialRecord) -> None:
+        target, best = self._folder.best(trial.number), trial.best(self._objective)
+        fetch(target.parent)
+        if is_file(target) or best is None:
+            return
+        weights = _best_weights(files(target.parent, LAST), best.epoch)
+        if weights is not None:
             facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._objective.metric.name}
-            retry_while_disk_full(lambda: save_weights(target, weights, facts), target.parent, self._say)
-        self._delete_checkpoints(trial.number)
+            save_weights(target, weights, facts)
 
     def _drop(self, number: int) -> None:
-        shutil.rmtree(self._folder.trial(number), ignore_errors=True)
+        self._patiently(lambda: remove_folder(self._folder.trial(number)))
+
+    def _patiently(self, write: Callable[[], None]) -> None:
+        retry_while_disk_full(write, self._folder.path, self._say)
+
+
+def _delete(folder: Path, pattern: str) -> None:
+    fetch(folder)
+    for path in files(folder, pattern):
+        remove(path)
 
 
 def delete_leftovers(folder: SearchFolder) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tune.interruption import interruptible
-from tune.record.disk import UnwritableError, is_full
+from tune.record.disk import UnwritableError, obstacle, retry_while_disk_full
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.tables import write_all_tables
@@ -48,7 +48,7 @@ def finish(driver: Driver) -> Outcome:
     try:
         close(driver)
     except (UnwritableError, OSError) as error:
-        if not is_full(error) and not isinstance(error, UnwritableError):
+        if not obstacle(error, driver.ledger.folder.path) and not isinstance(error, UnwritableError):
             raise
         driver.observer.say(
             f"{error}: what was recorded before is safe, but how the search ended could not be recorded"
@@ -64,7 +64,14 @@ def close(driver: Driver) -> None:
     outcome = _outcome(driver)
     ledger.record.note("state", {"state": outcome.state, "reason": outcome.reason, "enough": outcome.enough})
     spec = ledger.spec
-    write_all_tables(ledger.folder, list(spec.space.domains), ledger.record, seeds=spec.search.seeds)
+
+    def write() -> None:
+        write_all_tables(ledger.folder, list(spec.space.domains), ledger.record, seeds=spec.search.seeds)
+
+    if outcome.state == INTERRUPTED:
+        write()  # there are only seconds
+    else:
+        retry_while_disk_full(write, ledger.folder.path, driver.observer.say)
 
 
 def _outcome(driver: Driver) -> Outcome:

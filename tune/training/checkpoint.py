@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data.untrusted import check_archive
 from tune.errors import WorkError
-from tune.files import atomic_file
+from tune.files import atomic_file, needed
 
 
 class CheckpointError(WorkError):
@@ -43,6 +43,7 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: The file is missing, damaged, or not a checkpoint.
     """
+    needed(path)
     with _explained(path):
         check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -74,6 +75,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         CheckpointError: The file is missing, damaged, or not a safetensors file.
     """
+    needed(path)
     with _explained(path), safetensors.safe_open(path, framework="pt", device="cpu") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
 

@@ -120,7 +120,7 @@ def test_another_file_and_folder(imagetune: Command) -> None:
         (["--seeds", "0"], "--seeds"),
         (["tiny", "--csv", "."], "--csv . is a folder"),
         (["tiny", "--csv", "other.csv"], "other.csv is not a table with a column 'row'"),
-        (["tiny", "--out", "s3://bucket/x"], "s3://bucket/x"),
+        (["tiny", "--out", "gs://bucket/x"], "gs://bucket/x"),
         (
             ["tiny", "--precision", "bf16"],
             "must be one of bfloat16, float16, float32 (got 'bf16'); did you mean bfloat16?",

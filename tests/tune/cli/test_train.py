@@ -113,7 +113,7 @@ def bad_inputs(tmp_path: Path) -> dict[str, tuple[list[str], str]]:
         "nothing to resume": ([tiny, "--resume"], "'tiny' is not a run"),
         "no such weights": ([tiny, "--weights", "none"], "'none' is not a run"),
         "two sources": ([tiny, "--weights", "none", "--resume"], "--weights"),
-        "a URL": ([tiny, "--out", "s3://bucket/x"], "s3://bucket/x"),
+        "a URL": ([tiny, "--out", "gs://bucket/x"], "gs://bucket/x"),
     }
 
 

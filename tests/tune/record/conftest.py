@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.tune.record.places import Place, Server
+from tests.tune.record.s3_server import S3Server, serving
 
 
 def binaries() -> Path | None:
@@ -42,6 +43,23 @@ def postgresql() -> Iterator[Server]:
     finally:
         subprocess.run(server.command("pg_ctl", "stop", "-m", "immediate"), cwd="/", capture_output=True, check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """An S3 server of our own."""
+    pytest.importorskip("moto", reason="moto is not installed (pip install 'moto[s3]' flask flask-cors)")
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty bucket, for a machine that has never seen it."""
+    for name, value in s3.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return s3.new_bucket()
 
 
 @pytest.fixture(params=["journal", "sqlite", "postgresql"])

@@ -14,7 +14,7 @@ import pytest
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
-from tune.record.disk import FullDiskError, is_full, retry_while_disk_full
+from tune.record.disk import FullDiskError, obstacle, retry_while_disk_full
 from tune.record.exclusive.folder_lock import folder_is_locked, lock_folder
 from tune.record.folder import candidates, check_new_name, check_writable
 from tune.record.storage.journal import Journal
@@ -194,7 +194,7 @@ def test_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tries += 1
         raise OSError(errno.EDQUOT, "disk quota exceeded")
 
-    with pytest.raises(FullDiskError, match=r"the disk stayed full for 0 s"):
+    with pytest.raises(FullDiskError, match=r"is full, and stayed so for 0 s"):
         retry_while_disk_full(full, tmp_path, patience=0.05)
     assert tries > 2
 
@@ -203,10 +203,9 @@ def test_a_full_disk_is_told_from_other_errors() -> None:
     cause = OSError(errno.ENOSPC, "no space left on device")
     outer = RuntimeError("PytorchStreamWriter failed")
     outer.__context__ = cause
-    assert is_full(cause)
-    assert is_full(outer)
-    assert not is_full(OSError(errno.EACCES, "permission denied"))
-    assert not is_full(None)
+    assert obstacle(cause, "/s") == obstacle(outer, "/s") == "the disk of /s is full"
+    assert not obstacle(OSError(errno.EACCES, "permission denied"), "/s")
+    assert not obstacle(None, "/s")
 
 
 class TestNames:

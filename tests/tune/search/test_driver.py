@@ -292,20 +292,20 @@ def test_noise_is_noise() -> None:
 
 
 def test_a_full_disk_pauses_the_search_then_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    full = Report(full_disk="/s/trial_00000")
+    full = Report(blocked="the disk of /s/trial_00000 is full")
     simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
     driver = simulation.driver
     config = driver.next().config  # type: ignore[union-attr]
     assert not driver.report(0, full)
     assert not driver.report(0, full)
     assert not driver.report(0, falling(0, config, 1))
-    told = [line for line in simulation.said if "disk" in line]
+    told = [line for line in simulation.said if "full" in line or "again" in line]
     assert len(told) == 2
     assert "the disk of /s/trial_00000 is full: paused for up to 600 s" in told[0]
-    assert "room on the disk again" in told[1]
+    assert "can be written again" in told[1]
     assert not driver.halt
     monkeypatch.setattr("tune.record.disk.PATIENCE", 0.0)
     again = Simulation(spec_of(tmp_path), tmp_path / "again")
     again.driver.next()
     again.driver.report(0, full)
-    assert again.driver.halt.startswith("failed: /s/trial_00000: the disk stayed full")
+    assert again.driver.halt.startswith("failed: the disk of /s/trial_00000 is full, and stayed so")

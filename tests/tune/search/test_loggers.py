@@ -270,10 +270,10 @@ def test_a_slow_logger_is_not_waited_for(said: list[str]) -> None:
     assert said == ["fake has not received everything; imagetune log --to fake writes the rest"]
 
 
-def test_a_package_that_is_missing_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_missing_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tune.search.loggers.find_spec", lambda name: None)
     for name in LOGGERS:
         with pytest.raises(
             UserError, match=rf"search.loggers: {name} is not installed; run: pip install 'imagetune\[{name}\]'"
         ):
-            find_logger(name, "search.loggers")
+            find_logger(name, "search.loggers", tmp_path)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tune.buckets.address import shown
 from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.record.same_data import UNRECORDED
@@ -143,7 +144,7 @@ def _row(run: ComparedRun) -> dict[str, Any]:
     kinds = [metric for metric in metrics_of(run.task) if metric.name in run.epochs or metric.part == "val"]
     return {
         "run": run.name,
-        "folder": str(run.folder.path),
+        "folder": shown(run.folder.path),
         "best_epoch": int(best["epoch"]) if best else None,
         "epochs": len(run.epochs),
         **{metric.name: _number(best.get(metric.name)) for metric in kinds},
@@ -172,7 +173,7 @@ _ALONE = "no other of these runs was evaluated on the same images"
 def _unusable(run: ComparedRun) -> str:
     """Why a run cannot be compared with any other; empty where it can."""
     if run.predictions is None:
-        return f"not evaluated; run: imagetune evaluate {shlex.quote(str(run.folder.path))}"
+        return f"not evaluated; run: imagetune evaluate {shlex.quote(shown(run.folder.path))}"
     if run.info.data == UNRECORDED:
         return "it was made before imagetune recorded its images; train and evaluate it again"
     return ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
+from tune.buckets.address import shown, url_of
 from tune.errors import UserError
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
@@ -59,19 +61,25 @@ LOGGERS = {"tensorboard": LoggerEntry("tensorboard", _tensorboard), "mlflow": Lo
 """By the name in `search.loggers`."""
 
 
-def find_logger(name: str, option: str) -> LoggerEntry:
+def find_logger(name: str, option: str, place: Path) -> LoggerEntry:
     """A logger whose package is installed.
 
     Args:
         name: In `LOGGERS`.
         option: What asked for it, for the message.
+        place: The folder it writes into, unless it writes to a server.
 
     Raises:
-        UserError: its package is not installed.
+        UserError: its package is not installed, or it cannot write there.
     """
     entry = LOGGERS[name]
     if find_spec(entry.package) is None:
         raise UserError(f"{option}: {name} is not installed; run: pip install 'imagetune[{name}]'")
+    if url_of(place) is not None and not (name == "mlflow" and "MLFLOW_TRACKING_URI" in os.environ):
+        raise UserError(
+            f"{option}: {name} cannot write to {shown(place)}, only to a folder on a machine; "
+            f"use `imagetune log SEARCH --to {name} --output DIR`"
+        )
     return entry
 
 

@@ -137,7 +137,7 @@ def logging(
     Raises:
         UserError: a logger's package is not installed.
     """
-    entries = {name: find_logger(name, "search.loggers") for name in names}
+    entries = {name: find_logger(name, "search.loggers", folder.path) for name in names}
     writers = [Writer(name, lambda entry=entry: entry.make(folder, objective, None)) for name, entry in entries.items()]  # type: ignore[misc]
     for writer in writers:
         writer.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ray import tune as ray_tune
 
+from tune.buckets.address import shown
 from tune.record.search_yaml import made_with
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, Watch
@@ -37,7 +38,7 @@ def execute(
     spec = driver.ledger.spec
     job = Job(
         base=spec.base,
-        folder=str(driver.ledger.folder.path.absolute()),
+        folder=shown(driver.ledger.folder.path.absolute()),
         root=str(root.absolute()),
         metric=spec.search.objective.metric.name,
         epochs=spec.epochs,

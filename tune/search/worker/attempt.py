@@ -12,8 +12,10 @@ from pydantic import ValidationError
 
 import data
 import models
+from tune.buckets.parsing import folder_of
 from tune.errors import UserError, WorkError
-from tune.record.disk import PAUSE, is_full
+from tune.files import fetch, files, remove, rename
+from tune.record.disk import PAUSE, obstacle
 from tune.record.folder import SearchFolder
 from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
 from tune.search.worker.devices import trial_device
@@ -42,17 +44,23 @@ class Attempt:
 
     def __init__(self, job: Job, assignment: Assignment) -> None:
         self._job, self._assignment = job, assignment
-        self._folder = SearchFolder(Path(job.folder)).trial(assignment.trial)
+        self._folder = SearchFolder(folder_of(job.folder)).trial(assignment.trial)
         self._training: Training | None = None
         self._unsaved: EpochMetrics | None = None
         self._saved = False  # whether there is a checkpoint under this attempt's name
+        self._blocked = ""  # why the last step could not be finished
 
     def step(self) -> Report:
         """Train an epoch. A resumed trial first reports the epochs of its checkpoint, to be judged before it trains."""
+        if self._blocked:
+            time.sleep(PAUSE)
         try:
-            return self._step()
+            report = self._step()
         except Exception as error:
-            return failure(error)
+            self._blocked = obstacle(error, self._folder)
+            return Report(blocked=self._blocked) if self._blocked else failure(error)
+        self._blocked = ""
+        return report
 
     def _step(self) -> Report:
         if self._training is None:
@@ -63,20 +71,19 @@ class Attempt:
             self._training = training
         if self._unsaved is None:
             self._unsaved = self._training.run_epoch()
-        else:
-            time.sleep(PAUSE)
         return self._save(self._training, self._unsaved)
 
     def _open(self) -> Training:
         """The training, resumed from its furthest checkpoint if there is a usable one."""
         training = self._begin()
+        fetch(self._folder)
         self._folder.mkdir(parents=True, exist_ok=True)
         if (state := self._claim()) is None:
             return training
         try:
             training.load(state)
         except OtherVersionError:
-            self._last.unlink()
+            remove(self._last)
             self._saved = False
         return training
 
@@ -102,14 +109,14 @@ class Attempt:
 
         Of one that is half-written or damaged, the epochs are trained again.
         """
-        paths = list(self._folder.glob(self._pattern))
+        paths = files(self._folder, self._pattern)
         found = furthest(paths)
         if found is not None:
-            found[0].replace(self._last)
+            rename(found[0], self._last)
             self._saved = True
         for path in paths:
             if found is None or path not in (found[0], self._last):
-                path.unlink(missing_ok=True)
+                remove(path)
         return None if found is None else found[1]
 
     @property
@@ -124,12 +131,7 @@ class Attempt:
         """Write the checkpoint before the epoch is reported: the trial can resume from whatever was reported."""
         if self._saved and not self._last.is_file():  # then this worker's driver is dead
             return Report(end="failed", reason="another attempt has taken over this trial's checkpoint")
-        try:
-            save(self._last, training.state())
-        except Exception as error:
-            if is_full(error):
-                return Report(full_disk=str(self._folder))
-            raise
+        save(self._last, training.state())
         self._unsaved, self._saved = None, True
         return Report((metrics,), training.end and str(training.end))
 

@@ -20,7 +20,7 @@ class Job:
 
     Attributes:
         base: The fixed fields of the experiment, as a tree.
-        folder: The search's folder.
+        folder: The search's folder; of one in S3 its URL, since each node has a mirror of its own.
         root: The data directory, as torchvision's `root`.
         metric: Chooses the best epoch.
         mode: Whether the metric is to be small or large.
@@ -59,7 +59,7 @@ class Report:
         end: epochs, early_stopping, diverged, out_of_memory, infeasible or failed; None while the trial continues.
         reason: Why it ended, in one line.
         detail: The last lines of a traceback.
-        full_disk: The folder whose disk is too full for the epoch's checkpoint; the next step tries again.
+        blocked: Why checkpoints cannot be written or read for now (`obstacle`); the next step tries again.
         retire: The process must not train another trial: its memory or its CUDA context is no longer usable.
         node: The name of the node of a cluster that the attempt runs on.
         gpu: The GPUs that it has there, as Ray numbers them: `1`, or `0,1`; empty for none.
@@ -69,7 +69,7 @@ class Report:
     end: str | None = None
     reason: str = ""
     detail: str = ""
-    full_disk: str = ""
+    blocked: str = ""
     retire: bool = False
     node: str = ""
     gpu: str = ""

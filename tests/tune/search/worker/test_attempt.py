@@ -99,7 +99,7 @@ def test_a_full_disk_pauses_and_nothing_is_trained_twice(tmp_path: Path, monkeyp
     trial = attempt(tmp_path)
     for _ in range(3):
         report = trial.step()
-        assert report.full_disk == str(tmp_path / "trial_00000")
+        assert report.blocked == f"the disk of {tmp_path / 'trial_00000'} is full"
         assert not report.epochs
     full = False
     report = trial.step()
@@ -191,6 +191,6 @@ def test_a_gpu_that_torch_cannot_see_is_named(tmp_path: Path) -> None:
 
 def test_a_report_survives_the_way_to_the_driver() -> None:
     report = Report(
-        (EpochMetrics(1, {"val_loss": 0.5}, 0.1, 2.0),), "failed", "reason", "detail", full_disk="/s/trial_00000"
+        (EpochMetrics(1, {"val_loss": 0.5}, 0.1, 2.0),), "failed", "reason", "detail", blocked="the disk of /s is full"
     )
     assert Report.from_dict(report.to_dict()) == report
