@@ -13,7 +13,7 @@ from tune.record.search_yaml import made_with
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher, Halt, Watch
 from tune.search.ray.nodes import NodeImages
-from tune.search.ray.patch import workers_may_die
+from tune.search.ray.patch import callbacks_uncounted, workers_may_die
 from tune.search.ray.resources import TrialResources
 from tune.search.ray.trial_worker import TrialWorker
 from tune.search.worker.messages import Job
@@ -73,7 +73,7 @@ def execute(
                 checkpoint_config=ray_tune.CheckpointConfig(checkpoint_at_end=False),  # the worker writes its own
             ),
         )
-        with workers_may_die():
+        with workers_may_die(), callbacks_uncounted():
             tuner.fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

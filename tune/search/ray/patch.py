@@ -10,6 +10,7 @@ from typing import Any
 
 from ray._private import ray_constants, utils, worker
 from ray._private.node import Node
+from ray.air._internal import usage
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
@@ -43,6 +44,16 @@ def workers_may_die() -> Iterator[None]:
         original(self, tracked_actor_task, known_to_tune(exception))
 
     with _replaced(RayActorManager, "_actor_task_failed", failed):
+        yield
+
+
+@contextmanager
+def callbacks_uncounted() -> Iterator[None]:
+    """For the block, Ray does not count kinds of callbacks for its statistics of use.
+
+    To know them, it imports MLflow, W&B and Comet where they are installed: a second before the first trial.
+    """
+    with _replaced(usage, "tag_callbacks", lambda callbacks: False):
         yield
 
 
