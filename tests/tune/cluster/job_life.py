@@ -30,8 +30,9 @@ experiment:
   model: {name: mnist_mlr}
   training: {epochs: 200}
 space: {training.optimizer.lr: {float: [0.001, 0.1]}}
-search: {metric: val_loss, trials: 3, scheduler: {name: none}}
+search: {metric: val_loss, trials: 1000, scheduler: {name: none}}
 """
+"""It would run for long. Submitted again with `search.trials=1`, it ends with what was begun."""
 TOKEN = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 32}
 
 
@@ -122,7 +123,7 @@ def main() -> None:
         running, cancelled = state(job), imagetune("cancel", job)["cancelled"]
         waited(lambda: state(job) != "running")
         stopped, interrupted = state(job), imagetune(*status)["status"]
-        again = imagetune(*submit, "training.epochs=200")["job"]
+        again = imagetune(*submit, "search.trials=1")["job"]
         log = imagetune("logs", again, "-f")["log"]
         ended, finished = state(again), imagetune(*status)
         missing = CliRunner().invoke(app, ["logs", "nothing"])

@@ -31,12 +31,15 @@ def test_a_job_is_cancelled_submitted_again_and_brought_to_its_end(life: dict[st
     assert life["states"] == ["running", "stopped", "succeeded"]
     assert life["cancelled"]
     assert life["interrupted"] == "interrupted"  # an orderly stop
-    assert life["finished"]["counts"]["completed"] == 3
+    assert life["finished"]["status"] == "finished"
+    counts = life["finished"]["counts"]
+    assert counts["completed"] == sum(counts.values()) >= 2
 
 
 def test_its_log_is_followed_to_the_end(life: dict[str, Any]) -> None:
     assert "resumes after epoch" in life["log"]
-    assert "trained: 600 epochs" in life["log"]
+    assert f"trained: {life['finished']['took']['epochs']:,} epochs" in life["log"]
+    assert life["finished"]["took"]["epochs"] == 200 * life["finished"]["counts"]["completed"]
 
 
 def test_its_figures_are_at_rays_prometheus_endpoint(life: dict[str, Any]) -> None:
