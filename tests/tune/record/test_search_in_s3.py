@@ -182,6 +182,7 @@ def cluster(s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 def test_a_killed_driver_is_replaced_on_another_machine(
