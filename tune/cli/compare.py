@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from data.words import counted
-from tune.cli.options import DEFAULT_OUT, Json, Out
+from tune.cli.options import DEFAULT_OUT, Json, Out, local_path
 from tune.cli.output import count, number, percent, print_json, print_table, say, show_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ def compare(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE.html", help="Also write a page with curves and all classes."),
+        typer.Option(
+            "--output", parser=local_path, metavar="FILE.html", help="Also write a page with curves and all classes."
+        ),
     ] = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,

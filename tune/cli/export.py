@@ -11,7 +11,7 @@ import typer
 
 from data.words import counted
 from tune.cli.evaluate import moved_images
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, Run, local_path
 from tune.cli.output import percent, print_json, say, show_line
 from tune.errors import UserError
 
@@ -52,7 +52,12 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="The folder to write. Default: export/ in the run's folder."),
+        typer.Option(
+            "--output",
+            parser=local_path,
+            metavar="DIR",
+            help="The folder to write. Default: export/ in the run's folder.",
+        ),
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,

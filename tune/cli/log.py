@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from data.words import counted
-from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study, local_path
 from tune.cli.output import print_json, say, show_line
 
 EXAMPLES = (
@@ -37,6 +37,7 @@ def log(
         Path | None,
         typer.Option(
             "--output",
+            parser=local_path,
             metavar="DIR",
             help="Where to write. Default: the search's folder; for MLflow, $MLFLOW_TRACKING_URI if it is set.",
         ),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune.cli.options import Json
+from tune.cli.options import Json, local_path
 from tune.cli.output import print_json, say, show_line
 from tune.errors import UserError
 
@@ -18,7 +18,7 @@ EXAMPLES = (
 
 
 def new(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file to write.")],
+    file: Annotated[Path, typer.Argument(parser=local_path, metavar="FILE", help="The YAML file to write.")],
     images: Annotated[
         Path, typer.Option("--images", metavar="DIR", help="Your images: a folder with one subfolder per class.")
     ],

@@ -26,9 +26,10 @@ def _place(text: str | Path) -> Path:
         raise typer.BadParameter(str(error)) from None
 
 
-def _local(text: str | Path) -> Path:
+def local_path(text: str | Path) -> Path:
+    """A path on this machine."""
     if is_url(str(text)):
-        raise typer.BadParameter(f"cannot be a URL ({text}); use a folder on this machine")
+        raise typer.BadParameter(f"cannot be a URL ({text}); use a path on this machine")
     return Path(text).expanduser()
 
 
@@ -119,7 +120,7 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         metavar="DIR",
-        parser=_local,
+        parser=local_path,
         help="The folder with the data sets, laid out as torchvision's root. Default: $IMAGETUNE_DATA, else the "
         "user's cache folder.",
     ),

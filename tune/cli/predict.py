@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, parse_grid
+from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, local_path, parse_grid
 from tune.cli.output import number, percent, print_json, print_table, say, show_line, wrapped
 from tune.errors import UserError
 
@@ -49,9 +49,13 @@ def predict(
     seed: Annotated[int, typer.Option("--seed", metavar="N", min=0, max=2**32 - 1, help="Seed of --sample.")] = 0,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="FILE", help="The picture to write, a PNG. Default: in RUN/figures."),
+        typer.Option(
+            "--output", parser=local_path, metavar="FILE", help="The picture to write, a PNG. Default: in RUN/figures."
+        ),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", parser=local_path, metavar="FILE", help="Also write the table as CSV.")
+    ] = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study
+from tune.cli.options import DEFAULT_OUT, Json, Out, Search, Study, local_path
 from tune.cli.output import print_json, show_line
 
 EXAMPLES = ("imagetune report digits", "imagetune report digits --output digits.html")
@@ -18,7 +18,10 @@ def report(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", metavar="FILE", help="The file to write. Default: report.html in the search's folder."
+            "--output",
+            parser=local_path,
+            metavar="FILE",
+            help="The file to write. Default: report.html in the search's folder.",
         ),
     ] = None,
     study: Study = None,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tune.cli import dtypes_table
-from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out
+from tune.cli.options import DEFAULT_OUT, DataDir, Json, Out, local_path
 from tune.cli.output import percent, print_json, print_table, say
 from tune.errors import UserError, WorkError
 
@@ -47,7 +47,12 @@ def reproduce(
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="Table to add the results to. Default: a file beside the runs."),
+        typer.Option(
+            "--csv",
+            parser=local_path,
+            metavar="FILE",
+            help="Table to add the results to. Default: a file beside the runs.",
+        ),
     ] = None,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,

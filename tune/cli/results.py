@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data.words import counted
-from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, Search, Study
+from tune.cli.options import DEFAULT_OUT, MOST, Json, Out, Search, Study, local_path
 from tune.cli.output import count, front_text, measured, number, print_json, say, show_line, validated, where
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def results(
         str | None,
         typer.Option("--sort", metavar="COLUMN", help="Rank by this column. Default: the search's metric."),
     ] = None,
-    csv: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Also write the table as CSV.")] = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", parser=local_path, metavar="FILE", help="Also write the table as CSV.")
+    ] = None,
     study: Study = None,
     out: Out = DEFAULT_OUT,
     json: Json = False,

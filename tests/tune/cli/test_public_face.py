@@ -85,6 +85,19 @@ def parameters(name: str, kind: str) -> list[Any]:
     return [parameter for parameter in load(name).params if parameter.param_type_name == kind]
 
 
+WRITTEN = [(name, option) for name, options in OPTIONS.items() for option in ("--output", "--csv") if option in options]
+
+
+@pytest.mark.parametrize(("name", "option"), [*WRITTEN, ("new", "")])
+def test_what_is_written_cannot_be_a_url(imagetune: Command, name: str, option: str) -> None:
+    """Only `--out` can be in S3: `s3://b/f` would be taken for a folder of this machine."""
+    assert len(WRITTEN) == 8
+    outcome = imagetune(name, *filter(None, ["x" * bool(option), option, "s3://b/f"]))
+    assert outcome.code == 2
+    assert "cannot be a URL" in " ".join(outcome.err.split())
+    assert not Path("s3:").exists()
+
+
 def test_these_are_all_commands() -> None:
     assert len(COMMANDS) == len(set(COMMANDS)) == 28
     assert set(COMMANDS) == set(OPTIONS) == set(ARGUMENTS)
