@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import copy
 import re
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import chain
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -67,7 +71,7 @@ def build_meta(name: str, input_shape: Sequence[int], classes: int, **options: A
     Raises:
         ModelError: it cannot be built; see `registry.check`.
     """
-    with torch.device("meta"):
+    with torch.device("meta"), _without_compiler():
         return registry.build(name, input_shape, classes, **options)
 
 
@@ -123,7 +127,42 @@ def _count(model: nn.Module, input_shape: Sequence[int], batch: int) -> Cost:
 def _statistics(model: nn.Module, input_shape: Sequence[int], batch: int, **settings: Any) -> torchinfo.ModelStatistics:
     # With `input_size=`, torchinfo would draw random images, and move the model to a GPU if there is one.
     images = torch.empty(batch, *input_shape, device="meta")
-    return torchinfo.summary(model, input_data=images, mode="eval", verbose=0, **settings)
+    with _without_compiler():
+        return torchinfo.summary(model, input_data=images, mode="eval", verbose=0, **settings)
+
+
+class _NoCompiler(ModuleType):
+    """Stands in for `torch._dynamo`, and gives way to it as soon as anything but `disable` is asked for."""
+
+    def disable(self, function: Any, *args: Any, **options: Any) -> Any:
+        return function
+
+    def __getattr__(self, name: str) -> Any:
+        self.leave()
+        return getattr(import_module(self.__name__), name)
+
+    def leave(self) -> None:
+        if sys.modules.get(self.__name__) is self:
+            del sys.modules[self.__name__]
+            vars(torch).pop("_dynamo", None)
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """For the block, do not import torch's compiler.
+
+    The functions that infer shapes on the meta device are written in Python. Each begins by importing `torch._dynamo`,
+    in 1.5 s, for no other purpose than that it be not compiled; nothing is.
+    """
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    stand_in = _NoCompiler("torch._dynamo")
+    sys.modules["torch._dynamo"] = stand_in
+    try:
+        yield
+    finally:
+        stand_in.leave()
 
 
 def _without_storage(model: nn.Module) -> nn.Module:

@@ -1,5 +1,7 @@
 """Costs on the meta device against torchinfo run for real, and against the published table."""
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from typing import Any
@@ -149,3 +151,32 @@ def test_layers_of_the_classifier() -> None:
         "Flatten": 1,
         "Linear": 4,
     }
+
+
+UNCOMPILED = """
+import sys
+import torch
+import models
+
+def costs():
+    return [models.cost_of(name, (3, 32, 32), 10) for name in models.names()]
+
+alone = costs()
+print("torch._dynamo" in sys.modules, hasattr(sys.modules.get("torch._dynamo"), "explain"))
+import torch._dynamo.config  # the real one is found, where it was
+assert costs() == alone
+print(len(alone), torch._dynamo.config.__name__)
+"""
+
+
+def test_costs_are_the_same_without_torchs_compiler() -> None:
+    done = subprocess.run([sys.executable, "-c", UNCOMPILED], capture_output=True, text=True, check=True)
+    assert done.stdout == f"False False\n{len(models.names())} torch._dynamo.config\n"
+
+
+def test_whatever_else_of_the_compiler_is_asked_for_is_there() -> None:
+    program = (
+        "import torch; from models import cost\nwith cost._without_compiler(): print(torch._dynamo.explain.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "explain\n"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -62,7 +60,6 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         images = {"input_shape": list(splits.input_shape), "classes": list(splits.classes)}
         return {"data": digest, "split": splits.split_hash, **images, **versions("ray", "optuna")}
 
-    _load_compiler()
     loggers = logging(spec.search.loggers, folder, spec.search.objective, observer)
     with loggers as (observer, logs), connected(cluster), quiet_optuna():
         resources = trial_resources(spec.search.resources)
@@ -97,11 +94,6 @@ def _images_on_nodes(
     resources.usable = images.among
     resources.look()
     return images
-
-
-def _load_compiler() -> None:
-    """Let a thread import torch's compiler while Ray starts: to count a model's cost on the meta device takes it."""
-    threading.Thread(target=import_module, args=("torch._dynamo",), name="imports", daemon=True).start()
 
 
 def _check_images(folder: SearchFolder, spec: SearchSpec, splits: Splits, say: Callable[[str], None]) -> None:
