@@ -81,7 +81,7 @@ def ray_own(trials: int, epochs: int) -> list[float]:
         from ray.tune.schedulers import ASHAScheduler
         from ray.tune.search.optuna import OptunaSearch
 
-        from tests.benchmarks.scale_worker import NothingTrainable
+        from tests.benchmarks.cluster_worker import RayNothing
 
         class Clock(ray_tune.Callback):
             def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
@@ -89,7 +89,7 @@ def ray_own(trials: int, epochs: int) -> list[float]:
 
         names = {"lr": ray_tune.loguniform(1e-5, 1e-1), "weight_decay": ray_tune.loguniform(1e-6, 1e-2)}
         ray_tune.Tuner(
-            ray_tune.with_resources(NothingTrainable, {"cpu": 1}),
+            ray_tune.with_resources(RayNothing, {"cpu": 1}),
             param_space=names,
             tune_config=ray_tune.TuneConfig(
                 metric="val_loss",

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ray import tune as ray_tune
-
 from tests.benchmarks.scale import loss
 from tune.search.ray.trial_worker import TrialWorker
 from tune.search.worker.messages import Assignment, Job, Report, Steps
@@ -31,21 +27,3 @@ class NothingWorker(TrialWorker):
     def attempt(self, job: Job, assignment: Assignment) -> Steps:
         """Nothing in the attempt's place."""
         return Nothing(job, assignment)
-
-
-class NothingTrainable(ray_tune.Trainable):
-    """Ray's."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        """Begin."""
-        self._config, self._epoch = {name: config[name] for name in ("lr", "weight_decay")}, 0
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin again."""
-        self.setup(new_config)
-        return True
-
-    def step(self) -> dict[str, float]:
-        """An epoch of no work."""
-        self._epoch += 1
-        return {"val_loss": loss(self._config, self._epoch)}
