@@ -22,7 +22,7 @@ from tune.search.ray.reaper import reaped
 
 HOME = Path(str(tune.__file__)).parents[1]  # the folder of our packages
 SHORT = Path("/tmp")
-LONGEST = 30  # bytes: a socket's name has at most 107, of which 77 are ours and Ray's
+LONGEST = 28  # bytes: a socket's name has at most 107, of which 79 are ours and Ray's
 
 # Ray reads these when it is imported.
 _ENVIRONMENT = {
@@ -73,7 +73,7 @@ def _private(options: dict[str, Any]) -> Iterator[None]:
 
     prepare_openmp()  # for the workers, which inherit our environment
     folder = new_folder()
-    local = {"include_dashboard": False, "object_store_memory": 100 * 2**20, "_temp_dir": folder}
+    local = {"include_dashboard": False, "object_store_memory": 100 * 2**20, "_temp_dir": f"{folder}/r"}
     with reaped(folder) as reaper, _own_token():
         try:
             with without_dashboard(), on_this_machine_only():
@@ -161,6 +161,9 @@ def _own_signals() -> Iterator[None]:
 
 def new_folder() -> str:
     """A new folder for Ray's sockets and logs, in RAY_TMPDIR or TMPDIR, or in /tmp where their names are too long.
+
+    Nobody else can read it. Ray opens its own folder to everybody: that is a folder in this one, since its logs contain
+    the environment.
 
     Raises:
         UserError: nothing can be written there.
