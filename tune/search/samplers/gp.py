@@ -16,6 +16,7 @@ from tune.search.samplers.encoding import Encoding, Points
 from tune.search.samplers.gaussian_process import GaussianProcess
 from tune.search.samplers.qmc import sobol
 from tune.search.samplers.sampler import RANDOM_START, Sampler, Task
+from tune.spec.metric import Objective
 from tune.spec.options.samplers import LearningSpec
 from tune.spec.search import derived_seed
 
@@ -85,7 +86,7 @@ class GaussianProcessSampler(Sampler):
         points = encoding.snap(encoding.points([trial.config for trial in trials]))
         indices = [index for index, _, _ in rows]
         inputs = self._inputs(points[indices], np.array([epoch for _, epoch, _ in rows]))
-        values = scaled(np.array([cost for *_, cost in rows]), self._task)
+        values = scaled(np.array([cost for *_, cost in rows]), self._task.objective)
         process, reached = GaussianProcess.fit(inputs, values), float(values.min())
         if running := [index for index, trial in enumerate(trials) if trial.status in (Status.RUNNING, Status.WAITING)]:
             at_end = self._inputs(points[running])
@@ -141,7 +142,7 @@ def thinned(rows: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
     return [rows[index] for index in sorted([*best, *others[-(MOST_ROWS - BEST_ROWS) :]])]
 
 
-def scaled(costs: Array, task: Task) -> Array:
+def scaled(costs: Array, objective: Objective) -> Array:
     """Costs (N, infinite ones among them) with mean 0 and variance 1, on a scale that outliers do not rule.
 
     Losses are compared by their logarithms, accuracies by those of their errors; beyond `FAR` times the median all are
@@ -151,7 +152,7 @@ def scaled(costs: Array, task: Task) -> Array:
     if not finite.any():
         return np.zeros(len(costs))
     errors = np.where(finite, costs, costs[finite].max())
-    if task.objective.metric.unit == "%":
+    if objective.metric.unit == "%":
         errors = 1 + errors
     if (errors >= 0).all():
         if not errors.any():

@@ -108,7 +108,7 @@ def test_fields_that_are_not_in_play_do_not_tell_points_apart() -> None:
 
 @given(st.lists(st.floats(0.01, 1e6) | st.just(math.inf), min_size=2, max_size=30))
 def test_scaling_keeps_the_order_and_is_not_ruled_by_outliers(costs: list[float]) -> None:
-    values = scaled(np.array(costs), task())
+    values = scaled(np.array(costs), task().objective)
     assert np.isfinite(values).all()
     assert values.mean() == pytest.approx(0, abs=1e-6)
     order = np.argsort(costs, kind="stable")
@@ -116,7 +116,7 @@ def test_scaling_keeps_the_order_and_is_not_ruled_by_outliers(costs: list[float]
 
 
 def test_accuracies_are_compared_by_their_errors() -> None:
-    values = scaled(np.array([-0.9, -0.99, -0.999, -0.5, -0.4]), task(Objective(METRICS["val_accuracy"])))
+    values = scaled(np.array([-0.9, -0.99, -0.999, -0.5, -0.4]), Objective(METRICS["val_accuracy"]))
     assert values[0] - values[1] == pytest.approx(values[1] - values[2], rel=1e-6)  # each a tenth of the error before
 
 
