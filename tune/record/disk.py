@@ -74,7 +74,7 @@ def _remedy(why: str) -> str:
     return "free some space" if why.endswith(" is full") else "see that it can be reached"
 
 
-def retry_while_disk_full(
+def retry_until_writable(
     write: Callable[[], None],
     folder: Path,
     say: Callable[[str], None] = lambda text: None,

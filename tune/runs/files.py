@@ -18,7 +18,7 @@ import pandas as pd
 from tune.errors import UserError
 from tune.files import PARTIAL, is_file, remove, write_whole
 from tune.record import same_data
-from tune.record.disk import FULL, retry_while_disk_full
+from tune.record.disk import FULL, retry_until_writable
 from tune.record.folder import RunFolder
 from tune.record.status import Status
 from tune.record.tables import epochs_table, read_parquet, to_parquet
@@ -94,15 +94,15 @@ def keep(folder: RunFolder, training: Training, say: Callable[[str], None]) -> N
         FullDiskError: It stayed full.
     """
     state = training.state()
-    retry_while_disk_full(lambda: save(folder.last, state), folder.path, say)
+    retry_until_writable(lambda: save(folder.last, state), folder.path, say)
     best, weights = training.best, training.best_weights
     if best is None or weights is None:
         return
     if best is training.history[-1] or not is_file(folder.weights):
         facts = {"epoch": str(best.epoch)}  # only one: safetensors writes several in any order, and equal files differ
-        retry_while_disk_full(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
+        retry_until_writable(lambda: save_weights(folder.weights, weights, facts), folder.path, say)
     table = to_parquet(history_table(training.history))
-    retry_while_disk_full(lambda: write_whole(folder.epochs_table, table), folder.path, say)
+    retry_until_writable(lambda: write_whole(folder.epochs_table, table), folder.path, say)
 
 
 def up_to_date(folder: RunFolder, training: Training) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tune.files import PARTIAL, fetch, files, is_file, remove, remove_folder, sweep
-from tune.record.disk import retry_while_disk_full
+from tune.record.disk import retry_until_writable
 from tune.record.folder import SearchFolder
 from tune.record.pareto import Point, best_first, front_of
 from tune.record.status import Status
@@ -121,7 +121,7 @@ class Retention:
         self._patiently(lambda: remove_folder(self._folder.trial(number)))
 
     def _patiently(self, write: Callable[[], None]) -> None:
-        retry_while_disk_full(write, self._folder.path, self._say)
+        retry_until_writable(write, self._folder.path, self._say)
 
 
 def _delete(folder: Path, pattern: str) -> None:

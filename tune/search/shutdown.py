@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from tune.interruption import interruptible
-from tune.record.disk import UnwritableError, obstacle, retry_while_disk_full
+from tune.record.disk import UnwritableError, obstacle, retry_until_writable
 from tune.record.folder import SearchFolder
 from tune.record.status import Status
 from tune.record.tables import write_all_tables
@@ -71,7 +71,7 @@ def close(driver: Driver) -> None:
     if outcome.state == INTERRUPTED:
         write()  # there are only seconds
     else:
-        retry_while_disk_full(write, ledger.folder.path, driver.observer.say)
+        retry_until_writable(write, ledger.folder.path, driver.observer.say)
 
 
 def _outcome(driver: Driver) -> Outcome:

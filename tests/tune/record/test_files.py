@@ -14,7 +14,7 @@ import pytest
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
-from tune.record.disk import FullDiskError, obstacle, retry_while_disk_full
+from tune.record.disk import FullDiskError, obstacle, retry_until_writable
 from tune.record.exclusive.folder_lock import folder_is_locked, lock_folder
 from tune.record.folder import candidates, check_new_name, check_writable
 from tune.record.storage.journal import Journal
@@ -195,7 +195,7 @@ def test_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EDQUOT, "disk quota exceeded")
 
     with pytest.raises(FullDiskError, match=r"is full, and stayed so for 0 s"):
-        retry_while_disk_full(full, tmp_path, patience=0.05)
+        retry_until_writable(full, tmp_path, patience=0.05)
     assert tries > 2
 
 

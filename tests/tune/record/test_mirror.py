@@ -21,7 +21,7 @@ from tune.buckets.client import StorageError
 from tune.buckets.parsing import folder_of
 from tune.errors import UserError
 from tune.files import PARTIAL, fetch, files, is_file, needed, remove, remove_folder, rename, write_whole
-from tune.record.disk import FullDiskError, retry_while_disk_full
+from tune.record.disk import FullDiskError, retry_until_writable
 from tune.record.folder import check_writable, locate_search
 
 
@@ -259,11 +259,11 @@ def test_a_bucket_that_fails_for_a_while_is_waited_for(
             monkeypatch.setenv("AWS_ENDPOINT_URL", s3.address)
 
     monkeypatch.setattr(time, "sleep", pause)
-    retry_while_disk_full(lambda: write_whole(path, b"content"), path.parent, said.append)
+    retry_until_writable(lambda: write_whole(path, b"content"), path.parent, said.append)
     assert client.listing(f"{bucket}/s").keys() == {"a"}
     assert [line.partition(":")[0] for line in said] == ["s3", "files can be written again; continuing"]
     assert f"{bucket} cannot be reached" in said[0]
     assert "paused for up to 600 s; see that it can be reached to continue" in said[0]
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
     with pytest.raises(FullDiskError, match=r"cannot be reached.*and stayed so for 0 s"):
-        retry_while_disk_full(lambda: write_whole(path, b"content"), path.parent, patience=0)
+        retry_until_writable(lambda: write_whole(path, b"content"), path.parent, patience=0)

@@ -18,7 +18,7 @@ from data.untrusted import parse_json
 from data.words import counted
 from tune.errors import WorkError
 from tune.record import disk
-from tune.record.disk import FullDiskError, UnwritableError, retry_while_disk_full
+from tune.record.disk import FullDiskError, UnwritableError, retry_until_writable
 
 BLOCK = 2**20  # bytes of lines that are parsed together
 MAX_LINE = 2**24  # bytes: a record has a few hundred
@@ -119,7 +119,7 @@ class Journal(JournalFileBackend):
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
-            retry_while_disk_full(lambda: self._append(text), self._path.parent, self._say, self._patience)
+            retry_until_writable(lambda: self._append(text), self._path.parent, self._say, self._patience)
         except FullDiskError:
             self._patience = 0.0  # what ends the search must not wait again
             raise
