@@ -154,11 +154,14 @@ class StoppingAsha(Asha):
 class PromotingAsha(Asha):
     """ASHA, promotion type (section 3.1 of the paper): a trial pauses at each rung.
 
-    It continues when it is among the best 1 / `reduction_factor` there and a worker is free; the highest rung comes
-    first. So a search spends its first epochs on many short trials, where the stopping type trains its first trials to
-    the end, because nobody stands on the rungs yet. When no trial can be started any more and none runs, the best of
-    the highest rung continues even if fewer than `reduction_factor` stand there, so that the search ends with a trial
-    that has run all its epochs.
+    It continues when it is among the best 1 / `reduction_factor` there, no more than that share of the rung has
+    continued, and a worker is free; the highest rung comes first. So a search spends its first epochs on many short
+    trials, where the stopping type trains its first trials to the end, because nobody stands on the rungs yet. The limit
+    (D-ASHA; Li et al. 2022, https://arxiv.org/abs/2201.06834, section 4.2) is for samplers that learn: their trials get
+    better and better, so that nearly each is among the best when it comes, and would continue.
+
+    When no trial can be started any more and none runs, the best of the highest rung continues even if fewer than
+    `reduction_factor` stand there, so that the search ends with a trial that has run all its epochs.
     """
 
     def _judge(self, rung: Rung, number: int, epoch: int, value: float) -> Verdict:
@@ -169,6 +172,8 @@ class PromotingAsha(Asha):
         """The best trial that may continue from the highest rung where there is one."""
         for rung in self._ladder():
             allowed = max(int(len(rung.values) / self._factor), int(last))
+            if len(rung.promoted) >= allowed and not last:
+                continue
             number = next((number for number in rung.ranking[:allowed] if number not in rung.promoted), None)
             if number is not None:
                 rung.promoted.add(number)

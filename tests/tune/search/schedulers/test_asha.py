@@ -127,6 +127,16 @@ def test_the_best_third_of_a_rung_is_promoted_the_highest_rung_first() -> None:
     assert scheduler.judge(3, 9, 0.5) is CONTINUE  # the last epoch: it ends by itself
 
 
+def test_no_more_than_a_third_continues_however_good_the_newcomers() -> None:
+    """A sampler that learns proposes ever better trials: each is the best of its rung when it comes."""
+    scheduler, promoted = promoting(), 0
+    for number in range(30):
+        scheduler.judge(number, 1, 1 / (1 + number))
+        while scheduler.promote(last=False) is not None:
+            promoted += 1
+        assert promoted == (number + 1) // 3
+
+
 def test_when_nothing_else_can_run_the_best_of_the_highest_rung_goes_on() -> None:
     scheduler = promoting()
     scheduler.judge(0, 1, 2.0)
