@@ -69,6 +69,8 @@ class Ledger:
             self._put(trial)
         self._ended_before = sum(trial.status.ended for trial in self.trials.values())
         scheduler.replay(self.trials.values(), record.metric)
+        if proposer.forecasts:
+            scheduler.forecast = lambda: proposer.forecast(self._known)
 
     # -- counts
 
@@ -142,7 +144,12 @@ class Ledger:
 
     def propose(self) -> Proposal | None:
         """A configuration for the next trial: those of `first`, then the sampler's; None if the space is exhausted."""
-        return self.proposer.propose([*self._others, *self.trials.values()], len(self.trials), self.spec.first)
+        return self.proposer.propose(self._known, len(self.trials), self.spec.first)
+
+    @property
+    def _known(self) -> list[TrialRecord]:
+        """All trials that the sampler may learn from: also those of another search."""
+        return [*self._others, *self.trials.values()]
 
     def add(self, proposal: Proposal) -> int:
         """Add a waiting trial; returns its number."""

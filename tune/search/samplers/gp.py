@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import scipy
@@ -44,21 +44,36 @@ class GaussianProcessSampler(Sampler):
     `explore`.
     """
 
+    forecasts = True
+
     def __init__(self, task: Task) -> None:
         assert isinstance(task.spec, LearningSpec)
         self._task, self._encoding, self.startup = task, Encoding(task.space), task.spec.startup
 
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
         """As `Sampler.proposals`."""
-        generator = np.random.default_rng(derived_seed(self._task.seed, number))
-        known = [trial for trial in trials if trial.status is not Status.INFEASIBLE and trial.config]
-        rows = self._rows(known)
-        ended = len({row[0] for row in rows})
-        if ended < max(self.startup, 2):
+        known, rows = self._learned(trials)
+        if not rows:
             self.kind = RANDOM_START
             yield from sobol(self._encoding, self._task.seed, number)
             return
-        yield from self._improving(known, rows, generator)
+        yield from self._improving(known, rows, np.random.default_rng(derived_seed(self._task.seed, number)))
+
+    def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
+        """As `Sampler.forecast`, on the scale of `scaled`."""
+        known, rows = self._learned(trials)
+        if not rows:
+            return {}
+        points = self._points(known)
+        means, _ = self._fitted(points, rows)[0].predict(self._inputs(points))
+        return {trial.number: float(mean) for trial, mean in zip(known, means, strict=True)}
+
+    def _learned(self, trials: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[tuple[int, int, float]]]:
+        """The trials that may be learned from, and the observations; none as long as there are too few."""
+        known = [trial for trial in trials if trial.status is not Status.INFEASIBLE and trial.config]
+        rows = self._rows(known)
+        enough = len({row[0] for row in rows}) >= max(self.startup, 2)
+        return known, thinned(rows) if enough else []
 
     def _rows(self, trials: Sequence[TrialRecord]) -> list[tuple[int, int, float]]:
         """Observations as (index of the trial, epoch, cost): infinite cost for a configuration that cannot be used."""
@@ -81,17 +96,12 @@ class GaussianProcessSampler(Sampler):
     def _improving(
         self, trials: Sequence[TrialRecord], rows: list[tuple[int, int, float]], generator: np.random.Generator
     ) -> Iterator[Config]:
-        rows = thinned(rows)
-        encoding = self._encoding
-        points = encoding.snap(encoding.points([trial.config for trial in trials]))
-        indices = [index for index, _, _ in rows]
-        inputs = self._inputs(points[indices], np.array([epoch for _, epoch, _ in rows]))
-        values = scaled(np.array([cost for *_, cost in rows]), self._task.objective)
-        process, reached = GaussianProcess.fit(inputs, values), float(values.min())
+        encoding, points = self._encoding, self._points(trials)
+        process, reached = self._fitted(points, rows)
         if running := [index for index, trial in enumerate(trials) if trial.status in (Status.RUNNING, Status.WAITING)]:
             at_end = self._inputs(points[running])
             process = process.with_observations(at_end, process.predict(at_end)[0])
-        seen = points[sorted(set(indices))]
+        seen = points[sorted({index for index, _, _ in rows})]
         means, _ = process.predict(self._inputs(seen))
         best = float(means.min())
         candidates = self._candidates(process, reached, seen[np.argsort(means)[:5]], generator)
@@ -103,6 +113,15 @@ class GaussianProcessSampler(Sampler):
                 mean, _ = process.predict(self._inputs(point[None]))
                 self.kind = "exploit" if float(mean[0]) <= best else "explore"
                 yield config
+
+    def _points(self, trials: Sequence[TrialRecord]) -> Points:
+        return self._encoding.snap(self._encoding.points([trial.config for trial in trials]))
+
+    def _fitted(self, points: Points, rows: list[tuple[int, int, float]]) -> tuple[GaussianProcess, float]:
+        """A process fitted to observations of these points, and the least of their values."""
+        inputs = self._inputs(points[[index for index, _, _ in rows]], np.array([epoch for _, epoch, _ in rows]))
+        values = scaled(np.array([cost for *_, cost in rows]), self._task.objective)
+        return GaussianProcess.fit(inputs, values), float(values.min())
 
     def _inputs(self, points: Points, epochs: Array | None = None) -> Array:
         """Points and epochs (by default the last) as inputs of the process."""

@@ -78,6 +78,15 @@ class Proposer:
         """What has been tried when there is no configuration left, to continue `every`."""
         return "point of the grid" if self._sampler.exhaustive else "feasible configuration"
 
+    @property
+    def forecasts(self) -> bool:
+        """Whether the sampler can tell how unfinished trials will end."""
+        return self._sampler.forecasts
+
+    def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
+        """As `Sampler.forecast`."""
+        return self._sampler.forecast([*trials, *self._infeasible(trials)])
+
     def facts(self, config: Config) -> Mapping[str, Any] | None:
         """What is known about a configuration without training it; None if it cannot be a trial of this search."""
         return self._check(config)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from search_spaces import Config, Space
@@ -44,11 +44,13 @@ class Sampler(ABC):
         kind: How the configuration that it has just proposed was found, for tables: `random start`, `explore` ...
         startup: Trials at the start that do not depend on results, if the others do.
         exhaustive: Whether its proposals are all that the search is to try; else any other configuration may follow.
+        forecasts: Whether it can tell how unfinished trials will end.
     """
 
     kind: str = ""
     startup: int = 0
     exhaustive: bool = False
+    forecasts: bool = False
 
     @abstractmethod
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
@@ -59,3 +61,11 @@ class Sampler(ABC):
                 configurations that did not meet the constraints, have negative numbers.
             number: The new trial's.
         """
+
+    def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
+        """By number, how good each trial is expected to be at its last epoch (small is good); empty if unknown.
+
+        Args:
+            trials: As for `proposals`.
+        """
+        return {}

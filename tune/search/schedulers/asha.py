@@ -156,9 +156,12 @@ class PromotingAsha(Asha):
 
     It continues when it is among the best 1 / `reduction_factor` there, no more than that share of the rung has
     continued, and a worker is free; the highest rung comes first. So a search spends its first epochs on many short
-    trials, where the stopping type trains its first trials to the end, because nobody stands on the rungs yet. The limit
-    (D-ASHA; Li et al. 2022, https://arxiv.org/abs/2201.06834, section 4.2) is for samplers that learn: their trials get
-    better and better, so that nearly each is among the best when it comes, and would continue.
+    trials, where the stopping type trains its first trials to the end, because nobody stands on the rungs yet. The
+    limit (D-ASHA; Li et al. 2022, https://arxiv.org/abs/2201.06834, section 4.2) is for samplers that learn: their
+    trials get better and better, so that nearly each is among the best when it comes, and would continue.
+
+    Every second promotion at a rung is that of the trial that the sampler expects to end best, where it can tell: a
+    rank after few epochs is unfair to configurations that start slowly.
 
     When no trial can be started any more and none runs, the best of the highest rung continues even if fewer than
     `reduction_factor` stand there, so that the search ends with a trial that has run all its epochs.
@@ -174,18 +177,31 @@ class PromotingAsha(Asha):
             allowed = max(int(len(rung.values) / self._factor), int(last))
             if len(rung.promoted) >= allowed and not last:
                 continue
-            number = next((number for number in rung.ranking[:allowed] if number not in rung.promoted), None)
+            ranking = rung.ranking if last else self._ranking(rung)
+            number = next((number for number in ranking[:allowed] if number not in rung.promoted), None)
             if number is not None:
                 rung.promoted.add(number)
                 return number
         return None
 
+    def _ranking(self, rung: Rung) -> list[int]:
+        """Its trials, the next to be promoted first."""
+        if self.forecast is None or len(rung.promoted) % 2 == 0:
+            return rung.ranking
+        expected = self.forecast()
+        return sorted(rung.ranking, key=lambda number: expected.get(number, math.inf))
+
     def hopeless(self, left: int, unended: Collection[int]) -> set[int]:
-        """Those that would not be among the best of their rung even if all that may still reach it did worse."""
+        """Those that would not be among the best of their rung even if all that may still reach it did worse.
+
+        As long as a forecast may promote more trials of a rung, there is no telling whom.
+        """
         found: set[int] = set()
         for rung in self._ladder():
             coming = left + sum(number not in rung.values for number in unended)
             allowed = max(int((len(rung.values) + coming) / self._factor), 1)
+            if self.forecast is not None and len(rung.promoted) < allowed:
+                continue
             if rung.others:
                 found |= self._dominated(rung, allowed) & set(unended)
                 continue

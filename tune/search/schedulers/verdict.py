@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -32,7 +32,14 @@ PAUSE = Verdict(Action.PAUSE)
 
 
 class Scheduler(ABC):
-    """Judges trials after their epochs. What it remembers is restored from the record by `replay`."""
+    """Judges trials after their epochs. What it remembers is restored from the record by `replay`.
+
+    Attributes:
+        forecast: How good each trial is expected to be at its last epoch (small is good), where the sampler can tell;
+            empty as long as it knows too little.
+    """
+
+    forecast: Callable[[], Mapping[int, float]] | None = None
 
     @property
     def rungs(self) -> list[tuple[int, int]]:

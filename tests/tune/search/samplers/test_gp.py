@@ -140,6 +140,28 @@ def test_it_learns_from_trials_that_were_stopped_early() -> None:
     assert abs(math.log10(proposed["lr"]) + 3) < 0.5
 
 
+def test_it_expects_slow_starters_to_end_well() -> None:
+    """The smaller the learning rate, the worse after an epoch and the better in the end: it learns that from others."""
+    source = random.Random(0)
+    trials = []
+    for number in range(40):
+        config = SPACE.canonical(SPACE.draw(source))
+        small = -math.log10(config["lr"])  # 1 to 5
+        losses = [math.exp(small / 2)] + 8 * [math.exp(3 - small)]
+        epochs = tuple(metrics(epoch, losses[epoch - 1]) for epoch in range(1, 10 if number < 30 else 2))
+        status = Status.COMPLETED if number < 30 else Status.PAUSED
+        trials.append(TrialRecord(number, config, status, epochs=epochs))
+    expected = GaussianProcessSampler(task()).forecast(trials)
+    assert set(expected) == set(range(40))
+    paused = range(30, 40)
+    assert min(paused, key=expected.__getitem__) == min(paused, key=lambda number: trials[number].config["lr"])
+
+
+def test_it_expects_nothing_before_it_has_learned() -> None:
+    trials = [TrialRecord(n, {"lr": 0.01, "width": 8 + n, "kind": None}, Status.PAUSED) for n in range(20)]
+    assert GaussianProcessSampler(task()).forecast(trials) == {}
+
+
 def test_two_workers_are_not_sent_to_the_same_place() -> None:
     source = random.Random(0)
     trials = [
