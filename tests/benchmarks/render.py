@@ -61,6 +61,16 @@ def quartiles(name: str, digits: int) -> Callable[[Row], str]:
     return cell
 
 
+def share(name: str) -> Callable[[Row], str]:
+    """A ratio, followed by its 95 % interval in brackets and the largest of any task."""
+
+    def cell(row: Row) -> str:
+        value, low, high, worst = (f"{float(row[f'{name}{end}']):.2f}" for end in ("", "_low", "_high", "_worst"))
+        return f"{value} ({low}-{high}), worst {worst}"
+
+    return cell
+
+
 def megabytes(name: str, digits: int) -> Callable[[Row], str]:
     """Bytes as MB (10^6 bytes)."""
     return lambda row: f"{float(row[name]) / 1e6:,.{digits}f}" if row.get(name) else "-"
@@ -174,6 +184,18 @@ TABLES: dict[str, Columns] = {
         "processes": plain("processes"),
         "images of all processes, MB": plain("images_mb_of_all_processes"),
         "copied, MB": plain("copied_mb_of_all_processes"),
+        **WHERE,
+    },
+    "search_quality_summary": {
+        "tasks": lambda row: f"{row['compared']} {row['tasks']}",
+        "method": lambda row: f"`{row['method']}`",
+        "at once": plain("workers"),
+        "seeds": plain("seeds"),
+        "1 %: of stock": share("epochs_1_percent"),
+        "median epochs": plain("epochs_1_percent_medians"),
+        ".2 %: of stock": share("epochs_0.2_percent"),
+        "median epochs ": plain("epochs_0.2_percent_medians"),
+        "ms a suggestion": plain("ms_per_suggestion"),
         **WHERE,
     },
     "scale": {

@@ -11,6 +11,8 @@ epochs. The methods:
 - screening: 50 random configurations for 3 epochs each, the best 3 of them to the end; again until a target is reached.
 - random, tpe, gp: imagetune's driver, record and ASHA of type `promotion` with these samplers; with `_stopping` behind
   the name, of type `stopping`.
+
+FILE gets a row per search; FILE_summary.csv a row per method, number of workers and kind of task.
 """
 
 from __future__ import annotations
@@ -54,6 +56,18 @@ def measure(job: tuple[str, str, int, int]) -> dict[str, Any]:
     return row
 
 
+def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A line per method and number of workers, first over the surrogates, then over the tables."""
+    kinds = {"surrogates": [row for row in rows if row["task"].isdigit()]}
+    kinds["tables"] = [row for row in rows if not row["task"].isdigit()]
+    where = list(circumstances())
+    return [
+        {"tasks": kind, **line, **{name: found[-1][name] for name in where}}
+        for kind, found in kinds.items()
+        for line in summary(found)
+    ]
+
+
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A line per method and number of workers: its epochs as a share of those of stock with one worker."""
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -63,11 +77,13 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     lines = []
     for (method, workers), tasks in found.items():
         common = [task for task in tasks if task in reference]
-        line: dict[str, Any] = {"method": method, "workers": workers, "tasks": len(common)}
+        line: dict[str, Any] = {"method": method, "workers": workers, "compared": len(common)}
         line["seeds"] = min(map(len, tasks.values()))
         for target in TARGETS:
             pairs = [(_column(tasks[task], target), _column(reference[task], target)) for task in common]
             line |= {f"{target}{end}": value for end, value in _shares(pairs).items()}
+            medians = {task: np.median(_column(tasks[task], target)) for task in sorted(tasks)}
+            line[f"{target}_medians"] = ", ".join(f"{task} {median:.0f}" for task, median in medians.items())
         line["ms_per_suggestion"] = round(
             statistics.fmean(float(row["ms_per_suggestion"]) for task in tasks.values() for row in task), 1
         )
@@ -125,13 +141,15 @@ def main() -> None:
             _write(args.csv, rows)
             print(f"\r{count} of {len(jobs)} searches", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-    for line in summary(rows):
+    lines = summaries(rows)
+    _write(args.csv.with_name(f"{args.csv.stem}_summary.csv"), lines)
+    for line in lines:
         print(line)
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
+        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in rows for column in row)))
         writer.writeheader()
         writer.writerows(rows)
 

@@ -73,6 +73,17 @@ def test_a_proposal_stands_for_the_nearest_configuration_that_is_left() -> None:
     assert task.place({"x": 0.42}, {config_key(row) for row in task.rows}) is None
 
 
+def test_a_field_that_does_not_matter_does_not_choose_what_a_proposal_stands_for() -> None:
+    """`z` is chosen such that the row with the nearest z has the most distant x."""
+    space, _ = parse_space({"x": {"float": [0, 1]}, "z": {"float": [0, 1]}}, {})
+    rows = tuple({"x": index / 40, "z": (17 * index % 40) / 40} for index in range(40))
+    task = Problem("plane", space, EPOCHS, (0.0,), curve, rows)
+    for x in (0.1, 0.3, 0.5):
+        placed = task.place({"x": x, "z": 0.5}, set())
+        assert placed is not None
+        assert abs(placed["x"] - x) <= 1 / 40
+
+
 def test_the_summary_compares_medians_with_those_of_stock() -> None:
     def rows(method: str, task: str, epochs: list[int]) -> list[dict[str, object]]:
         return [
@@ -93,4 +104,5 @@ def test_the_summary_compares_medians_with_those_of_stock() -> None:
     assert found["stock"]["epochs_1_percent"] == 1
     assert found["gp"]["epochs_1_percent"] == pytest.approx(math.sqrt(0.1 * 0.4))
     assert found["gp"]["epochs_1_percent_worst"] == 0.4
+    assert found["gp"]["epochs_1_percent_medians"] == "a 10, b 80"
     assert found["gp"]["epochs_1_percent_low"] <= 0.2 <= found["gp"]["epochs_1_percent_high"]
