@@ -57,7 +57,7 @@ class HalvingSpec(JudgingSpec):
 
     Attributes:
         type: stopping ends a trial that is not among the best; promotion pauses every trial, and continues it once it
-            is among the best and a worker is free.
+            is among the best, or the sampler expects it to end among them, and a worker is free.
         reduction_factor: One in this many trials continues at each comparison.
         brackets: Groups of trials that are compared among themselves, each starting one comparison later; None: as
             many as there are comparisons.
