@@ -60,12 +60,7 @@ def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """A line per method and number of workers, first over the surrogates, then over the tables."""
     kinds = {"surrogates": [row for row in rows if row["task"].isdigit()]}
     kinds["tables"] = [row for row in rows if not row["task"].isdigit()]
-    where = list(circumstances())
-    return [
-        {"tasks": kind, **line, **{name: found[-1][name] for name in where}}
-        for kind, found in kinds.items()
-        for line in summary(found)
-    ]
+    return [{"tasks": kind, **line} for kind, found in kinds.items() for line in summary(found)]
 
 
 def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -87,7 +82,8 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         line["ms_per_suggestion"] = round(
             statistics.fmean(float(row["ms_per_suggestion"]) for task in tasks.values() for row in task), 1
         )
-        lines.append(line)
+        *_, last = (row for task in tasks.values() for row in task)
+        lines.append(line | {name: last.get(name) for name in circumstances()})
     return lines
 
 
