@@ -14,6 +14,7 @@ from tests.tune.cli.conftest import Command
 from tests.tune.runs.folders import image_folder
 from tune.search.own_images import starter as starting
 from tune.search.own_images.budget import expected_epochs
+from tune.search.samplers import too_odd
 from tune.spec import load_search
 from tune.spec.files import read_tree
 
@@ -60,6 +61,7 @@ def test_folders_of_all_kinds(imagetune: Command, tmp_path: Path, name: str) -> 
     assert (experiment.data.image_size, experiment.training.batch_size) == (side, batch)
     assert ("test_fraction" in Path("mine.yaml").read_text()) == (name != "parts")
     assert spec.search.scheduler.longest == experiment.training.epochs == spec.longest
+    assert too_odd(spec.space) == ""  # for the sampler gp
 
 
 @pytest.mark.usefixtures("quick")
@@ -135,7 +137,7 @@ def test_the_budget_follows_from_the_speed(
 
 def test_expected_epochs_are_those_of_asha() -> None:
     # Of 9 trials, 9 reach epoch 1, 3 epoch 3 and 1 epoch 9: (9 x 1 + 3 x 2 + 1 x 6) / 9 epochs each.
-    assert expected_epochs(9) == pytest.approx(1.5 * 21 / 9)
+    assert expected_epochs(9) == pytest.approx(21 / 9)
     assert expected_epochs(1) == 1
 
 

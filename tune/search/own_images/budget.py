@@ -40,8 +40,8 @@ def fill_in_budget(
     trials = min(max(int(TRIALS[0] * BUDGET / max(seconds(TRIALS[0], epochs), 1e-9)), TRIALS[0]), TRIALS[1])
     if "training.epochs" not in tree["space"]:
         tree["experiment"]["training"]["epochs"] = epochs
-        asha = {"name": "asha", "max_t": epochs, "grace_period": grace_period(epochs), "reduction_factor": 3}
-        tree["search"]["scheduler"] = asha
+        asha = {"name": "asha", "type": "promotion", "max_t": epochs, "grace_period": grace_period(epochs)}
+        tree["search"]["scheduler"] = asha | {"reduction_factor": 3}
     tree["search"]["trials"] = trials
     return epochs, trials, seconds(trials, epochs)
 
@@ -52,13 +52,13 @@ def grace_period(epochs: int) -> int:
 
 
 def expected_epochs(epochs: int) -> float:
-    """Of a trial under ASHA, which continues a third at each rung; half as many again, since it decides at once."""
+    """Of a trial under ASHA of type promotion, which continues a third at each rung."""
     expected, reached, share = 0.0, 0, 1.0
     rung = grace_period(epochs)
     while reached < epochs:
         expected += share * (min(rung, epochs) - reached)
         reached, rung, share = min(rung, epochs), 3 * rung, share / 3
-    return min(1.5 * expected, epochs)
+    return expected
 
 
 def duration(seconds: float) -> str:

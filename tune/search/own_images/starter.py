@@ -147,7 +147,7 @@ def _classifier(found: Survey, side: int) -> dict[str, Any]:
             "training.optimizer.lr": {"float": [0.0003, 0.01], "log": True},
             "data.augment": {"choice": augment},
         },
-        "search": {},
+        "search": {"sampler": {"name": "gp"}},
     }
 
 
@@ -217,12 +217,13 @@ def _comments(found: Survey, device: torch.device, like: str | None) -> dict[str
         "space": "what is searched: a range or a choice of values for each field",
         "search.trials": "add more later: --extend N",
         "search.concurrent": "trials at the same time" + (", two on each GPU" if device.type == "cuda" else ""),
-        "search.scheduler": "stops trials that are behind",
+        "search.scheduler": "pauses all trials early, and continues the best",
         "search.retention": "trials whose weights are kept",
     } | (_OF_THE_CLASSIFIER if like is None else {})
 
 
 _OF_THE_CLASSIFIER = {
     "space.model.cnn_layers": "stages, each of which shrinks the image",
+    "search.sampler": "learns from trials that have not ended, too",
     "space.data.augment": "add `flip: {}` to each if a mirrored image is still of its class",
 }
