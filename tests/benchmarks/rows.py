@@ -9,7 +9,7 @@ from typing import Any
 
 from tune.runs.versions import circumstances, cpu_name
 
-__all__ = ["RESULTS", "circumstances", "cpu_name", "read_rows", "write_rows"]
+__all__ = ["RESULTS", "circumstances", "cpu_name", "read_rows", "write_csv", "write_rows"]
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -22,12 +22,16 @@ def write_rows(name: str, rows: Sequence[Mapping[str, Any]], *, key: str | None 
     if key is not None and path.is_file():
         replaced = {str(row[key]) for row in rows}
         kept = [row for row in read_rows(name) if row[key] not in replaced]
-    every = [*kept, *rows]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in every for column in row)))
-        writer.writeheader()
-        writer.writerows(every)
+    write_csv(path, [*kept, *rows])
     return path
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows, with all columns that any of them has."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in rows for column in row)))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_rows(name: str) -> list[dict[str, str]]:

@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.benchmarks.problems import problem
-from tests.benchmarks.rows import circumstances
+from tests.benchmarks.rows import circumstances, write_csv
 from tests.benchmarks.search_methods import CAP, METHODS, EnoughError, Meter
 
 Numbers = NDArray[np.float64]
@@ -68,7 +68,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[str, int], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
         found[row["method"], int(row["workers"])][row["task"]].append(row)
-    reference = found.get(("stock", 1), {})
+    reference, where = found.get(("stock", 1), {}), tuple(circumstances())
     lines = []
     for (method, workers), tasks in found.items():
         common = [task for task in tasks if task in reference]
@@ -83,7 +83,7 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             statistics.fmean(float(row["ms_per_suggestion"]) for task in tasks.values() for row in task), 1
         )
         *_, last = (row for task in tasks.values() for row in task)
-        lines.append(line | {name: last.get(name) for name in circumstances()})
+        lines.append(line | {name: last.get(name) for name in where})
     return lines
 
 
@@ -134,20 +134,13 @@ def main() -> None:
     with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
         for count, row in enumerate(pool.imap_unordered(measure, jobs), 1):
             rows.append({**row, **where})
-            _write(args.csv, rows)
+            write_csv(args.csv, rows)
             print(f"\r{count} of {len(jobs)} searches", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     lines = summaries(rows)
-    _write(args.csv.with_name(f"{args.csv.stem}_summary.csv"), lines)
+    write_csv(args.csv.with_name(f"{args.csv.stem}_summary.csv"), lines)
     for line in lines:
         print(line)
-
-
-def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(column for row in rows for column in row)))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

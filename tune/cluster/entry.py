@@ -35,16 +35,20 @@ def command(space: str, name: str, options: list[str]) -> list[str]:
 def run(line: Callable[[], list[str]]) -> int:
     """Run a command line, again if a signal ends it that was not sent to us too; its exit code as a shell gives it."""
     asked: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
 
     def passed_on(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        child.send_signal(number)
+        if child is not None:
+            child.send_signal(number)
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, passed_on)
     environment = os.environ | {"PYTHONFAULTHANDLER": "1"}  # a crash leaves in the job's log where it happened
     for again in range(RESUMED, -1, -1):
         child = subprocess.Popen(line(), env=environment)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, passed_on)
+        if asked:  # it came between two processes
+            child.send_signal(asked[-1])
         code = child.wait()
         if code >= 0 or asked:
             break

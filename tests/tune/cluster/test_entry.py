@@ -51,6 +51,21 @@ def test_a_search_that_fails_is_not_run_again(tmp_path: Path) -> None:
     assert runs(tmp_path) == 1
 
 
+def test_a_job_that_is_stopped_before_its_search_starts(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from tune.cluster.entry import run
+
+def line():
+    os.kill(os.getpid(), signal.SIGTERM)
+    return [sys.executable, "-c", "import time; time.sleep(60)"]
+
+sys.exit(run(line))
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, timeout=30, check=False)
+    assert done.returncode == 128 + signal.SIGTERM
+
+
 @pytest.mark.parametrize("both", [False, True])
 def test_a_job_that_is_stopped_stops_its_search(both: bool, tmp_path: Path) -> None:
     """Ray sends the signal to both processes, others to the job's alone."""

@@ -40,8 +40,13 @@ def fill_in_budget(
     trials = min(max(int(TRIALS[0] * BUDGET / max(seconds(TRIALS[0], epochs), 1e-9)), TRIALS[0]), TRIALS[1])
     if "training.epochs" not in tree["space"]:
         tree["experiment"]["training"]["epochs"] = epochs
-        asha = {"name": "asha", "type": "promotion", "max_t": epochs, "grace_period": grace_period(epochs)}
-        tree["search"]["scheduler"] = asha | {"reduction_factor": 3}
+        tree["search"]["scheduler"] = {
+            "name": "asha",
+            "type": "promotion",
+            "max_t": epochs,
+            "grace_period": grace_period(epochs),
+            "reduction_factor": 3,
+        }
     tree["search"]["trials"] = trials
     return epochs, trials, seconds(trials, epochs)
 

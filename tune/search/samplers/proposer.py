@@ -85,7 +85,7 @@ class Proposer:
 
     def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
         """As `Sampler.forecast`."""
-        return self._sampler.forecast([*trials, *self._infeasible(trials)])
+        return self._sampler.forecast(trials)
 
     def facts(self, config: Config) -> Mapping[str, Any] | None:
         """What is known about a configuration without training it; None if it cannot be a trial of this search."""

@@ -66,6 +66,6 @@ class Sampler(ABC):
         """By number, how good each trial is expected to be at its last epoch (small is good); empty if unknown.
 
         Args:
-            trials: As for `proposals`.
+            trials: All trials so far; those of another search that this one learns from have negative numbers.
         """
         return {}
