@@ -6,6 +6,7 @@ The function `models.cost.cost` is not exported here, where it would hide the mo
 from models.classifier_plan import ClassifierPlan, StagePlan, plan
 from models.cost import Cost, build_meta, cost_of, layer_counts, summary
 from models.errors import ModelError
+from models.first_weights import Whitening, whitening_images
 from models.registry import ModelEntry, Option, build, check, get, names, options
 from models.vae import Reconstruction
 
@@ -17,6 +18,7 @@ __all__ = [
     "Option",
     "Reconstruction",
     "StagePlan",
+    "Whitening",
     "build",
     "build_meta",
     "check",
@@ -27,4 +29,5 @@ __all__ = [
     "options",
     "plan",
     "summary",
+    "whitening_images",
 ]

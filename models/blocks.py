@@ -18,7 +18,7 @@ from models.mish import Mish
 
 Activation = Literal["mish", "relu", "gelu", "silu", "leaky_relu"]
 Pooling = Literal["fractional", "max", "average"]
-Norm = Literal["batch", "group", "none"]
+Norm = Literal["batch", "batch_unscaled", "group", "none"]
 Probability = Annotated[float, Ge(0), Lt(1)]
 Width = Annotated[int, Ge(1), Le(65_536)]
 
@@ -206,12 +206,20 @@ def group_count(channels: int) -> int:
 
 
 def conv_norm_activation(
-    in_channels: int, out_channels: int, *, norm: Norm, activation: Activation
+    in_channels: int, out_channels: int, *, norm: Norm, activation: Activation, pooling: nn.Module | None = None
 ) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the named layers of a 3 x 3 convolution that keeps the size, its norm (if any) and its activation."""
-    yield "conv", nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1)
-    if norm == "batch":
-        yield "norm", nn.BatchNorm2d(out_channels)
+    """Yield the named layers of a 3 x 3 convolution that keeps the size, its norm (if any) and its activation.
+
+    With `pooling`, it follows the convolution. "batch_unscaled" is batch normalization whose scales stay 1; as it would
+    cancel a bias of the convolution, there is none (as in Jordan 2024, https://arxiv.org/abs/2404.00498).
+    """
+    yield "conv", nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, bias=norm != "batch_unscaled")
+    if pooling is not None:
+        yield "pool", pooling
+    if norm in ("batch", "batch_unscaled"):
+        layer = nn.BatchNorm2d(out_channels)
+        layer.weight.requires_grad_(norm == "batch")
+        yield "norm", layer
     elif norm == "group":
         yield "norm", nn.GroupNorm(group_count(out_channels), out_channels)
     yield "activation", ACTIVATIONS[activation]()

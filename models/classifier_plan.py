@@ -18,7 +18,7 @@ from models.errors import ModelError
 Channels = Annotated[int, Ge(1), Le(65_536)]
 Layers = Annotated[int, Ge(1), Le(64)]
 
-# Side of the last feature map, in pixels.
+# Side of the last feature map, in pixels, unless it is given.
 FINAL_SIZE = 2
 
 
@@ -28,7 +28,7 @@ class StagePlan:
 
     Attributes:
         channels: of the image, then after each of the L stages; L + 1 numbers.
-        sizes: side of the feature map after each stage, in pixels; L numbers, the last is 2.
+        sizes: side of the feature map after each stage, in pixels; L numbers.
         channel_ratio: factor from each stage's channels to the next, before rounding.
     """
 
@@ -57,6 +57,8 @@ def plan(
     final_channels: int,
     cnn_layers: int,
     fcn_layers: int,
+    final_size: int = FINAL_SIZE,
+    head_size: int | None = None,
 ) -> ClassifierPlan:
     """Return the plan: channels, sizes and widths are spaced geometrically between their first and last values.
 
@@ -70,20 +72,27 @@ def plan(
         final_channels: after the last stage; may be smaller than `starting_channels`.
         cnn_layers: number of convolution stages.
         fcn_layers: number of linear layers; with 1, a single layer maps the features to the classes.
+        final_size: side of the last feature map, in pixels.
+        head_size: side of what the head gets of it; by default all.
 
     Raises:
         ModelError: there is no such network; the message names the stage that fails and the values that work.
     """
     _require_positive("classifier", fcn_layers=fcn_layers, classes=classes)
-    stages = stage_plan("classifier", input_shape, starting_channels, final_channels, cnn_layers)
-    flat = final_channels * FINAL_SIZE**2
+    stages = stage_plan("classifier", input_shape, starting_channels, final_channels, cnn_layers, final_size)
+    flat = final_channels * (final_size if head_size is None else head_size) ** 2
     width_ratio = (classes / flat) ** (1 / fcn_layers)
     widths = (flat, *(round(flat * width_ratio**layer) for layer in range(1, fcn_layers + 1)))
     return ClassifierPlan(stages.channels, stages.sizes, stages.channel_ratio, widths)
 
 
 def stage_plan(
-    model: str, input_shape: Sequence[int], starting_channels: int, final_channels: int, cnn_layers: int
+    model: str,
+    input_shape: Sequence[int],
+    starting_channels: int,
+    final_channels: int,
+    cnn_layers: int,
+    final_size: int = FINAL_SIZE,
 ) -> StagePlan:
     """Return the plan of the convolution stages; see `plan`.
 
@@ -93,6 +102,7 @@ def stage_plan(
         starting_channels: after the first stage.
         final_channels: after the last stage.
         cnn_layers: number of convolution stages.
+        final_size: side of the last feature map, in pixels.
 
     Raises:
         ModelError: see `plan`.
@@ -106,11 +116,11 @@ def stage_plan(
         image_channels=in_channels,
         image_side=side,
     )
-    _require_poolable(model, side, cnn_layers)
+    _require_poolable(model, side, cnn_layers, final_size)
     ratio = _channel_ratio(model, starting_channels, final_channels, cnn_layers)
     return StagePlan(
         channels=(in_channels, *(round(starting_channels * ratio**stage) for stage in range(cnn_layers))),
-        sizes=tuple(_stage_sizes(side, cnn_layers)),
+        sizes=tuple(_stage_sizes(side, cnn_layers, final_size)),
         channel_ratio=ratio,
     )
 
@@ -140,45 +150,47 @@ def _channel_ratio(model: str, starting_channels: int, final_channels: int, cnn_
     return 1.0
 
 
-def _stage_sizes(side: int, cnn_layers: int) -> Iterator[int]:
-    ratio = (FINAL_SIZE / side) ** (1 / cnn_layers)
+def _stage_sizes(side: int, cnn_layers: int, final_size: int) -> Iterator[int]:
+    ratio = (final_size / side) ** (1 / cnn_layers)
     return (round(side * ratio**stage) for stage in range(1, cnn_layers + 1))
 
 
-def _failing_stage(side: int, cnn_layers: int) -> tuple[int, int, int] | None:
+def _failing_stage(side: int, cnn_layers: int, final_size: int) -> tuple[int, int, int] | None:
     """Return the first stage that does not shrink the feature map: its number (from 1), the side before and after."""
     before = side
-    for stage, after in enumerate(_stage_sizes(side, cnn_layers), start=1):
+    for stage, after in enumerate(_stage_sizes(side, cnn_layers, final_size), start=1):
         if after + 1 > before:
             return stage, before, after
         before = after
     return None
 
 
-def _require_poolable(model: str, side: int, cnn_layers: int) -> None:
-    failure = _failing_stage(side, cnn_layers)
+def _require_poolable(model: str, side: int, cnn_layers: int, final_size: int) -> None:
+    failure = _failing_stage(side, cnn_layers, final_size)
     if failure is None:
         return
-    if side <= FINAL_SIZE:
+    if side <= final_size:
         raise ModelError(
-            f"{model}: images must be at least {FINAL_SIZE + 1} x {FINAL_SIZE + 1} pixels (got {side} x {side}), "
-            f"since the last feature map has {FINAL_SIZE} x {FINAL_SIZE}"
+            f"{model}: images must be at least {final_size + 1} x {final_size + 1} pixels (got {side} x {side}), "
+            f"since the last feature map has {final_size} x {final_size}"
         )
     stage, before, after = failure
     raise ModelError(
-        f"{model}: cnn_layers must be {_in_words(possible_cnn_layers(side))} for images of {side} x {side} pixels "
-        f"(got {cnn_layers}): every stage must shrink the feature map, and stage {stage} would go from {before} to "
-        f"{after} pixels"
+        f"{model}: cnn_layers must be {_in_words(possible_cnn_layers(side, final_size))} for images of "
+        f"{side} x {side} pixels (got {cnn_layers}): every stage must shrink the feature map, and stage {stage} would "
+        f"go from {before} to {after} pixels"
     )
 
 
-def possible_cnn_layers(side: int) -> tuple[int, ...]:
+def possible_cnn_layers(side: int, final_size: int = FINAL_SIZE) -> tuple[int, ...]:
     """Return every `cnn_layers` that is possible for images of `side` x `side` pixels, in ascending order."""
-    if side <= FINAL_SIZE:
+    if side <= final_size:
         return ()
-    # The last stage shrinks at least FINAL_SIZE + 1/2 (before rounding) to FINAL_SIZE, which bounds the ratio.
-    most = math.log(side / FINAL_SIZE) / math.log((FINAL_SIZE + 0.5) / FINAL_SIZE)
-    return tuple(layers for layers in range(1, math.floor(most) + 2) if _failing_stage(side, layers) is None)
+    # The last stage shrinks at least `final_size` + 1/2 (before rounding) to `final_size`, which bounds the ratio.
+    most = math.log(side / final_size) / math.log((final_size + 0.5) / final_size)
+    return tuple(
+        layers for layers in range(1, math.floor(most) + 2) if _failing_stage(side, layers, final_size) is None
+    )
 
 
 def _in_words(numbers: Sequence[int]) -> str:

@@ -13,8 +13,9 @@ SMALL = {"starting_channels": 7, "final_channels": 13, "cnn_layers": 3, "fcn_lay
 
 
 def option_values() -> list[tuple[str, Any]]:
-    """Every value of every option that has finitely many, a dropout and a logit scale."""
+    """Every value of every option that has finitely many, and a few of the others."""
     values: list[tuple[str, Any]] = [("dropout", 0.0), ("dropout", 0.3), ("logit_scale", 0.125)]
+    values += [("stage_layers", 3), ("final_size", 3)]
     for option in models.options("classifier").values():
         if option.annotation is bool:
             values += [(option.name, False), (option.name, True)]
@@ -24,7 +25,7 @@ def option_values() -> list[tuple[str, Any]]:
 
 
 def test_all_option_values_are_tried() -> None:
-    assert len(option_values()) == 3 + 5 + 3 + 2 + 3
+    assert len(option_values()) == 5 + 5 + 3 + 4 + 3 + 2 + 3 * 2
 
 
 @pytest.mark.parametrize(("option", "value"), option_values())
@@ -35,7 +36,9 @@ def test_every_option_value_builds_and_trains_a_step(option: str, value: Any) ->
     images, labels = torch.randn(8, 3, 17, 17), torch.randint(5, (8,))
     torch.autograd.backward(F.cross_entropy(model(images), labels))
     torch.optim.SGD(model.parameters(), lr=0.1).step()
-    assert all(not torch.equal(p, before[n]) for n, p in model.named_parameters() if n.endswith("weight"))
+    weights = {n: p for n, p in model.named_parameters() if n.endswith("weight")}
+    assert all(torch.equal(p, before[n]) != p.requires_grad for n, p in weights.items())
+    assert all(p.requires_grad for n, p in weights.items()) == (value not in ("2x2", "3x3", "batch_unscaled"))
     logits = model.eval()(images)
     assert logits.shape == (8, 5)
     assert logits.isfinite().all()
@@ -135,3 +138,59 @@ def test_logits_are_scaled() -> None:
     images = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         assert torch.equal(scaled(images), plain(images) / 8)
+
+
+FAST = {
+    **{"starting_channels": 64, "final_channels": 64, "cnn_layers": 3, "fcn_layers": 1, "activation": "silu"},
+    **{"pooling": "max", "norm": "batch_unscaled", "stage_layers": 2, "early_pooling": True, "final_size": 3},
+    **{"global_pooling": True, "whitening": "2x2", "initialization": "dirac"},
+}
+
+
+def test_the_network_of_the_speed_records_by_hand() -> None:
+    """Whitening, three times conv - pool - norm - SiLU - conv - norm - SiLU, maximum, linear."""
+    torch.manual_seed(0)
+    model = models.build("classifier", (3, 32, 32), 10, **FAST).eval()
+    weights = model.state_dict()
+    x = torch.randn(2, 3, 32, 32)
+
+    def norm(x: torch.Tensor, name: str) -> torch.Tensor:
+        bias = weights[f"{name}.bias"].view(-1, 1, 1)
+        return F.silu(x / (1 + 1e-5) ** 0.5 + bias)  # statistics of a new norm: mean 0, variance 1
+
+    y = F.conv2d(x, weights["whitening.weight"], weights["whitening.bias"])
+    assert y.shape == (2, 24, 31, 31)
+    for stage, side in enumerate((15, 7, 3)):
+        y = F.conv2d(y, weights[f"stages.{stage}.conv.weight"], padding=1)
+        y = norm(F.adaptive_max_pool2d(y, side), f"stages.{stage}.norm")
+        y = norm(F.conv2d(y, weights[f"stages.{stage}.conv2.weight"], padding=1), f"stages.{stage}.norm2")
+    logits = y.amax((2, 3)) @ weights["head.2.weight"].T + weights["head.2.bias"]
+    with torch.no_grad():
+        torch.testing.assert_close(model(x), logits)
+
+
+def test_convolutions_after_the_first_begin_as_the_identity() -> None:
+    torch.manual_seed(0)
+    model = models.build("classifier", (3, 16, 16), 4, **{**SMALL, "stage_layers": 2}, initialization="dirac")
+    torch.manual_seed(0)
+    plain = models.build("classifier", (3, 16, 16), 4, **{**SMALL, "stage_layers": 2})
+    convs = [
+        (ours.weight, other.weight)
+        for ours, other in zip(model.modules(), plain.modules(), strict=True)
+        if isinstance(ours, nn.Conv2d) and isinstance(other, nn.Conv2d)
+    ]
+    assert len(convs) == 6
+    assert torch.equal(*convs[0])
+    for ours, other in convs[1:]:
+        given = ours.shape[1]
+        x = torch.randn(2, given, 5, 5)
+        assert torch.equal(F.conv2d(x, ours, padding=1)[:, :given], x[:, : len(ours)])
+        assert torch.equal(ours[given:], other[given:])
+
+
+def test_whitening_needs_room_for_the_first_stage() -> None:
+    options = {"starting_channels": 4, "final_channels": 8, "cnn_layers": 9, "pooling": "max"}
+    models.check("classifier", (3, 14, 14), 4, **options | {"cnn_layers": 6, "whitening": "3x3"})
+    most = models.classifier_plan.possible_cnn_layers(9)[-1]
+    with pytest.raises(models.ModelError, match="whitening=3x3 leaves 7 x 7 pixels, too few for a first stage"):
+        models.check("classifier", (3, 9, 9), 4, **options | {"cnn_layers": most, "whitening": "3x3"})

@@ -50,10 +50,16 @@ def test_options_of_the_classifier() -> None:
         "norm": "batch",
         "dropout": 0.0,
         "logit_scale": 1.0,
+        "stage_layers": 1,
+        "early_pooling": False,
+        "final_size": 2,
+        "global_pooling": False,
+        "whitening": "none",
+        "initialization": "default",
     }
     assert options["cnn_layers"].annotation == Annotated[int, Ge(1), Le(64)]
     assert options["pooling"].annotation == Literal["fractional", "max", "average"]
-    assert options["norm"].annotation == Literal["batch", "group", "none"]
+    assert options["norm"].annotation == Literal["batch", "batch_unscaled", "group", "none"]
     assert options["residual"].annotation is bool
     assert options["dropout"].annotation == Annotated[float, Ge(0), Lt(1)]
 
@@ -100,7 +106,7 @@ def test_a_plan_is_what_a_check_returns() -> None:
 def test_changing_the_answer_does_not_change_the_table() -> None:
     models.options("classifier").clear()
     models.names().clear()
-    assert len(models.options("classifier")) == 11
+    assert len(models.options("classifier")) == 17
     assert len(models.names()) == 14
 
 

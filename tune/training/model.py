@@ -26,12 +26,20 @@ class InfeasibleError(UserError):
 def initial_model(experiment: Experiment, splits: Splits) -> nn.Module:
     """The untrained model, on the CPU, so that a seed gives the same weights on every device.
 
+    Its whitening filters, if it has any, are those of training images drawn with the experiment's seed, as the network
+    gets them but not augmented.
+
     Raises:
         models.ModelError: The model cannot be built for these images.
     """
     spec = experiment.model
     with seeded(stream_seed(experiment.seed, "model"), torch.device("cpu")):
-        return models.build(spec.name, splits.input_shape, len(splits.classes), **spec.options())
+        model = models.build(spec.name, splits.input_shape, len(splits.classes), **spec.options())
+    for whitening in (module for module in model.modules() if isinstance(module, models.Whitening)):
+        generator = torch.Generator().manual_seed(stream_seed(experiment.seed, "whitening"))
+        images, _ = next(splits.train.batches(models.whitening_images(*splits.input_shape[1:]), generator=generator))
+        whitening.fit(images.cpu())
+    return model
 
 
 def memory_format(model: nn.Module, device: torch.device) -> torch.memory_format:
