@@ -120,8 +120,8 @@ class Resident:
             batch_size: Images per batch; the last batch may be smaller.
             generator: Shuffles, and is passed to ``augment``; None keeps the order. A CPU generator gives the same
                 batches on every device.
-            augment: A function of uint8 images (B, C, H, W) and the generator. An `Augment` that mixes labels is also
-                applied to the normalized images.
+            augment: A function of uint8 images (B, C, H, W) and the generator. An `Augment` is also told each image's
+                place in this part, and if it mixes labels, it is also applied to the normalized images.
 
         Yields:
             Normalized images (B, C, H, W) float32 and labels (B,), on the device. Mixed labels are (B, classes)
@@ -141,8 +141,8 @@ class Resident:
             raise DataError("augmentation that mixes labels needs the number of classes")
         drawn = self._drawn(batch_size, generator)
         if augment is None or generator is None:
-            return ((self._normalized(images), labels) for images, labels in drawn)
-        return (self._augmented(images, labels, generator, augment) for images, labels in drawn)
+            return ((self._normalized(images), labels) for images, labels, _ in drawn)
+        return (self._augmented(*batch, generator, augment) for batch in drawn)
 
     def _chunks(self) -> Iterator[slice]:
         """Ranges of this part's images, of at most 64 MB each as float32."""
@@ -153,30 +153,30 @@ class Resident:
         """Rows of a tensor that belong to a range of this part."""
         return values[here] if self.index is None else values.index_select(0, self.index[here])
 
-    def _drawn(self, batch_size: int, generator: Generator | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches as stored: uint8 images and labels, in the order drawn."""
-        order = self._order(generator)
+    def _drawn(self, batch_size: int, generator: Generator | None) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Batches as stored: uint8 images, labels, and if they are shuffled their places in this part."""
+        shuffled, order = None, self.index
+        if generator is not None:
+            drawn = torch.randperm(len(self), generator=generator, device=generator.device)
+            shuffled = placed(drawn, self.device)
+            order = shuffled if self.index is None else self.index.index_select(0, shuffled)
         for start in range(0, len(self), batch_size):
             here = slice(start, start + batch_size)
+            places = None if shuffled is None else shuffled[here]
             if order is None:
-                yield self.images[here], self.labels[here]
+                yield self.images[here], self.labels[here], places
             else:
-                yield self.images.index_select(0, order[here]), self.labels.index_select(0, order[here])
+                yield self.images.index_select(0, order[here]), self.labels.index_select(0, order[here]), places
 
     def _augmented(
-        self, images: Tensor, labels: Tensor, generator: Generator, augment: Augmenter
+        self, images: Tensor, labels: Tensor, places: Tensor | None, generator: Generator, augment: Augmenter
     ) -> tuple[Tensor, Tensor]:
-        normalized = self._normalized(augment(images, generator))
-        if isinstance(augment, Augment) and augment.mixes and self.classes is not None:
+        if not isinstance(augment, Augment):
+            return self._normalized(augment(images, generator)), labels
+        normalized = self._normalized(augment(images, generator, places))
+        if augment.mixes and self.classes is not None:
             return augment.mix(normalized, F.one_hot(labels, self.classes).float(), generator)
         return normalized, labels
-
-    def _order(self, generator: Generator | None) -> Tensor | None:
-        """Positions in the order of the batches, on the device; None for all images as stored."""
-        if generator is None:
-            return self.index
-        shuffled = placed(torch.randperm(len(self), generator=generator, device=generator.device), self.device)
-        return shuffled if self.index is None else self.index.index_select(0, shuffled)
 
     def _normalized(self, images: Tensor) -> Tensor:
         # In place on the new float copy: four times as fast as addcmul, or as arithmetic in bfloat16.

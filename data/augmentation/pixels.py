@@ -31,6 +31,34 @@ def vertical_flip(images: Tensor, generator: Generator, *, p: Probability = 0.5)
     return _mirrored(images, generator, p, dim=-2)
 
 
+def alternating_flip(images: Tensor, places: Tensor, epoch: int, seed: int) -> Tensor:
+    """Mirror each image left to right in every other epoch; whether in the odd ones or the even ones is random.
+
+    So in any two epochs that follow each other, a network sees both sides of every image (Jordan 2024,
+    https://arxiv.org/abs/2404.00498, section 3.6).
+
+    Args:
+        images: (B, C, H, W) uint8.
+        places: The images' places among those trained on, (B,) int64 on the same device.
+        epoch: Counted from 1.
+        seed: Decides, with its place, in which epochs an image is mirrored.
+    """
+    chosen = (first_flips(places, seed) + epoch - 1) % 2 * len(images)
+    both = torch.cat([images, images.flip(-1)])
+    return both.index_select(0, chosen + torch.arange(len(images), device=images.device))
+
+
+def first_flips(places: Tensor, seed: int) -> Tensor:
+    """1 or 0 with equal probability for each place and seed, (B,) int64: a bit of their hash, on any device.
+
+    The hash is the mixing function of SplitMix64 (Steele et al. 2014), with 64 bits that wrap around.
+    """
+    mixed = places * -7046029254386353131 + seed
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685)):
+        mixed = (mixed ^ (mixed >> shift & (1 << 64 - shift) - 1)) * factor
+    return (mixed >> 40) & 1
+
+
 def _mirrored(images: Tensor, generator: Generator, p: float, dim: int) -> Tensor:
     draws = torch.rand(len(images), generator=generator, device=generator.device)
     # Mirroring all images and selecting is three times as fast as mirroring and copying only those drawn.

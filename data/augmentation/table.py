@@ -21,7 +21,7 @@ from torch import Generator, Tensor
 from data.augmentation.affine import resample, rotation, scale, translation
 from data.augmentation.jitter import jitter
 from data.augmentation.mixing import cutmix, mixup
-from data.augmentation.pixels import crop, cutout, flip, vertical_flip
+from data.augmentation.pixels import alternating_flip, crop, cutout, flip, vertical_flip
 from data.errors import DataError, unknown
 from data.words import quoted
 
@@ -31,6 +31,8 @@ class Kind(StrEnum):
 
     PIXELS = "pixels"
     """``(images uint8, generator, *, options) -> images uint8``."""
+    EPOCH = "epoch"
+    """``(images uint8, places, epoch, seed, *, options) -> images uint8``, which depends on the epoch."""
     MAP = "map"
     """``(images, generator, *, options) -> matrices (B, 3, 3)``; see `data.augmentation.affine`."""
     MIX = "mix"
@@ -60,6 +62,9 @@ _TABLE = {
     row.name: row
     for row in (
         Augmentation("flip", Kind.PIXELS, flip, "mirror left to right with probability p"),
+        Augmentation(
+            "alternating_flip", Kind.EPOCH, alternating_flip, "mirror left to right in every other epoch, not at random"
+        ),
         Augmentation("vertical_flip", Kind.PIXELS, vertical_flip, "mirror top to bottom with probability p"),
         Augmentation("crop", Kind.PIXELS, crop, "pad every side, then crop to the original size at a random position"),
         Augmentation("rotation", Kind.MAP, rotation, "rotate about the centre by up to +-degrees"),
@@ -126,21 +131,34 @@ class Augment:
 
     Attributes:
         steps: The augmentations, in the order given.
+        epoch: Counted from 1, for those that depend on it.
+        seed: Of the whole training, for the same.
     """
 
     steps: tuple[Step, ...] = ()
+    epoch: int = 1
+    seed: int = 0
 
     @property
     def mixes(self) -> bool:
         """Whether labels are mixed too; then call `mix` on the normalized images."""
         return bool(self._mixing)
 
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        """Apply everything that does not mix labels to a batch (B, C, H, W) uint8; the given tensor is not changed."""
+    def __call__(self, images: Tensor, generator: Generator, places: Tensor | None = None) -> Tensor:
+        """Apply everything that does not mix labels to a batch; the given tensor is not changed.
+
+        Args:
+            images: (B, C, H, W) uint8.
+            generator: Of the random numbers.
+            places: The images' places among those trained on, (B,) int64 on the images' device; None counts them.
+        """
+        places = torch.arange(len(images), device=images.device) if places is None else places
         for shared, group in groupby(self._changing, key=_shared):
             if shared is None:
                 for name, chosen in group:
-                    images = _TABLE[name].apply(images, generator, **dict(chosen))
+                    of_epoch = _TABLE[name].kind is Kind.EPOCH
+                    given = (places, self.epoch, self.seed) if of_epoch else (generator,)
+                    images = _TABLE[name].apply(images, *given, **dict(chosen))
             else:
                 maps = [_TABLE[name].apply(images, generator, **_own(chosen)) for name, chosen in group]
                 images = resample(images, _product(maps), **dict(shared))
@@ -213,6 +231,8 @@ def build_augment(spec: AugmentSpec) -> Augment:
     pairs = list(spec.items()) if isinstance(spec, Mapping) else [(name, None) for name in spec]
     if twice := sorted({str(name) for name, _ in pairs if [other for other, _ in pairs].count(name) > 1}):
         raise DataError(f"data.augment must list each name once (got {', '.join(twice)} more than once)")
+    if both := [name for name, _ in pairs if name in ("flip", "alternating_flip")][1:]:
+        raise DataError(f"data.augment must have flip or alternating_flip, not both; remove {both[0]}")
     return Augment(tuple((str(name), _chosen(name, given or {})) for name, given in pairs))
 
 

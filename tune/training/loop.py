@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -89,7 +90,8 @@ class Training:
         self._task, self._metrics, self._objective = task_of(task, spec), metrics_of(task), objective
         if objective.metric.name not in (names := [metric.name for metric in self._metrics]):
             raise ValueError(f"the metric must be one of {', '.join(names)} (got {objective.metric.name})")
-        model = initial_model(experiment, splits)
+        with cpu_threads(self.threads):
+            model = initial_model(experiment, splits)
         check_first_step(experiment, splits, model, self._task, self.threads)
         self._layout = memory_format(model, device)
         self.model = model.to(device).to(memory_format=self._layout)
@@ -188,8 +190,10 @@ class Training:
         """The training images in the epoch's order: normalized (B, C, H, W) and (B,), both on the device."""
         generator = torch.Generator()  # on the CPU: the same batches on every device
         generator.manual_seed(stream_seed(self.experiment.seed, "batches", epoch))
-        size = self.experiment.training.batch_size
-        return islice(self.splits.train.batches(size, generator=generator, augment=self._augment), self._steps)
+        size, augment = self.experiment.training.batch_size, self._augment
+        if augment is not None:
+            augment = replace(augment, epoch=epoch, seed=stream_seed(self.experiment.seed, "flips"))
+        return islice(self.splits.train.batches(size, generator=generator, augment=augment), self._steps)
 
     def _sums(self, part: Part) -> Sums:
         return Sums([metric.name for metric in self._metrics if metric.part == part], self._device)

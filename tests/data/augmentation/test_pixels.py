@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from data.augmentation.pixels import crop, cutout, flip, vertical_flip
+from data.augmentation.pixels import alternating_flip, crop, cutout, first_flips, flip, vertical_flip
 
 sizes = st.integers(1, 9)
 channels = st.integers(1, 4)
@@ -90,3 +90,36 @@ def test_cutout_takes_as_many_pixels_as_the_papers_even_sides() -> None:
     assert (int(taken.min()), int(taken.max())) == (64, 256)  # in a corner a quarter, else the whole
     clipped = [len(range(max(centre - 8, 0), min(centre + 8, 32))) for centre in range(32)]
     assert abs(float(taken.float().mean()) - (sum(clipped) / 32) ** 2) < 4
+
+
+def splitmix_bit(place: int, seed: int) -> int:
+    """Bit 40 of SplitMix64, as published, in whole numbers without a sign."""
+    wrap = 2**64
+    mixed = (place * 0x9E3779B97F4A7C15 + seed) % wrap
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        mixed = (mixed ^ (mixed >> shift)) * factor % wrap
+    return mixed >> 40 & 1
+
+
+@given(st.lists(st.integers(0, 2**40), min_size=1, max_size=9), st.integers(0, 2**63 - 1))
+def test_first_flips_are_a_bit_of_splitmix(places: list[int], seed: int) -> None:
+    assert first_flips(torch.tensor(places), seed).tolist() == [splitmix_bit(place, seed) for place in places]
+
+
+def test_first_flips_are_even_and_independent_of_the_place_and_the_seed() -> None:
+    draws = torch.stack([first_flips(torch.arange(40_000), seed) for seed in range(4)]).double()
+    assert (draws.mean(1) - 0.5).abs().max() < 0.01
+    neighbours = torch.cat([draws[:, :-1], draws[:1, 1:]])
+    assert (torch.corrcoef(neighbours) - torch.eye(5)).abs().max() < 0.02
+
+
+@given(sizes, channels, sizes, sizes, st.integers(1, 9), seeds)
+def test_an_alternating_flip_is_every_image_mirrored_in_every_other_epoch(
+    b: int, c: int, h: int, w: int, epoch: int, seed: int
+) -> None:
+    images, places = pictures(b, c, h, w), torch.arange(b) * 3
+    expected = [
+        image.flip(-1) if (splitmix_bit(3 * k, seed) + epoch) % 2 == 0 else image for k, image in enumerate(images)
+    ]
+    assert alternating_flip(images, places, epoch, seed).equal(torch.stack(expected))
+    assert alternating_flip(images, places, epoch + 1, seed).equal(torch.stack([image.flip(-1) for image in expected]))

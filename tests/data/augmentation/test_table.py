@@ -13,7 +13,10 @@ from torch import Generator, Tensor
 from data import DataError, augmentation, build_augment
 from data.augmentation import Kind
 
-NAMES = ["flip", "vertical_flip", "crop", "rotation", "translation", "scale", "jitter", "cutout", "mixup", "cutmix"]
+NAMES = [
+    *("flip", "alternating_flip", "vertical_flip", "crop", "rotation", "translation", "scale", "jitter", "cutout"),
+    *("mixup", "cutmix"),
+]
 MIXING = ["mixup", "cutmix"]
 
 
@@ -57,7 +60,9 @@ def test_how_images_lie_in_memory_does_not_matter(name: str) -> None:
     assert build_augment([name])(lying, seeded(1)).equal(build_augment([name])(images, seeded(1)))
 
 
-@given(st.permutations([name for name in NAMES if name not in MIXING]), st.integers(0, 8), st.integers(0, 99))
+@given(
+    st.permutations([name for name in NAMES if name not in ("flip", *MIXING)]), st.integers(0, 8), st.integers(0, 99)
+)
 def test_all_together_in_any_order(names: list[str], count: int, seed: int) -> None:
     images = pictures(3, 3, 9, 8)
     changed = build_augment(names[:count])(images, seeded(seed))
@@ -114,6 +119,7 @@ def test_no_augmentation_changes_nothing() -> None:
         ("flip", "must be a list of names or a mapping"),
         (3, "must be a list of names or a mapping"),
         (["flip", "flip"], r"got flip more than once"),
+        (["flip", "crop", "alternating_flip"], "must have flip or alternating_flip, not both; remove alternating_flip"),
         ({"crop": {"pading": 3}}, r"unknown option of augmentation crop 'pading'.*did you mean padding"),
         ({"crop": {"padding": -1}}, r"data.augment.crop.padding .*greater than or equal to 0.*got -1"),
         ({"crop": {"padding": 2.5}}, r"data.augment.crop.padding .*integer.*got 2.5"),
