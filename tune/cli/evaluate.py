@@ -21,6 +21,7 @@ EXAMPLES = (
     "imagetune evaluate first --split validation --json",
     "imagetune evaluate first --predictions 4x8 --mistakes 2x8",
     "imagetune evaluate first --corruptions",
+    "imagetune evaluate first --test-time-averaging",
 )
 
 MOST_ROWS, WORST_ROWS = 100, 20  # classes up to which all are listed, and how many of more
@@ -57,6 +58,13 @@ def evaluate(
             "--corruptions", help="Also measure the accuracy under blur, noise, contrast and JPEG, at five strengths."
         ),
     ] = False,
+    averaging: Annotated[
+        bool,
+        typer.Option(
+            "--test-time-averaging",
+            help="Also measure the accuracy of outputs averaged over mirrored and shifted copies of each image.",
+        ),
+    ] = False,
     out: Out = DEFAULT_OUT,
     data_dir: DataDir = None,
     json: Json = False,
@@ -71,7 +79,7 @@ def evaluate(
     from tune.spec import data_root
 
     path = moved_images(overrides or [], "evaluated")
-    extras = Extras(shown, worst, corruptions)
+    extras = Extras(shown, worst, corruptions, averaging)
     found = results.evaluate(locate_run(run, out), split.value, data_root(data_dir), say, extras, path)
     if json:
         print_json(found.scores if found.corruptions is None else {**found.scores, "corruptions": found.corruptions})
@@ -123,6 +131,12 @@ def _show_classes(scores: Mapping[str, Any]) -> None:
         f"{scores['split']}, {counted(scores['n'], 'image')}: accuracy {percent(scores['accuracy'])} "
         f"(95 % interval {percent(low)} to {percent(high)})"
     )
+    if (mean := scores.get("test_time_averaging")) is not None:
+        low, high = mean["accuracy_interval"]
+        print(
+            f"with outputs averaged over {len(mean['views'])} views (mirrored, shifted by a pixel):\n"
+            f"accuracy {percent(mean['accuracy'])} (95 % interval {percent(low)} to {percent(high)})"
+        )
     top5 = scores["top5_accuracy"]
     print(f"loss {number(scores['loss'])}" + ("" if top5 is None else f", top-5 accuracy {percent(top5)}"))
     print(_calibration(scores["calibration"]))

@@ -10,6 +10,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 import data
+from tune.evaluation import views
 from tune.evaluation.calibration import MOST_LOGITS, fit_temperature
 from tune.evaluation.inference import PixelInput, applying, batch_size, drawn, index_of
 from tune.evaluation.result import EvaluationResult, Extras
@@ -31,6 +32,8 @@ def evaluate(
     temperature = None if calibrating is None else fit_temperature(logits(classify, calibrating, len(classes)))
     found = predict_by(classify, images, classes, temperature)
     scores = score(found, fitted_on=0 if calibrating is None else len(calibrating))
+    if extras.averaging:
+        scores["test_time_averaging"] = views.measure(classify, images, len(classes))
     title = f"{title}: accuracy {100 * scores['accuracy']:.2f} %"
     pictures = {
         "confusion": partial(figures.confusion, scores["confusion"], classes, title),

@@ -107,7 +107,10 @@ def evaluate(
 
 
 def _check_task(run: TrainedRun, name: str, task: str, extras: Extras) -> None:
-    asked = {"--mistakes": extras.mistakes is not None, "--corruptions": extras.corruptions}
+    asked = {
+        **{"--mistakes": extras.mistakes is not None, "--corruptions": extras.corruptions},
+        "--test-time-averaging": extras.averaging,
+    }
     for option in (option for option, given in asked.items() if given and task != "classification"):
         raise UserError(f"{option} is for classifiers; {run.folder.path} is a {name}, a model for {task}")
 

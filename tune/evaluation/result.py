@@ -26,11 +26,13 @@ class Extras:
             task.
         mistakes: Rows and columns of a picture of the worst mistakes; classifiers only.
         corruptions: Measure the accuracy on corrupted images too; classifiers only.
+        averaging: Measure the accuracy of logits averaged over views of each image too; classifiers only.
     """
 
     predictions: Grid | None = None
     mistakes: Grid | None = None
     corruptions: bool = False
+    averaging: bool = False
 
 
 @dataclass(frozen=True)

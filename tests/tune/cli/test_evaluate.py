@@ -62,6 +62,18 @@ def test_corruptions_are_a_table_a_file_and_a_key(imagetune: Command, run: Path)
     assert (run / "corruptions.json").read_text() == text
 
 
+def test_test_time_averaging_is_told_beside_the_plain_accuracy(imagetune: Command, run: Path) -> None:
+    plain = imagetune("evaluate", "run", "--json").document
+    outcome = imagetune("evaluate", "run", "--test-time-averaging")
+    document = json.loads((run / "evaluation.json").read_text())
+    mean = document.pop("test_time_averaging")
+    assert document == plain
+    assert list(mean) == ["accuracy", "accuracy_interval", "loss", "views"]
+    assert "with outputs averaged over 6 views (mirrored, shifted by a pixel):" in outcome.out
+    assert f"accuracy {100 * mean['accuracy']:.2f} %" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
 def test_other_splits_leave_the_test_figures_alone(imagetune: Command, run: Path) -> None:
     test = imagetune("evaluate", "run", "--json").document
     validation = imagetune("evaluate", "run", "--split", "validation", "--json").document
