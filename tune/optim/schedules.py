@@ -33,6 +33,11 @@ class ScheduleEntry:
     per_batch: bool = False
 
 
+def ratios(optimizer: Optimizer, lr: float) -> list[float]:
+    """What each group's learning rate is of the recipe's, before a schedule has changed it; schedules keep it."""
+    return [group["lr"] / lr for group in optimizer.param_groups]
+
+
 def _constant(optimizer: Optimizer, lr: float, epochs: int, steps: int) -> None:
     return None
 
@@ -50,7 +55,10 @@ def _multistep(
 def _plateau(
     optimizer: Optimizer, lr: float, epochs: int, steps: int, *, factor: float, patience: int, min_lr: float
 ) -> Scheduler:
-    return ReduceLROnPlateau(optimizer, "min", factor, patience, min_lr=min_lr)
+    least = [min_lr * ratio for ratio in ratios(optimizer, lr)]
+    scheduler = ReduceLROnPlateau(optimizer, "min", factor, patience, min_lr=min_lr)
+    scheduler.min_lrs = least
+    return scheduler
 
 
 def _cosine(
@@ -96,7 +104,7 @@ def _onecycle(
 ) -> Scheduler:
     return OneCycleLR(
         optimizer,
-        max_lr=lr,
+        max_lr=[lr * ratio for ratio in ratios(optimizer, lr)],
         total_steps=epochs * steps,
         pct_start=_pct_start(pct_start, epochs * steps),
         div_factor=div_factor,

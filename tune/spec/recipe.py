@@ -53,6 +53,10 @@ class OptimizerSpec(OneOfSeveral):
         momentum: sgd and muon only. Default: 0 for sgd, 0.95 for muon, which always uses Nesterov momentum.
         nesterov: sgd only: use Nesterov momentum.
         amsgrad: adam and adamw only: use the AMSGrad variant.
+        bias_lr_factor: What the learning rate of the norms' biases is multiplied by, for example 64 (Jordan 2024,
+            arXiv 2404.00498, section 3.4).
+        decay: What weight decay applies to: all parameters, or the weights of convolutions and linear layers, without
+            norms and biases (He et al. 2019, arXiv 1812.01187, section 3.1).
     """
 
     only: ClassVar = own_fields(OPTIMIZERS)
@@ -63,6 +67,8 @@ class OptimizerSpec(OneOfSeveral):
     momentum: Annotated[float, Ge(0), Lt(1)] | None = None
     nesterov: bool = False
     amsgrad: bool = False
+    bias_lr_factor: Annotated[float, Gt(0)] = 1.0
+    decay: Literal["all", "weights"] = "all"
 
     @field_validator("nesterov")
     @classmethod
@@ -134,7 +140,7 @@ class AveragingSpec(OneOfSeveral):
     """An average of the weights, which is what is validated and saved (`tune.training.averaging`).
 
     none; ema (exponential moving average); swa (stochastic weight averaging: the mean of the weights after each of the
-    last epochs).
+    last epochs); lookahead (slow weights, to which those that are trained return every few steps).
 
     Attributes:
         name: The kind of average.
@@ -142,15 +148,22 @@ class AveragingSpec(OneOfSeveral):
         start: swa: average once this share of all epochs is over; the last epoch is always averaged.
         lr: swa: move to this learning rate while averaging; by default the schedule continues.
         anneal_epochs: swa: the number of epochs in which it moves to `lr`, along a cosine.
+        every: lookahead: the number of steps after which the slow weights move and the others are set to them.
+        alpha: lookahead: how far they move, as a share of the way.
     """
 
-    only: ClassVar = {"decay": ("ema",), "start": ("swa",), "lr": ("swa",), "anneal_epochs": ("swa",)}
+    only: ClassVar = {
+        **{"decay": ("ema",), "start": ("swa",), "lr": ("swa",), "anneal_epochs": ("swa",)},
+        **{"every": ("lookahead",), "alpha": ("lookahead",)},
+    }
 
-    name: Literal["none", "ema", "swa"] = "none"
+    name: Literal["none", "ema", "swa", "lookahead"] = "none"
     decay: Fraction = 0.999
     start: Fraction = 0.75
     lr: Annotated[float, Gt(0)] | None = None
     anneal_epochs: Count = 1
+    every: Count = 5
+    alpha: Annotated[float, Gt(0), Le(1)] = 0.5
 
     @property
     def spans_all_epochs(self) -> bool:
@@ -238,6 +251,9 @@ def misfits(training: TrainingSpec, steps: int | None = None) -> Iterator[tuple[
         if not 1 <= rising <= total - 1:
             message = f"must leave at least one of {counted(total, 'step')} to the rise and one to the fall"
             yield "schedule.pct_start", f"{message} (got {schedule.pct_start:g})"
+    if averaging.name == "lookahead" and steps is not None and averaging.every > epochs * steps:
+        message = f"must be at most {epochs * steps}, the number of steps of the training (got {averaging.every})"
+        yield "averaging.every", message
     if averaging.lr is not None:
         if averaging.lr > lr:
             yield "averaging.lr", f"must be at most training.optimizer.lr={lr:g} (got {averaging.lr:g})"

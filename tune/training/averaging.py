@@ -23,6 +23,11 @@ class Averaging:
     swa: the mean of the weights after each of the last epochs (Izmailov et al. 2018, https://arxiv.org/abs/1803.05407).
     The statistics of batch normalization are then estimated again by a pass over the training images.
 
+    lookahead: after every k-th step the slow weights move by `alpha` of the way to those that are trained, which are
+    then set to them: `slow += alpha (fast - slow); fast = slow` (Zhang et al. 2019, https://arxiv.org/abs/1907.08610).
+    The statistics of batch normalization are treated alike, and the optimizer's momentum is kept. The slow weights are
+    what is validated.
+
     Args:
         spec: The recipe.
         model: The model whose weights are averaged, on its device.
@@ -32,7 +37,7 @@ class Averaging:
         self._spec, self._model = spec.averaging, model
         self._epochs_before = self._spec.epochs_before(spec.epochs)
         self._average: AveragedModel | None = None
-        if self._spec.name == "ema":
+        if self._spec.name in ("ema", "lookahead"):
             self._average = AveragedModel(model, use_buffers=True)
         elif self._spec.name == "swa":
             self._average = AveragedModel(model, multi_avg_fn=get_swa_multi_avg_fn())  # type: ignore[no-untyped-call]
@@ -40,19 +45,26 @@ class Averaging:
     @property
     def model(self) -> nn.Module:
         """The model to validate and keep: the average if there is one yet, else the model itself."""
-        return self._model if self._average is None or not self._count else self._average.module
+        first = self._spec.every if self._spec.name == "lookahead" else 1
+        return self._model if self._average is None or self._count < first else self._average.module
 
     @property
     def _count(self) -> int:
-        """How many times the average was updated; a number on the CPU."""
+        """How many times the average was updated, or steps of lookahead; a number on the CPU."""
         return 0 if self._average is None else int(self._average.n_averaged)
 
     def after_step(self) -> None:
         """Update the average after an optimizer step."""
-        if self._average is not None and self._spec.name == "ema":
+        if self._average is None or self._spec.name == "swa":
+            return
+        average = self._average.module
+        if self._spec.name == "ema":
             decay = min(self._spec.decay, (1 + self._count) / (10 + self._count))
-            _move_towards(self._average.module, self._model, 1.0 if not self._count else 1 - decay)
-            self._average.n_averaged += 1
+            _move_towards(average, self._model, 1.0 if not self._count else 1 - decay)
+        elif (self._count + 1) % self._spec.every == 0:
+            _move_towards(average, self._model, self._spec.alpha)
+            _move_towards(self._model, average, 1.0)
+        self._average.n_averaged += 1
 
     def after_epoch(self, epoch: int, batches: Iterable[Tensor]) -> None:
         """Update the average after an epoch.

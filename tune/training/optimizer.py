@@ -9,14 +9,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tune.optim import fields_of
-from tune.optim.optimizers import OPTIMIZERS
+from tune.optim.optimizers import OPTIMIZERS, divide_groups
 from tune.spec.recipe import OptimizerSpec, TrainingSpec
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, device: torch.device) -> Optimizer:
     """The optimizer of a model's parameters, which are on the device."""
     build = OPTIMIZERS[spec.name]
-    return build(model, device, **{field: getattr(spec, field) for field in fields_of(build)})
+    optimizer = build(model, device, **{field: getattr(spec, field) for field in fields_of(build)})
+    if (spec.bias_lr_factor, spec.decay) != (1.0, "all"):
+        divide_groups(optimizer, model, spec.bias_lr_factor, spec.decay)
+    return optimizer
 
 
 class OptimizerStep:

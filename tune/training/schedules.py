@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.swa_utils import SWALR
 
 from tune.optim import fields_of
-from tune.optim.schedules import SCHEDULES
+from tune.optim.schedules import SCHEDULES, ratios
 from tune.spec.recipe import TrainingSpec
 from tune.training.optimizer import build_optimizer
 
@@ -31,8 +31,12 @@ class Schedule:
         fields = {field: getattr(spec.schedule, field) for field in fields_of(entry.build)}
         self._optimizer = optimizer
         self._per_batch = entry.per_batch or spec.schedule.per_batch
+        shares = ratios(optimizer, spec.optimizer.lr)
         self._scheduler = entry.build(optimizer, spec.optimizer.lr, spec.epochs, steps, **fields)
-        self._last_phase = None if averaging.lr is None else SWALR(optimizer, averaging.lr, averaging.anneal_epochs)
+        self._last_phase = None
+        if averaging.lr is not None:
+            last = [averaging.lr * share for share in shares]
+            self._last_phase = SWALR(optimizer, last, averaging.anneal_epochs)  # type: ignore[arg-type]  # or a list
         self._epochs_before = averaging.epochs_before(spec.epochs)
         self._epochs = 0
 

@@ -36,7 +36,8 @@ def test_every_default_is_written_out(desk: Desk) -> None:
     assert tree["model"] == {"name": "simple_cnn", "conv_channels": [32, 64], "hidden_dim": 128, "dropout": 0.5}
     assert tree["data"]["augment"] == {"crop": {"padding": 4, "fill": 0, "mode": "constant"}}
     assert tree["training"]["optimizer"] == {
-        **{"name": "adam", "lr": 0.001, "weight_decay": 0.0, "momentum": None, "nesterov": False, "amsgrad": False}
+        **{"name": "adam", "lr": 0.001, "weight_decay": 0.0, "momentum": None, "nesterov": False, "amsgrad": False},
+        **{"bias_lr_factor": 1.0, "decay": "all"},
     }
 
 

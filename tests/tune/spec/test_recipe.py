@@ -20,16 +20,17 @@ SECTIONS: list[tuple[str, type[OneOfSeveral]]] = [
 VALUES = {
     "milestones": "[3, 6]",
     **dict.fromkeys(("nesterov", "amsgrad", "per_batch", "cycle_momentum"), "true"),
-    **dict.fromkeys(("step_size", "div_factor", "final_div_factor", "patience", "anneal_epochs"), "3"),
+    **dict.fromkeys(("step_size", "div_factor", "final_div_factor", "patience", "anneal_epochs", "every"), "3"),
     **dict.fromkeys(("min_lr", "lr"), "0.0005"),
+    "alpha": "0.8",
 }  # the others are fractions
 OWNED = [(section, field, name) for section, kind in SECTIONS for field, names in kind.only.items() for name in names]
 
 
 def test_every_owned_field_is_below() -> None:
-    assert len(OWNED) == 5 + 14 + 4
+    assert len(OWNED) == 5 + 14 + 6
     for section, kind in SECTIONS:
-        shared = {"lr", "weight_decay"} if section == "optimizer" else set()
+        shared = {"lr", "weight_decay", "bias_lr_factor", "decay"} if section == "optimizer" else set()
         assert set(kind.model_fields) == {"name", *kind.only, *shared}
 
 
@@ -84,6 +85,7 @@ MISFITS = {
     "training.schedule={name: onecycle, pct_start: 0.009}": "schedule.pct_start",  # of 110 steps
     "training.schedule={name: onecycle, pct_start: 0.991}": "schedule.pct_start",
     "training.averaging={name: swa, lr: 0.0011}": "averaging.lr",
+    "training.averaging={name: lookahead, every: 111}": "averaging.every",  # of 110 steps
     "training.averaging={name: swa, lr: 0.0005, anneal_epochs: 4}": "averaging.anneal_epochs",  # 3 are averaged
 }
 FITS = [
@@ -96,6 +98,7 @@ FITS = [
     "training.schedule={name: onecycle, pct_start: 0.99}",
     "training.averaging={name: swa, lr: 0.001, anneal_epochs: 3}",
     "training.averaging={name: swa, start: 0.999999}",
+    "training.averaging={name: lookahead, every: 110}",
     "training.early_stopping={patience: 99}",
 ]
 
@@ -140,3 +143,23 @@ def test_an_experiment_of_before_these_rules_is_still_an_experiment() -> None:
     experiment = Experiment.model_validate(tree)
     found = [problem.field for problem in check_experiment(experiment, inspect_data(experiment.data))]
     assert found == ["training.schedule.warmup_epochs", "training.schedule.min_lr"]
+
+
+def test_a_rate_of_norms_biases_needs_norms(desk: Desk) -> None:
+    factor = "training.optimizer.bias_lr_factor=64"
+    assert desk.faults(desk.experiment, EXPERIMENT, factor) == ["override: training.optimizer.bias_lr_factor"]
+    desk.experiment(EXPERIMENT, factor, "model={name: classifier, cnn_layers: 2}")
+
+
+def test_the_fields_of_the_speed_records_can_be_searched(desk: Desk) -> None:
+    text = search(
+        "model.initialization: {choice: [default, dirac]}",
+        "model.whitening: {choice: [none, 2x2, 3x3]}",
+        "training.optimizer.bias_lr_factor: {float: [1, 64], log: true}",
+        "training.optimizer.decay: {choice: [all, weights]}",
+        "training.averaging.name: {choice: [none, lookahead]}",
+        "data.augment: {choice: [[flip], [alternating_flip]]}",
+        model="{name: classifier, cnn_layers: 2, starting_channels: 4, final_channels: 8}",
+    )
+    made = desk.search(text)
+    assert not check_experiment(made.sample, inspect_data(made.sample.data))

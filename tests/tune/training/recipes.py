@@ -15,5 +15,6 @@ SCHEDULES: dict[str, dict[str, Any]] = {
 AVERAGES: dict[str, dict[str, Any]] = {
     "none": {},
     "ema": {"decay": 0.9},
+    "lookahead": {"every": 3, "alpha": 0.8},
     "swa": {"start": 0.34, "lr": 1e-3, "anneal_epochs": 2},  # from the second of three epochs
 }

@@ -34,9 +34,9 @@ MODELS: dict[str, dict[str, Any]] = {
 PRECISIONS = ("float32", "bfloat16", "float16")
 # Every pair of an optimizer and a schedule on each model; precisions and averages take turns, and meet each other.
 COMBINATIONS = [
-    (model, optimizer, schedule, PRECISIONS[(i + k) % 3], tuple(AVERAGES)[(i + 2 * k) % 3])
+    (model, optimizer, schedule, PRECISIONS[(i + k) % 3], tuple(AVERAGES)[(i + j + k) % 4])
     for i, model in enumerate(MODELS)
-    for optimizer in OPTIMIZERS
+    for j, optimizer in enumerate(OPTIMIZERS)
     for k, schedule in enumerate(SCHEDULES)
 ]
 

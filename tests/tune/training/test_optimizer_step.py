@@ -19,10 +19,11 @@ from .conftest import Start
 CPU = torch.device("cpu")
 
 
-def descent(optimizer: str = "sgd", **fields: Any) -> tuple[nn.Sequential, OptimizerStep]:
+def descent(optimizer: str | dict[str, Any] = "sgd", **fields: Any) -> tuple[nn.Sequential, OptimizerStep]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.Linear(6, 2))
-    tree = {"optimizer": {"name": optimizer, "lr": 0.5}, "precision": "float16", **fields}
+    chosen = {"name": optimizer, "lr": 0.5} if isinstance(optimizer, str) else optimizer
+    tree = {"optimizer": chosen, "precision": "float16", **fields}
     return model, OptimizerStep(TrainingSpec.model_validate(tree), model, CPU)
 
 
@@ -41,6 +42,18 @@ def test_a_step_that_overflows_moves_nothing_and_halves_the_scale(optimizer: str
     down.step(model(images).sum())
     assert all(parameter.isfinite().all() for parameter in model.parameters())
     assert not torch.equal(weights(model)[0], before[0])
+
+
+def test_momentum_begins_at_zero_where_the_first_step_is_skipped() -> None:
+    """torch's fused SGD leaves it uninitialized there; without a step, the first one taken is the first."""
+    recipe = {"name": "sgd", "lr": 0.5, "momentum": 0.9}
+    (skipped, one), (plain, other) = descent(optimizer=recipe), descent(optimizer=recipe)
+    one.step(skipped(torch.ones(3, 4)).sum() * 1e35)
+    for model, down in ((skipped, one), (plain, other)):
+        down.step(model(torch.ones(3, 4)).square().mean())
+        down.step(model(torch.ones(3, 4)).square().mean())
+    for a, b in zip(weights(skipped), weights(plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 import data
 import models
 from data.words import counted
+from tune.optim.optimizers import norm_biases
 from tune.spec.checks.images import Look
 from tune.spec.checks.pydantic_errors import validated
 from tune.spec.data_spec import DataSpec
@@ -69,7 +70,19 @@ def check_parts(
             models.check(model.name, info.input_shape, len(info.classes), **model.options())
         except models.ModelError as error:
             problems.append(Problem("model", str(error)))
+        else:
+            problems += [] if training is None else _bias_problems(model, training, info)
     return problems
+
+
+def _bias_problems(model: ModelSpec, training: TrainingSpec, info: data.DatasetInfo) -> Iterator[Problem]:
+    factor = training.optimizer.bias_lr_factor
+    if factor == 1:
+        return
+    built = models.build_meta(model.name, info.input_shape, len(info.classes), **model.options())
+    if not norm_biases(built):
+        message = f"has no effect: this {model.name} has no norms (got {factor:g}); remove it"
+        yield Problem("training.optimizer.bias_lr_factor", message)
 
 
 def _normalization_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]:
