@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 QUICKSTART := checkpoints/digits
 
-.PHONY: quickstart test test-gpu check ci benchmarks clean
+.PHONY: quickstart test test-gpu check ci benchmark clean
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: pyproject.toml
@@ -28,6 +28,10 @@ test: $(VENV)/.installed
 # Everything that needs a CUDA GPU, in less than 8 minutes on an H100; without one, all is skipped.
 test-gpu: $(VENV)/.installed
 	$(BIN)/python -m pytest tests/gpu
+
+# Speed against the official tutorial's program and against the floor, on this machine, in less than 25 minutes.
+benchmark: $(VENV)/.installed
+	$(BIN)/python -m tests.benchmarks
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from tune.record.storage.journal import DamagedRecordError
 from tune.spec.dotted import flatten
 from tune.spec.errors import Problem, SpecError, shown
 from tune.spec.files import dump_yaml, read_tree
-from tune.spec.search_settings import SearchSettings
+from tune.spec.search_settings import SearchSettings, of_earlier_versions
 
 if TYPE_CHECKING:
     from tune.spec.search import SearchSpec
@@ -70,7 +70,7 @@ def read_outline(folder: SearchFolder) -> tuple[SearchSettings, tuple[str, ...]]
     check_described(folder)
     tree = read_tree(folder.spec)
     try:
-        return SearchSettings.model_validate(tree["search"]), tuple(tree["space"].keys())
+        return SearchSettings.model_validate(of_earlier_versions(tree["search"])), tuple(tree["space"].keys())
     except (KeyError, AttributeError, ValidationError):  # read as a whole, it says what is wrong
         spec = read_spec(folder)
         return spec.search, tuple(spec.space.domains)

@@ -19,7 +19,7 @@ from search_spaces import Space
 from tune.spec.base import FROM_LIST, MOST, MOST_CPUS, Budget, Count, CountOrZero, Frozen, Replicates, Seed
 from tune.spec.errors import one_of, shown
 from tune.spec.metric import FACTS, METRICS, Goal, Objective
-from tune.spec.options.samplers import AnySampler, TpeSpec
+from tune.spec.options.samplers import AnySampler, GpSpec
 from tune.spec.options.schedulers import AnyScheduler, AshaSpec
 
 MIN_SHARE = 1e-4  # of a CPU or GPU: the finest that Ray counts
@@ -133,6 +133,14 @@ def _its_own(mode: Goal | None, info: ValidationInfo) -> Goal | None:
     return mode
 
 
+def of_earlier_versions(tree: Any) -> Any:
+    """The section `search` of a recorded search as it was meant: asha stopped trials when it had no `type`."""
+    scheduler = tree.get("scheduler") if isinstance(tree, Mapping) else None
+    if not isinstance(scheduler, Mapping) or scheduler.get("name") != "asha" or "type" in scheduler:
+        return tree
+    return {**tree, "scheduler": {**scheduler, "type": "stopping"}}
+
+
 class SearchSettings(Frozen):
     """How to search.
 
@@ -147,7 +155,7 @@ class SearchSettings(Frozen):
             trial is trained with the next one if it is among the best third of the trials that have run to completion
             (with asha and hyperband: 1 / reduction_factor). Trials are ranked by the mean over their seeds.
         scheduler: Which trials are stopped early.
-        sampler: What proposes configurations.
+        sampler: What proposes configurations; by default gp, or tpe where there are several objectives.
         resources: What each trial reserves.
         retention: Which checkpoints are kept.
         failures: What happens when trials fail.
@@ -170,7 +178,7 @@ class SearchSettings(Frozen):
     seed: Seed | None = None
     seeds: Replicates = 1
     scheduler: AnyScheduler = AshaSpec()
-    sampler: AnySampler = TpeSpec()
+    sampler: AnySampler = GpSpec()
     resources: ResourcesSpec = ResourcesSpec()
     retention: RetentionSpec = RetentionSpec()
     failures: FailureSpec = FailureSpec()
@@ -193,6 +201,17 @@ class SearchSettings(Frozen):
         domain = space.domains.get("training.epochs")
         epochs = int(max(domain.ends) if domain else base["training"]["epochs"])
         return min(epochs, self.scheduler.longest or epochs)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampler_of_several(cls, tree: Any) -> Any:
+        """With several objectives the default is tpe, since gp learns from one."""
+        objectives = tree.get("objectives") if isinstance(tree, Mapping) else None
+        if not isinstance(objectives, list | tuple) or len(objectives) < 2:
+            return tree
+        sampler = tree.get("sampler", {})
+        unnamed = isinstance(sampler, Mapping) and "name" not in sampler
+        return {**tree, "sampler": {"name": "tpe", **sampler}} if unnamed else tree
 
     @field_validator("objectives")
     @classmethod

@@ -52,7 +52,8 @@ space:
 search:
   metric: val_loss
   trials: 12
-  scheduler: {name: asha, max_t: 9, grace_period: 1, reduction_factor: 3}
+  scheduler: {name: asha, type: stopping, max_t: 9, grace_period: 1, reduction_factor: 3}
+  sampler: {name: tpe}
   retention: {best: 3}
 """
 

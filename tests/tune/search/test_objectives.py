@@ -22,6 +22,7 @@ from tune.record.storage.journal import Journal
 from tune.search.worker.messages import Report
 from tune.spec import SpecError
 from tune.spec.metric import METRICS, Objective
+from tune.spec.options.samplers import GpSpec, TpeSpec
 
 SPACE = """
 experiment:
@@ -178,6 +179,13 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, override: str, fie
         spec_of(tmp_path, SPACE, override)
     assert [problem.field for problem in caught.value.problems] == [field]
     assert part in str(caught.value)
+
+
+def test_the_default_sampler_learns_from_all_objectives(tmp_path: Path) -> None:
+    unnamed = SPACE.replace("  sampler: {name: random}\n", "")
+    assert spec_of(tmp_path, unnamed).search.sampler == TpeSpec()
+    assert spec_of(tmp_path, unnamed, "search.sampler.startup=3").search.sampler == TpeSpec(startup=3)
+    assert spec_of(tmp_path, unnamed, "search.objectives=[{metric: val_loss}]").search.sampler == GpSpec()
 
 
 def test_one_objective_is_a_metric(tmp_path: Path) -> None:

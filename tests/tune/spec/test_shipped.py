@@ -73,7 +73,7 @@ def test_the_published_space() -> None:
     }
     assert spec.space.size_limit == 4 * 2 * 2 * 9 * 65 * 9
     assert (spec.search.trials, spec.search.concurrent, spec.search.metric) == (150, 2, "val_loss")
-    assert spec.search.scheduler == AshaSpec(max_t=40, grace_period=5, reduction_factor=3)
+    assert spec.search.scheduler == AshaSpec(type="stopping", max_t=40, grace_period=5, reduction_factor=3)
     sample = spec.sample
     assert (sample.training.epochs, sample.training.optimizer.name, sample.data.normalize) == (50, "adam", "half")
     assert sample.data.augment == ()
@@ -129,7 +129,7 @@ def test_the_later_augmented_recipe() -> None:
     assert training.schedule.factor == pytest.approx(1 / 3, abs=1e-6)
     assert [name for name, _ in data.augment] == ["flip", "rotation", "jitter", "crop"]
     assert '"padding":8' in dict(data.augment)["crop"]
-    assert spec.search.scheduler == AshaSpec(max_t=90, grace_period=12, reduction_factor=2, brackets=2)
+    assert spec.search.scheduler == AshaSpec(type="stopping", max_t=90, grace_period=12, reduction_factor=2, brackets=2)
 
 
 def test_the_front_of_mnist_begins_at_the_published_networks() -> None:

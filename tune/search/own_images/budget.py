@@ -42,7 +42,6 @@ def fill_in_budget(
         tree["experiment"]["training"]["epochs"] = epochs
         tree["search"]["scheduler"] = {
             "name": "asha",
-            "type": "promotion",
             "max_t": epochs,
             "grace_period": grace_period(epochs),
             "reduction_factor": 3,

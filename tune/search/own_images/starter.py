@@ -147,7 +147,7 @@ def _classifier(found: Survey, side: int) -> dict[str, Any]:
             "training.optimizer.lr": {"float": [0.0003, 0.01], "log": True},
             "data.augment": {"choice": augment},
         },
-        "search": {"sampler": {"name": "gp"}},
+        "search": {},
     }
 
 
@@ -224,6 +224,5 @@ def _comments(found: Survey, device: torch.device, like: str | None) -> dict[str
 
 _OF_THE_CLASSIFIER = {
     "space.model.cnn_layers": "stages, each of which shrinks the image",
-    "search.sampler": "learns from trials that have not ended, too",
     "space.data.augment": "add `flip: {}` to each if a mirrored image is still of its class",
 }

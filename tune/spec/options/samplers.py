@@ -102,4 +102,4 @@ SAMPLERS: dict[str, type[SamplerSpec]] = {
     "nsga2": Nsga2Spec,
 }
 
-AnySampler = Annotated[SerializeAsAny[SamplerSpec], by_name(SAMPLERS, "tpe")]
+AnySampler = Annotated[SerializeAsAny[SamplerSpec], by_name(SAMPLERS, "gp")]

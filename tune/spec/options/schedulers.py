@@ -63,7 +63,7 @@ class HalvingSpec(JudgingSpec):
             many as there are comparisons.
     """
 
-    type: Literal["stopping", "promotion"]
+    type: Literal["stopping", "promotion"] = "promotion"
     reduction_factor: Annotated[float, Gt(1)] = 3
     brackets: Count | None
 
@@ -77,7 +77,6 @@ class AshaSpec(HalvingSpec):
     """Asynchronous successive halving (Li et al. 2018, https://arxiv.org/abs/1810.05934)."""
 
     name: Literal["asha"] = "asha"
-    type: Literal["stopping", "promotion"] = "stopping"
     brackets: Count = 1
 
 
@@ -88,7 +87,6 @@ class HyperbandSpec(HalvingSpec):
     """
 
     name: Literal["hyperband"] = "hyperband"
-    type: Literal["stopping", "promotion"] = "promotion"
     brackets: Count | None = None
 
 

@@ -16,6 +16,7 @@ from tune.spec.options.named import Named, without_foreign
 from tune.spec.options.samplers import SAMPLERS
 from tune.spec.options.schedulers import SCHEDULERS
 from tune.spec.schema import is_text, similar_field
+from tune.spec.search_settings import of_earlier_versions
 
 _EMPTY: dict[str, Any] = {"experiment": {}, "space": {}, "constraints": {}, "first": [], "search": {}}
 _NAMES = (*_EMPTY, "made_with")
@@ -71,6 +72,8 @@ def read(name_or_path: str, overrides: Iterable[str] = ()) -> Loaded:
     tree = read_tree(path)
     if "experiment" not in tree:
         tree["experiment"] = {name: tree.pop(name) for name in Experiment.model_fields if name in tree}
+    if "made_with" in tree:  # a search that was made
+        tree["search"] = of_earlier_versions(tree.get("search"))
     problems = [
         Problem(name, unknown_name("section", name, (*_NAMES, *Experiment.model_fields)), str(path))
         for name in tree

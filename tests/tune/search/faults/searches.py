@@ -25,7 +25,8 @@ search:
   metric: val_loss
   trials: 5
   concurrent: 1
-  scheduler: {name: asha, max_t: 4, grace_period: 1, reduction_factor: 3}
+  scheduler: {name: asha, type: stopping, max_t: 4, grace_period: 1, reduction_factor: 3}
+  sampler: {name: tpe}
   retention: {best: 3}
 """
 
