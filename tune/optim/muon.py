@@ -74,12 +74,37 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 
 def orthogonal(matrix: Tensor) -> Tensor:
     """The (rows, columns) matrix with all singular values moved near 1 (.68 to 1.14) by Newton-Schulz; float32."""
-    a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / x.norm().clamp(min=1e-7)
-    x = x.bfloat16() if x.device.type == "cuda" else x
+    if x.device.type == "cuda":
+        x = _iterated(x.bfloat16())
+    else:
+        x = _iterated(x) if x.shape[1] < 2 * x.shape[0] else _factor(x @ x.T) @ x
+    return (x.T if tall else x).float().contiguous()
+
+
+def _iterated(x: Tensor) -> Tensor:
+    """The iteration `x = (a + b x x' + c (x x')^2) x`, as published."""
+    a, b, c = COEFFICIENTS
     for _ in range(STEPS):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).float().contiguous()
+    return x
+
+
+def _factor(gram: Tensor) -> Tensor:
+    """The same iteration of a wide matrix as one factor (rows, rows), from its `x x'` alone.
+
+    All factors are polynomials of the first `x x'`, so that they commute and `x x'` becomes `p (x x') p`. It takes 17
+    products of (rows, rows) and two with the matrix, instead of 5 and ten.
+    """
+    a, b, c = COEFFICIENTS
+    factor = torch.empty(0)
+    for step in range(STEPS):
+        p = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+        p.diagonal().add_(a)
+        factor = p if step == 0 else p @ factor
+        if step < STEPS - 1:
+            gram = p @ gram @ p
+    return factor

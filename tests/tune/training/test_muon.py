@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from tune.optim.muon import Muon, orthogonal, split_parameters
@@ -26,6 +28,28 @@ def test_orthogonal_brings_singular_values_near_one_and_keeps_directions(shape: 
     assert torch.diag(cores).max() < 1.25
     torch.testing.assert_close(cores, torch.diag(torch.diag(cores)), atol=1e-4, rtol=0)
     torch.testing.assert_close(orthogonal(1e6 * given), result, atol=1e-4, rtol=0)  # whatever the gradient's size
+
+
+def newton_schulz(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Five steps of the quintic iteration, as published, in float64."""
+    x = matrix / np.linalg.norm(matrix)
+    for _ in range(5):
+        gram = x @ x.T
+        x = 3.4445 * x + (-4.7750 * gram + 2.0315 * gram @ gram) @ x
+    return x
+
+
+@pytest.mark.parametrize("rank", [1, 3, 20])
+@pytest.mark.parametrize("shape", [(20, 20), (20, 39), (20, 40), (300, 20)])
+def test_orthogonal_is_the_published_iteration(shape: tuple[int, int], rank: int) -> None:
+    """Also of matrices that are close to a lower rank, as gradients are."""
+    random = np.random.default_rng(0)
+    left, right = random.normal(size=(shape[0], rank)), random.normal(size=(rank, shape[1]))
+    matrix = left @ right + 1e-5 * random.normal(size=shape)
+    wide = matrix if shape[0] <= shape[1] else matrix.T
+    expected = newton_schulz(wide)
+    result = orthogonal(torch.from_numpy(matrix).float()).numpy()
+    np.testing.assert_allclose(result if wide is matrix else result.T, expected, atol=2e-3)
 
 
 def test_no_gradient_is_no_direction() -> None:
