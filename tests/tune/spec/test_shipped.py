@@ -43,7 +43,7 @@ def test_samples_of_every_space_can_be_trained() -> None:
             assert buildable(experiment.model, info.input_shape, len(info.classes))
             drawn += 1
             impossible += bool(check_experiment(experiment, info))
-    assert len(SPACES) == 13
+    assert len(SPACES) == 14
     assert drawn == SAMPLES * len(SPACES)
     assert impossible == 0
 
