@@ -65,6 +65,11 @@ def sweep(folder: Path, pattern: str, seconds: float = 3600.0) -> list[Path]:
     return found
 
 
+def cache_folder() -> Path:
+    """Where imagetune keeps what can be made again, below the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagetune"
+
+
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from torch import Tensor
 
 from data.arrays import Batch, Recipe, in_memory, readable, write_images
 from data.errors import DataError
-from data.files import appearing, sweep, sync_folder
+from data.files import appearing, cache_folder, sweep, sync_folder
 from data.untrusted import read_json
 from data.values import ImageSet, Part, Say
 
@@ -73,8 +72,7 @@ def file_facts(path: Path) -> tuple[str, int, int, int, int]:
 def homes(root: Path) -> Iterator[Path]:
     """Where prepared folders are looked for and written, best first."""
     yield root / "prepared"
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    yield Path(cache) / "imagetune" / "prepared"
+    yield cache_folder() / "prepared"
 
 
 def fetch(origin: Origin, root: Path, say: Say) -> ImageSet | None:

@@ -41,12 +41,12 @@ def preview(
 
     Looks at 1,000 configurations of the space, and trains a few batches of three models. Nothing is written.
     """
+    from tune.search.pinned import pinned
     from tune.search.preview.space import preview as look
-    from tune.search.request import pinned
     from tune.spec import data_root, load_search
 
     root = data_root(data_dir)
-    spec = pinned(load_search(space, overrides or (), root))
+    spec = pinned(load_search(space, overrides or (), root), root)
     with _progress() as told:
         found = look(spec, root, told)
     if json:

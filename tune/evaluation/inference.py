@@ -22,7 +22,7 @@ def applying(run: TrainedRun) -> Iterator[torch.device]:
     """The context in which a run's model is applied; gives the model's device."""
     spec = run.experiment.training
     device = next(run.model.parameters()).device
-    with torch.inference_mode(), cpu_threads(spec.threads or torch.get_num_threads()), autocast(spec, device):
+    with torch.inference_mode(), cpu_threads(spec.threads_or(torch.get_num_threads())), autocast(spec, device):
         yield device
 
 

@@ -61,9 +61,21 @@ def measure(row: DtypeRow, experiment: Experiment, seeds: int, place: Path, root
     runs = []
     for seed in range(experiment.seed, experiment.seed + seeds):
         folder = RunFolder(place / f"{row.trained_as}-seed{seed}")
-        plan = RunPlan(experiment.model_copy(update={"seed": seed}), folder)
+        plan = RunPlan(_with_threads(experiment, folder).model_copy(update={"seed": seed}), folder)
         runs.append((plan, _found(row, plan, observer) or _measured(row, plan, root, observer)))
-    return {**facts_of(row), **cells_of([one for _, one in runs], runs[0][0].threads)}
+    return {**facts_of(row), **cells_of([one for _, one in runs], runs[0][0].experiment.training.threads_or(1))}
+
+
+def _with_threads(experiment: Experiment, folder: RunFolder) -> Experiment:
+    """The experiment with all of torch's threads, or those of the run, unless it has its own: all types are compared
+    with the same number of them.
+    """
+    threads = torch.get_num_threads()
+    if folder.exists:
+        threads = read_run(folder)[0].training.threads_or(threads)
+    training = experiment.training
+    threads = training.threads_or(threads)
+    return experiment.model_copy(update={"training": training.model_copy(update={"threads": threads})})
 
 
 def _file(row: DtypeRow, folder: RunFolder) -> Path:
@@ -76,7 +88,7 @@ def _found(row: DtypeRow, plan: RunPlan, observer: Observer) -> Measured | None:
     if not path.is_file():
         return None
     before, _ = read_run(plan.folder)
-    same = before == resolved(plan.experiment, before.training.threads or plan.threads)
+    same = before == resolved(plan.experiment, before)
     try:
         found = Measured.model_validate_json(path.read_text(encoding="utf-8"))
     except ValueError:
@@ -96,7 +108,7 @@ def _measured(row: DtypeRow, plan: RunPlan, root: Path, observer: Observer) -> M
         known |= {name: getattr(apart, name) for name in ("epoch_seconds", "peak_bytes", "image_bytes")}
     if not apart.diverged:
         observer.say(f"{row.name}: evaluating and timing")
-        threads = plan.experiment.training.threads or plan.threads
+        threads = plan.experiment.training.threads_or(1)
         with cpu_threads(threads):
             known |= _applied(row, open_run(plan.folder, torch.device("cpu")), root, observer, threads)
     found = Measured(**known)

@@ -112,7 +112,7 @@ def _found(plan: RunPlan, observer: Observer) -> Measured | None:
     if not path.is_file():
         return None
     before, _ = read_run(plan.folder)
-    if before != resolved(plan.experiment, before.training.threads or plan.threads):
+    if before != resolved(plan.experiment, before):
         return None  # `run` says what to do then
     try:
         found = Measured.model_validate_json(path.read_text(encoding="utf-8"))

@@ -40,6 +40,11 @@ def opening(name: str, training: Training) -> list[str]:
         f"({len(splits.train):,} training and {counted(validation, 'validation image')}), "
         f"{splits.train.device}, {threads}"
     )
+    return wrapped(text)
+
+
+def wrapped(text: str) -> list[str]:
+    """A text in lines, the first of which is not indented."""
     return textwrap.wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 

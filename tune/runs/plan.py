@@ -6,14 +6,13 @@ import dataclasses
 import os
 from dataclasses import dataclass
 
-import torch
-
 from data.words import counted
 from tune.errors import UserError
 from tune.record.folder import RunFolder
 from tune.record.search_yaml import refuse_changes
 from tune.runs.info import read_run
 from tune.spec import Experiment
+from tune.spec.recipe import AUTO
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class RunPlan:
         epochs: End after this many, if the experiment has more; its schedule still spans its own number.
         full: Train on validation images too.
         weights: A run whose weights to start from.
-        threads: CPU threads if the experiment does not set them.
+        why: Why these threads and this precision were chosen, in words, if they were (`tune.runs.auto`).
     """
 
     experiment: Experiment
@@ -36,7 +35,7 @@ class RunPlan:
     epochs: int | None = None
     full: bool = False
     weights: RunFolder | None = None
-    threads: int = dataclasses.field(default_factory=torch.get_num_threads)
+    why: str = ""
 
     @property
     def last_epoch(self) -> int:
@@ -45,13 +44,17 @@ class RunPlan:
         return min(self.epochs or own, own)
 
 
-def resolved(experiment: Experiment, threads: int) -> Experiment:
-    """The experiment with the number of CPU threads and the absolute path of its images filled in."""
+def resolved(experiment: Experiment, before: Experiment | None = None) -> Experiment:
+    """The experiment with the absolute path of its images.
+
+    What is `auto` in it gets its value from `before`, the experiment with which the run was started.
+    """
     training, data = experiment.training, experiment.data
     path = data.path and os.path.abspath(os.path.expanduser(data.path))
+    values = {name: getattr(before.training, name) for name in AUTO if before and getattr(training, name) == "auto"}
     return experiment.model_copy(
         update={
-            "training": training.model_copy(update={"threads": training.threads or threads}),
+            "training": training.model_copy(update=values),
             "data": data.model_copy(update={"path": path}),
         }
     )
@@ -64,8 +67,7 @@ def continued(plan: RunPlan) -> RunPlan:
         UserError: That run is of another plan.
     """
     before, info = read_run(plan.folder)
-    # A number of threads that is not given stays what it was.
-    now = resolved(plan.experiment, before.training.threads or plan.threads)
+    now = resolved(plan.experiment, before)
     may_grow, hint = _more_epochs(before, now)
     free = ("data.path", "training.epochs") if may_grow else ("data.path",)  # `run` compares the images themselves
     file = str(plan.folder.experiment)

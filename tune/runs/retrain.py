@@ -117,7 +117,6 @@ def plans(
             metric=found.objective.metric.name,
             epochs=epochs,
             full=full,
-            threads=max(1, int(found.spec.search.resources.cpu)),
         )
 
 
@@ -144,8 +143,11 @@ def _mark(changes: Mapping[str, Any]) -> str:
 
 
 def _experiment(found: Search, trial: TrialRecord, changes: dict[str, Any]) -> Experiment:
+    own: dict[str, Any] = {}
+    if "training.threads" not in changes and found.spec.sample.training.threads == "auto":
+        own = {"training.threads": max(1, int(found.spec.search.resources.cpu))}  # earlier versions recorded none
     try:
-        return found.spec.experiment({**trial.config, **changes})
+        return found.spec.experiment({**own, **trial.config, **changes})
     except ValidationError as error:
         raise SpecError(translate(error, Experiment, file=f"trial {trial.number} changed")) from None
 

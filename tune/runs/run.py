@@ -17,7 +17,8 @@ from tune.record.folder import RunFolder
 from tune.record.observer import Observer, Observers
 from tune.record.same_data import check_same_data, record_data
 from tune.record.status import Status
-from tune.runs.console import RunLog
+from tune.runs.auto import choose
+from tune.runs.console import RunLog, wrapped
 from tune.runs.files import discard, keep, locked, refuse_taken, up_to_date
 from tune.runs.info import RunInfo, read_run, write_run
 from tune.runs.plan import RunPlan, continued, resolved
@@ -90,9 +91,9 @@ def run(plan: RunPlan, root: Path, observer: Observer, *, resume: bool = False) 
     else:
         refuse_taken(plan.folder)
         probe(plan.folder.path)
-        plan = dataclasses.replace(plan, experiment=resolved(plan.experiment, plan.threads))
+        plan = dataclasses.replace(plan, experiment=resolved(plan.experiment))
     try:
-        training = _training(plan, root, observer)
+        plan, training = _training(plan, root, observer)
     except Exception as error:
         if not out_of_memory(error):
             raise
@@ -124,16 +125,18 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _training(plan: RunPlan, root: Path, observer: Observer) -> Training:
-    """The training before its first epoch; raises if anything is wrong with the input."""
+def _training(plan: RunPlan, root: Path, observer: Observer) -> tuple[RunPlan, Training]:
+    """The training before its first epoch, and the plan without `auto`; raises if anything is wrong with the input."""
     device = best_device()
     splits = open_splits(plan.experiment.data, root, device, full=plan.full, say=observer.say)
+    choice = choose(plan.experiment, splits.input_shape, len(splits.classes), device, torch.get_num_threads())
+    plan = dataclasses.replace(plan, experiment=choice.applied(plan.experiment), why=choice.why)
     training = Training(
         plan.experiment, splits, device=device, objective=Objective(METRICS[plan.metric]), epochs=plan.epochs
     )
     if plan.weights is not None:
         start_from(training, plan.weights)
-    return training
+    return plan, training
 
 
 def _note_changes(plan: RunPlan, identity: data.DataIdentity) -> None:
@@ -158,6 +161,8 @@ def _train(plan: RunPlan, training: Training, observer: Observer) -> End:
         status, reason = Status.FAILED, "an error"
         try:
             told.training(folder.name, training, plan.last_epoch)
+            for line in wrapped(f"chosen by measuring: {plan.why}") if plan.why else ():
+                told.say(line)
             told.started(None, {}, saved)
             end = train(training, report, told.step)
             status, reason = (Status.DIVERGED if end is End.DIVERGED else Status.COMPLETED), str(end)

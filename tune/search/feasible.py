@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
+import statistics
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,12 +22,14 @@ from tune.record.study import Record
 from tune.spec.checks.experiment import check_experiment
 from tune.spec.checks.search import cost_of_model
 from tune.spec.constraints import LATENCY
+from tune.spec.experiment import Experiment
 from tune.spec.metric import FACTS
 from tune.spec.search import SearchSpec
 from tune.training import cpu_threads
 
 NOTE = "latency:"  # what the keys of the notes begin with; a digest of the model follows
 SECONDS = 0.1  # to measure for, at least
+_DRAWS = 9
 
 
 class Feasibility:
@@ -74,6 +78,15 @@ class Feasibility:
             f"constraints.{name} allows {self._spec.constraints.bounds[name].text}, the nearest value was {value:.12g}"
             for name, value in self._nearest.items()
         )
+
+
+def middle(spec: SearchSpec, root: Path) -> Experiment:
+    """Of some trials, the one in the middle by multiply-adds."""
+    feasible, source = Feasibility(spec, root), random.Random(0)
+    drawn = [spec.space.draw(source) for _ in range(_DRAWS)]
+    costs = [(facts["mult_adds"], number) for number, config in enumerate(drawn) if (facts := feasible(config))]
+    config = drawn[statistics.median_low(costs)[1]] if costs else spec.example
+    return spec.experiment(config)
 
 
 class Latencies:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tune.buckets.address import shown
 from tune.buckets.parsing import is_url
+from tune.files import fetch
 from tune.record.folder import SearchFolder, candidates, check_new_name, check_recordable, check_writable
 from tune.record.opening import check_startable
-from tune.record.search_yaml import FREE, check_described
+from tune.record.search_yaml import FREE, check_described, read_spec
 from tune.record.storage.url import study_url
-from tune.spec.dotted import with_values
+from tune.search.pinned import pinned
+from tune.spec.dotted import get_dotted, has_dotted, with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.reading.load import load_search
 from tune.spec.reading.overrides import parse_overrides
+from tune.spec.recipe import AUTO
 from tune.spec.search import SearchSpec
 
 
@@ -49,8 +52,8 @@ class Request:
         return [*self.overrides, *(f"{field}={value}" for field, value in options.items() if value is not None)]
 
 
-def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
-    """The search and its folder; nothing is written.
+def resolve(request: Request, say: Callable[[str], None] = lambda text: None) -> tuple[SearchSpec, SearchFolder]:
+    """The search and its folder; nothing is written. `say` is called with what was chosen for `auto`.
 
     Raises:
         SpecError: the search is impossible, or not the one that is to be resumed.
@@ -67,10 +70,13 @@ def resolve(request: Request) -> tuple[SearchSpec, SearchFolder]:
     spec = load_search(request.subject, request.settings, request.root)
     name = spec.name if request.name is None else request.name
     check_new_name(name)
-    spec, folder = pinned(dataclasses.replace(spec, name=name)), SearchFolder(request.out / name, study)
+    spec, folder = dataclasses.replace(spec, name=name), SearchFolder(request.out / name, study)
+    if request.continues:
+        fetch(folder.path)
+        spec = _as_recorded(spec, folder) if folder.exists else spec
     check_startable(folder, spec, resume=request.continues)
     check_writable(folder.path)
-    return spec, folder
+    return spec if request.continues else pinned(spec, request.root, say), folder
 
 
 def _existing(folder: SearchFolder, request: Request) -> SearchSpec:
@@ -83,12 +89,16 @@ def _existing(folder: SearchFolder, request: Request) -> SearchSpec:
     return spec
 
 
-def pinned(spec: SearchSpec) -> SearchSpec:
-    """The search with the CPU threads of a trial spelled out: sums, and so results, depend on them."""
-    if "training.threads" in spec.space.domains or spec.sample.training.threads is not None:
-        return spec
-    threads = max(1, int(spec.search.resources.cpu))
-    return dataclasses.replace(spec, base=with_values(spec.base, {"training.threads": threads}))
+def _as_recorded(spec: SearchSpec, folder: SearchFolder) -> SearchSpec:
+    """The search that is to be continued, with the values that were chosen for `auto` when it was made."""
+    before = read_spec(folder).base
+    names = [f"training.{name}" for name in AUTO]
+    values = {
+        name: get_dotted(before, name)
+        for name in names
+        if has_dotted(before, name) and get_dotted(spec.base, name, "") in ("auto", None)
+    }
+    return dataclasses.replace(spec, base=with_values(spec.base, values))
 
 
 def _refuse_fixed(settings: Sequence[str]) -> None:

@@ -48,7 +48,7 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         UserError: bad input; nothing was written.
         WorkError: the record is damaged beyond repair, or Ray broke down.
     """
-    spec, folder = resolve(request)
+    spec, folder = resolve(request, observer.say)
     other = _other_search(spec, request)
     cluster = find_cluster(request.address)
     splits = open_splits(spec.sample.data, request.root, torch.device("cpu"), say=observer.say)

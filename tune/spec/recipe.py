@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from data.words import counted
 from tune.optim import own_fields
@@ -188,6 +188,24 @@ class EarlyStoppingSpec(Frozen):
     min_delta: Annotated[float, Ge(0)] = 0.0
 
 
+def _check_threads(value: Any) -> Any:
+    if isinstance(value, str) and value != "auto":
+        raise ValueError(f"must be auto or a whole number (got {shown(value)})")
+    return "auto" if value is None else value
+
+
+Threads = Annotated[
+    Annotated[Literal["auto"], Tag("a name")] | Annotated[int, Ge(1), Le(MOST_CPUS), Tag("a number")],
+    Discriminator(lambda value: "a name" if isinstance(value, str) else "a number"),
+    BeforeValidator(_check_threads),
+]
+"""CPU threads; earlier versions wrote null for auto."""
+
+
+AUTO = ("threads", "precision")
+"""The fields of a training that can be auto."""
+
+
 class TrainingSpec(Frozen):
     """The recipe: how the model is trained.
 
@@ -201,10 +219,12 @@ class TrainingSpec(Frozen):
             (`tune.training.tasks`).
         clip_norm: Scale gradients down to at most this norm.
         precision: The number type of the network's computations (torch.autocast); weights, loss and optimizer are
-            always float32. float16 uses a gradient scaler.
+            always float32. float16 uses a gradient scaler. auto is bfloat16 where it is clearly faster, else float32.
         averaging: The average of the weights to validate and save, if any.
         early_stopping: Whether to stop when the validation loss no longer improves.
-        threads: CPU threads; by default as many as the trial has CPUs. Results depend on it in their last digits.
+        threads: CPU threads. auto is one, or as many more as are clearly faster; in a search at most as many as a trial
+            has CPUs. Results depend on it in their last digits. What auto stands for is measured on the machine where
+            the training or search is started (`tune.runs.auto`), and recorded.
     """
 
     epochs: Budget = 10
@@ -214,10 +234,14 @@ class TrainingSpec(Frozen):
     label_smoothing: Fraction = 0.0
     beta: Annotated[float, Gt(0)] = 1.0
     clip_norm: Annotated[float, Gt(0)] | None = None
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     averaging: AveragingSpec = AveragingSpec()
     early_stopping: EarlyStoppingSpec | None = None
-    threads: Annotated[int, Ge(1), Le(MOST_CPUS)] | None = None
+    threads: Threads = "auto"
+
+    def threads_or(self, count: int) -> int:
+        """The CPU threads, or `count` while that is left to a measurement."""
+        return count if self.threads == "auto" else self.threads
 
     @property
     def spanning(self) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ class Training:
     Raises:
         models.ModelError: The model cannot be built for these images.
         InfeasibleError: The first training step fails because of the configuration.
-        ValueError: The task has no such metric.
+        ValueError: The task has no such metric, or the precision is still to be chosen.
     """
 
     def __init__(
@@ -82,9 +82,11 @@ class Training:
         graphs: bool = False,
     ) -> None:
         spec, task = experiment.training, models.get(experiment.model.name).task
+        if spec.precision == "auto":
+            raise ValueError("training.precision is auto; let `tune.runs.auto.choose` say what that is here")
         self.experiment = experiment
         self.splits = splits
-        self.threads = spec.threads or threads
+        self.threads = spec.threads_or(threads)
         self.history: list[EpochMetrics] = []
         self.best_weights: dict[str, Tensor] | None = None
         self._task, self._metrics, self._objective = task_of(task, spec), metrics_of(task), objective

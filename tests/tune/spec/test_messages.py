@@ -26,7 +26,10 @@ OF_AN_EXPERIMENT = {
     "data.augment=flip": "data.augment: must be a list of names, or a mapping of names to options (got 'flip')",
     "data.augment=[flip, flip]": "data.augment: lists flip more than once; list each once",
     "data.name=digitz": f"data.name: must be one of {SETS} (got 'digitz'); did you mean digits?",
-    "training.precision=half": "training.precision: must be one of bfloat16, float16, float32 (got 'half')",
+    "training.precision=half": "training.precision: must be one of auto, bfloat16, float16, float32 (got 'half')",
+    "training.threads=many": "training.threads: must be auto or a whole number (got 'many')",
+    "training.threads=0": "training.threads: must be at least 1 (got 0)",
+    "training.threads=1.5": "training.threads: must be a whole number (got 1.5)",
     "data.splitseed=3": f"data.splitseed: unknown field; did you mean split_seed? Valid fields here: {DATA}",
     "model.hidden=3": "model.hidden: unknown field; valid fields here: name",
     "epochs=3": (
@@ -89,6 +92,16 @@ OF_A_SPACE = [
         ("data.split_seed: {int: [0, 9]}", LR),
         "space.data.split_seed: cannot be searched: results on different images cannot be compared; "
         "give it one value under experiment",
+    ),
+    (
+        ("training.precision: {choice: [float32, auto]}",),
+        "space.training.precision: auto cannot be one of the values: it is chosen once for all trials; "
+        "remove it, or give it under experiment",
+    ),
+    (
+        ("training.threads: {choice: [1, null]}",),
+        "space.training.threads: auto cannot be one of the values: it is chosen once for all trials; "
+        "remove it, or give it under experiment",
     ),
     (("seed: {int: [-1, 3]}",), "space.seed: must be at least 0 (got -1)"),
     (("seed: {int: [2, 1]}",), "space.seed: int: low must be at most high (got low 2, high 1)"),

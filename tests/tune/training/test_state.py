@@ -66,6 +66,8 @@ def test_fingerprints_are_those_of_earlier_versions(make: Make) -> None:
     assert (
         fingerprint(digits) == fingerprint(digits, with_path=True) == load(BEFORE)["experiment"] == "4ca0a5e47f197cf0"
     )
+    without_threads = {**tree, "training": {"batch_size": 16, "threads": None}}  # as they wrote it
+    assert fingerprint(Experiment.model_validate(without_threads)) == fingerprint(experiment)
     moved = Experiment.model_validate({**tree, "data": {**folder, "path": "/elsewhere"}})
     assert fingerprint(moved) == fingerprint(experiment)
     assert fingerprint(moved, with_path=True) != fingerprint(experiment, with_path=True)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import random
 import shlex
-import statistics
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,14 +18,15 @@ from data.folder.survey import Survey, survey
 from data.words import counted
 from models.classifier_plan import possible_cnn_layers
 from tune.errors import UserError
-from tune.search.feasible import Feasibility
+from tune.runs.auto import choose
+from tune.search.feasible import middle
 from tune.search.own_images.budget import EPOCHS, duration, fill_in_budget, resources
-from tune.search.own_images.speed import seconds_per_epoch
-from tune.spec import Experiment, SearchSpec, SpecError, load_search
+from tune.spec import SearchSpec, SpecError, load_search
 from tune.spec.checks.images import data_root
 from tune.spec.errors import Problem
 from tune.spec.files import commented_yaml
 from tune.spec.reading.overrides import read
+from tune.training.speed import seconds_per_epoch
 
 SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128)
 LARGEST = {"cpu": 64, "cuda": 128}  # larger images make a search take days
@@ -82,7 +81,8 @@ def starter(images: Path, like: str | None, name: str) -> Starter:
     judged = {} if "objectives" in tree["search"] else {"metric": "val_loss"}
     tree["search"] = {**judged, **tree["search"], **resources(device)}
     spec = _checked(tree, like or name)
-    experiment = _middle(spec)
+    experiment = middle(spec, data_root())
+    experiment = choose(experiment, (3, side, side), len(found.classes), device, most=1).applied(experiment)
     epoch = seconds_per_epoch(experiment, (3, side, side), len(found.classes), found.train_size, device)
     epochs, trials, seconds = fill_in_budget(tree, found, experiment, epoch, device)
     _checked(tree, like or name)
@@ -168,15 +168,6 @@ def _like(name: str, batch_size: int) -> dict[str, Any]:
     search = {key: value for key, value in sections["search"].items() if key not in _OF_THE_MACHINE}
     tree = {"experiment": experiment, "space": sections["space"]}
     return tree | {key: sections[key] for key in ("constraints", "first") if sections[key]} | {"search": search}
-
-
-def _middle(spec: SearchSpec) -> Experiment:
-    """Of some trials, the one in the middle by multiply-adds."""
-    feasible, source = Feasibility(spec, data_root()), random.Random(0)
-    drawn = [spec.space.draw(source) for _ in range(_DRAWS)]
-    costs = [(facts["mult_adds"], number) for number, config in enumerate(drawn) if (facts := feasible(config))]
-    config = drawn[statistics.median_low(costs)[1]] if costs else spec.example
-    return spec.experiment(config)
 
 
 def _checked(tree: dict[str, Any], name: str) -> SearchSpec:

@@ -20,7 +20,6 @@ import data
 import models
 from data.files import cores
 from search_spaces import Config
-from tune.search.own_images.speed import seconds_per_epoch
 from tune.search.preview.expected import Expected, expected
 from tune.spec.checks.experiment import check_tree
 from tune.spec.checks.images import looker
@@ -30,6 +29,7 @@ from tune.spec.errors import Problem
 from tune.spec.experiment import Experiment
 from tune.spec.search import SearchSpec
 from tune.training import InfeasibleError
+from tune.training.speed import seconds_per_epoch
 
 SAMPLES = 1000
 SAMPLING = 20.0  # seconds after which no more configurations are looked at
@@ -236,6 +236,6 @@ def _seconds(
 def _timed(experiment: Experiment, spec: SearchSpec) -> Experiment:
     """The experiment on as many threads as a trial has, and long enough to be measured."""
     training = experiment.training
-    threads = training.threads or max(1, int(spec.search.resources.cpu))
+    threads = training.threads_or(max(1, int(spec.search.resources.cpu)))
     changed = training.model_copy(update={"threads": threads, "epochs": max(training.epochs, 2)})
     return experiment.model_copy(update={"training": changed})

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import data
+from data.files import cache_folder
 from tune.spec.data_spec import DataSpec
 
 Look = Callable[[DataSpec], data.DatasetInfo]
@@ -20,7 +21,7 @@ def data_root(root: Path | None = None) -> Path:
         return root
     if given := os.environ.get("IMAGETUNE_DATA"):
         return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "imagetune" / "data"
+    return cache_folder() / "data"
 
 
 def inspect_data(spec: DataSpec, root: Path | None = None) -> data.DatasetInfo:

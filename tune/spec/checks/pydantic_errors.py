@@ -37,7 +37,7 @@ _LIMITS = {
     "less_than": "below",
     "less_than_equal": "at most",
 }
-_TAGS = {"a name", "a mapping"}  # of the union in data.normalize
+_TAGS = {"a name", "a mapping", "a number"}  # of the unions in data.normalize and training.threads
 
 
 def validated(kind: type[M], tree: Any, prefix: str = "") -> tuple[M | None, list[Problem]]:

@@ -16,6 +16,7 @@ from tune.spec.dotted import Tree, get_dotted, has_dotted, remove_dotted, with_v
 from tune.spec.errors import Problem, shown
 from tune.spec.experiment import Experiment
 from tune.spec.reading.overrides import Loaded
+from tune.spec.recipe import AUTO
 from tune.spec.schema import complete, every_name, unknown_field
 
 _SECTIONS = tuple(name for name in Experiment.model_fields if name != "seed")
@@ -55,6 +56,7 @@ def free_fields(loaded: Loaded, *, recorded: bool = False) -> FreeFields:
     space, found = parse_space(raw, fixed)
     refused = [] if recorded else [field for field in raw if _decides_images(field)]
     found = [pair for pair in found if pair[0] not in refused] + [(field, _FIXED_MESSAGE) for field in refused]
+    found += [] if recorded else _auto_problems(space)
     idle = {field: blocker for field in space.domains if (blocker := space.blocker(field)) is not None}
     meant = {field for field, blocker in idle.items() if within(blocker, loaded.overridden)}
     found += _name_problems([field for field in raw if field not in meant], _model_names(loaded.experiment, raw, space))
@@ -101,6 +103,14 @@ def _name_problems(searched: Iterable[str], model_names: Iterable[str]) -> Itera
         for around in searched:
             if around != field and within(field, [around]):
                 yield field, f"is part of {around}, which is also searched; remove one of the two"
+
+
+def _auto_problems(space: Space) -> Iterator[tuple[str, str]]:
+    for field in (f"training.{name}" for name in AUTO):
+        domain = space.domains.get(field)
+        if isinstance(domain, Choice) and any(option in ("auto", None) for option in domain.options):
+            message = "auto cannot be one of the values: it is chosen once for all trials"
+            yield field, f"{message}; remove it, or give it under experiment"
 
 
 def _never(space: Space, blocker: str) -> str:
