@@ -183,6 +183,17 @@ TABLES: dict[str, Columns] = {
         "n": plain("n"),
         **WHERE,
     },
+    "busy_cores": {
+        "experiment": lambda row: f"`{row['experiment']}`",
+        "threads": plain("threads"),
+        "spins at a barrier": whole("spins"),
+        "busy processes": plain("busy processes"),
+        "s per epoch": plain("seconds"),
+        "to one thread alone": lambda row: f"{float(row['ratio to one thread alone']):.2f}x",
+        "n": plain("n"),
+        "load": plain("load"),
+        **WHERE,
+    },
     "gpu_speed": {
         "model": lambda row: f"`{row['model']}`",
         "precision": plain("precision"),
