@@ -7,7 +7,6 @@ import io
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from tune.drawing import INK
 
@@ -56,6 +55,8 @@ def _enlarged(images: Tensor, scale: int) -> Tensor:
 
 def _grid(images: Tensor, columns: int, gap: int) -> Image.Image:
     """The images with a gap around each; a single one has none."""
+    from torchvision.utils import make_grid  # slow to import
+
     return Image.fromarray(make_grid(images, columns, gap, pad_value=PAPER).permute(1, 2, 0).numpy())
 
 
