@@ -93,5 +93,5 @@ def end_process(code: int) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     if "triton" not in sys.modules:  # which would report what is left at the end, in 30 lines
-        gc.freeze()  # else Python looks for garbage in all that is left: a second after reading a record of 2,000 trials
+        gc.freeze()  # else Python looks for garbage in all: a second after reading a record of 2,000 trials
     sys.exit(code)

@@ -211,5 +211,5 @@ def test_a_program_started_with_nohup_outlives_its_terminal() -> None:
 def test_nothing_is_said_at_the_end_about_a_package_that_was_imported() -> None:
     """Torchvision imports triton, which reports objects that are left when Python ends."""
     code = "import torchvision; from tune.cli.guard import end_process; end_process(0)"
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
+    ended = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=100)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
