@@ -189,11 +189,30 @@ class Scale(nn.Module):
         return f"factor={self.factor}"
 
 
+class MaxPool(nn.AdaptiveMaxPool2d):
+    """`nn.AdaptiveMaxPool2d` to squares, made of other operations while a model is exported: ONNX has no such layer."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (B, C, H, W) to (B, C, output_size, output_size)."""
+        if not torch.compiler.is_compiling():
+            return super().forward(x)  # type: ignore[no-any-return]
+        out = int(self.output_size)  # type: ignore[arg-type]
+        for dim in (2, 3):
+            side = x.shape[dim]
+            starts = np.arange(out)[:, None] * side // out
+            lasts = -(-np.arange(1, out + 1)[:, None] * side // out) - 1
+            places = np.minimum(starts + np.arange((lasts - starts).max() + 1), lasts)
+            x = x.index_select(dim, torch.tensor(places.ravel(), device=x.device))
+            x = torch.unflatten(x, dim, places.shape)
+            x = x.amax(dim + 1)
+        return x
+
+
 def pool(kind: Pooling, in_size: int, out_size: int) -> nn.Module:
     """Return the layer that pools (B, C, in_size, in_size) to (B, C, out_size, out_size)."""
     if kind == "fractional":
         return FractionalPool(in_size, out_size)
-    return nn.AdaptiveMaxPool2d(out_size) if kind == "max" else nn.AdaptiveAvgPool2d(out_size)
+    return MaxPool(out_size) if kind == "max" else nn.AdaptiveAvgPool2d(out_size)
 
 
 def group_count(channels: int) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from models.blocks import (
     ACTIVATIONS,
     Activation,
+    MaxPool,
     Norm,
     Pooling,
     Probability,
@@ -101,7 +102,7 @@ class Classifier(nn.Module):
         steps = zip(pairwise(channels), pairwise(sizes), strict=True)
         self.stages = nn.Sequential(*(nn.Sequential(OrderedDict(stage(*c, *s))) for c, s in steps))
         self.head = nn.Sequential(
-            nn.AdaptiveMaxPool2d(1) if global_pooling else ACTIVATIONS[activation](),
+            MaxPool(1) if global_pooling else ACTIVATIONS[activation](),
             nn.Flatten(),
             *dropouts(dropout),
             *dense(widths, activation=activation, dropout=dropout),

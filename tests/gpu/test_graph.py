@@ -51,7 +51,7 @@ def test_a_recorded_step_equals_one_that_is_not(name: str, precision: str) -> No
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
-@pytest.mark.parametrize("average", ["ema", "swa"])
+@pytest.mark.parametrize("average", ["ema", "swa", "lookahead"])
 def test_every_recipe_is_recorded(optimizer: str, average: str) -> None:
     """With augmentation that mixes labels, a schedule that changes the momentum, and a smaller last batch.
 
@@ -70,6 +70,27 @@ def test_every_recipe_is_recorded(optimizer: str, average: str) -> None:
     graphed = recorded(by_graph("simple_cnn", **fields))
     noise = distance(again.model, plain.model)
     print(f"{average} {optimizer}: steps one by one differ by {noise:.1e}")
+    assert distance(graphed.model, plain.model) < max(10 * noise, 1e-3)
+
+
+def test_the_recipe_of_the_speed_records_is_recorded() -> None:
+    """With frozen whitening filters and scales, which have no gradient, and groups of parameters."""
+    options: dict[str, Any] = {
+        **{"stage_layers": 2, "early_pooling": True, "pooling": "max", "norm": "batch_unscaled"},
+        **{"global_pooling": True, "whitening": "2x2", "initialization": "dirac"},
+    }
+    fields: dict[str, Any] = {
+        "options": options,
+        "optimizer": {"name": "sgd", "lr": 0.02, "momentum": 0.85, "decay": "weights", "bias_lr_factor": 8},
+        "averaging": {"name": "lookahead"},
+        "augment": ["alternating_flip", "crop"],
+        "batch_size": 24,
+    }
+    plain, again = one_by_one("classifier", **fields), one_by_one("classifier", **fields)
+    train(plain)
+    train(again)
+    graphed = recorded(by_graph("classifier", **fields))
+    noise = distance(again.model, plain.model)
     assert distance(graphed.model, plain.model) < max(10 * noise, 1e-3)
 
 

@@ -17,6 +17,7 @@ from models.blocks import (
     Activation,
     Dropout,
     FractionalPool,
+    MaxPool,
     channel_samples,
     dense,
     group_count,
@@ -230,3 +231,16 @@ def test_dropout_keeps_the_dtype_and_does_not_round_p() -> None:
     out = Dropout(0.05)(torch.ones(1000, 1000, dtype=torch.bfloat16))
     assert out.dtype is torch.bfloat16
     assert (out == 0).double().mean().item() == pytest.approx(0.05, abs=1.4e-3)
+
+
+@given(sizes())
+@settings(deadline=None)
+def test_what_is_exported_instead_of_maximum_pooling_is_the_same(both: tuple[int, int]) -> None:
+    in_size, out_size = both
+    x = torch.randn(2, 3, in_size, in_size)
+    layer = MaxPool(out_size)
+    plain = layer(x)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.compiler, "is_compiling", lambda: True)
+        assert torch.equal(layer(x), plain)
+    assert torch.equal(plain, F.adaptive_max_pool2d(x, out_size))

@@ -66,7 +66,7 @@ OPTIONS = {
     "results": {"--json", "--out", "--top", "--sort", "--csv", "--study"},
     "report": {"--json", "--out", "--output", "--study"},
     "retrain": {*COMMON, "--top", "--trial", "--front", "--seeds", "--full", "--study"},
-    "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions"},
+    "evaluate": {*COMMON, "--split", "--predictions", "--mistakes", "--corruptions", "--test-time-averaging"},
     "compare": {"--json", "--out", "--output"},
     "dashboard": {"--json", "--out", "--port", "--study"},
     "log": {"--json", "--out", "--to", "--output", "--study"},

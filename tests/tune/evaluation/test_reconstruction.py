@@ -90,7 +90,12 @@ def test_the_grid_that_is_asked_for(done: RunResult, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("extras", "option"), [(Extras(mistakes=(1, 1)), "--mistakes"), (Extras(corruptions=True), "--corruptions")]
+    ("extras", "option"),
+    [
+        (Extras(mistakes=(1, 1)), "--mistakes"),
+        (Extras(corruptions=True), "--corruptions"),
+        (Extras(averaging=True), "--test-time-averaging"),
+    ],
 )
 def test_what_only_classifiers_have_is_refused(done: RunResult, tmp_path: Path, extras: Extras, option: str) -> None:
     with pytest.raises(UserError, match=f"{option} is for classifiers; .* is a vae, a model for reconstruction"):

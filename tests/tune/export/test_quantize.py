@@ -123,10 +123,10 @@ def exported(run: TrainedRun, model: nn.Module, shape: tuple[int, int, int]) -> 
 CLASSIFIERS = [name for name in models.names() if models.get(name).task == "classification"]
 
 
-def check_exported(run: TrainedRun, name: str) -> None:
+def check_exported(run: TrainedRun, name: str, **options: Any) -> None:
     entry = models.get(name)
     torch.manual_seed(0)
-    model = models.build(name, entry.native_input, entry.native_classes)
+    model = models.build(name, entry.native_input, entry.native_classes, **options)
     classify, network = exported(run, model, entry.native_input)
     images = pixels(3, *entry.native_input)
     with torch.inference_mode():
@@ -135,6 +135,12 @@ def check_exported(run: TrainedRun, name: str) -> None:
 
 def test_fractional_pooling_and_mish_export(run: TrainedRun) -> None:
     check_exported(run, "classifier")
+
+
+def test_maximum_pooling_and_whitening_export(run: TrainedRun) -> None:
+    """ONNX has no pooling to a size that does not divide the image's, as from 31 to 15 pixels here."""
+    fast = {"pooling": "max", "early_pooling": True, "final_size": 3, "global_pooling": True, "whitening": "2x2"}
+    check_exported(run, "classifier", cnn_layers=3, fcn_layers=1, norm="batch_unscaled", **fast)
 
 
 @pytest.mark.slow
