@@ -123,7 +123,7 @@ def test_another_file_and_folder(imagetune: Command) -> None:
         (["tiny", "--out", "gs://bucket/x"], "gs://bucket/x"),
         (
             ["tiny", "--precision", "bf16"],
-            "must be one of bfloat16, float16, float32 (got 'bf16'); did you mean bfloat16?",
+            "must be one of auto, bfloat16, float16, float32 (got 'bf16'); did you mean bfloat16?",
         ),
     ],
 )
