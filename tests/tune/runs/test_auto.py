@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.tune.runs.folders import EXPERIMENT, Quiet, search_folder, written
+from tests.tune.runs.folders import EXPERIMENT, SPACE, Quiet, search_folder, written
 from tune.record import RunFolder
 from tune.record.opening import read_search
 from tune.runs import auto
@@ -20,7 +20,7 @@ from tune.runs.plan import RunPlan
 from tune.runs.retrain import plans
 from tune.runs.run import run
 from tune.spec import Experiment, load_experiment
-from tune.training import Training
+from tune.training import Training, cpu_threads
 from tune.training.speed import measurable, seconds_per_step
 
 CPU = torch.device("cpu")
@@ -34,6 +34,12 @@ Times = Callable[[str, int], float]
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "imagetune" / "auto"
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    with cpu_threads(2):
+        yield
 
 
 class Measurer:
@@ -152,10 +158,10 @@ def test_a_cache_that_cannot_be_written_costs_the_time_alone(
     assert measurer.calls == 2 * calls
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_run_records_what_was_chosen_and_resumes_with_it(
-    tmp_path: Path, cache: Path, measured: Callable[[Times], Measurer], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, measured: Callable[[Times], Measurer]
 ) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     measured(lambda precision, threads: 1.0 / threads / (2 if precision == "bfloat16" else 1))
     plan, screen = RunPlan(experiment(tmp_path), RunFolder(tmp_path / "out" / "run")), Quiet()
     run(plan, tmp_path, screen)
@@ -182,8 +188,6 @@ def test_a_run_records_what_was_chosen_and_resumes_with_it(
 
 def test_a_search_that_recorded_no_threads_is_retrained_with_those_of_its_trials(tmp_path: Path) -> None:
     """Earlier versions wrote null, and its trials had as many threads as CPUs."""
-    from tests.tune.runs.folders import SPACE
-
     text = SPACE.replace("threads: 1", "threads: null").replace("trials: 4", "trials: 4, resources: {cpu: 3}")
     found = read_search(search_folder(tmp_path / "s", text))
     (plan,) = plans(found, found.trials[0], 1, full=False)
@@ -204,7 +208,6 @@ def test_steps_are_timed_in_turns_and_a_loss_that_is_not_finite_is_told(tmp_path
     assert 0 < two < 1
     assert infinite == math.inf
     assert sound.threads == 2
-    assert torch.get_num_threads() != 3
 
 
 def test_a_training_needs_its_precision(tmp_path: Path) -> None:
