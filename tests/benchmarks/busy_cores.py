@@ -102,7 +102,10 @@ def spin() -> None:
 def turns(trainers: Sequence[Trainer], epochs: int) -> list[float]:
     """The median seconds of an epoch of each, taking turns."""
     seconds = [[trainer.ask("epoch") for trainer in trainers] for _ in range(epochs)]
-    return [statistics.median(own) for own in zip(*seconds, strict=True)]
+    medians = [statistics.median(own) for own in zip(*seconds, strict=True)]
+    names = [f"{trainer.threads}/{trainer.spins} {value:.3f}" for trainer, value in zip(trainers, medians, strict=True)]
+    print(f"{trainers[0].model}, threads/spins seconds: {', '.join(names)}", flush=True)
+    return medians
 
 
 def beside(count: int, measure: Callable[[], list[float]]) -> list[float]:
@@ -130,7 +133,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
         rows = [row for row in measured(given) if print(row, flush=True) is None]
-    print(write_rows("busy_cores", rows, key="model"))
+    print(write_rows("busy_cores", rows, key="experiment"))
 
 
 def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
@@ -159,7 +162,6 @@ def measured(given: argparse.Namespace) -> list[dict[str, Any]]:
     return [
         {
             "experiment": model,
-            "model": f"{model} {trainer.threads} {trainer.spins} {neighbours}",
             "threads": f"auto: {count}" if trainer.threads == AUTO else str(count),
             "spins": trainer.spins,
             "busy processes": neighbours,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,10 +21,13 @@ from tune.files import write_whole
 from tune.runs.versions import cpu_name
 from tune.spec import Experiment
 from tune.spec.base import Frozen
+from tune.training import Training
 from tune.training.speed import measurable, seconds_per_step
 
-CLEARLY = {"threads": 1.25, "bfloat16": 1.2}
-"""How many times as fast more threads, or bfloat16, must be: less is noise, or lost again on a busy machine."""
+CLEARLY = {"threads": 1.25, "bfloat16": 1.2, "busy": 1.5}
+"""How many times as fast more threads, or bfloat16, must be, since less may be noise; and how many times as long a step
+of several threads may take, beside a busy process on every other core, as that of one thread alone.
+"""
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -133,8 +139,21 @@ def _measured(
         seconds = dict(zip(counts, seconds_per_step([(training, count) for count in counts], device), strict=True))
         for count in counts:
             threads = count if seconds[threads] / seconds[count] >= CLEARLY["threads"] else threads
-        told = (
-            f"{seconds[1] / seconds[threads]:.1f} times as fast as 1" if threads > 1 else "more are not clearly faster"
-        )
+        more = "more are not clearly faster"
+        if threads > 1 and _seconds_if_busy(training, threads, device) > CLEARLY["busy"] * seconds[1]:
+            threads, more = 1, "more are much slower beside other processes"
+        told = f"{seconds[1] / seconds[threads]:.1f} times as fast as 1" if threads > 1 else more
         why.insert(0, f"{counted(threads, 'thread')} ({told})")
     return Choice(threads=threads, precision=precisions[best], why=", ".join(why))
+
+
+def _seconds_if_busy(training: Training, threads: int, device: torch.device) -> float:
+    """A step beside a busy process on every other core: threads that wait for each other wait for it too."""
+    busy = [subprocess.Popen([sys.executable, "-ISc", "while True: pass"]) for _ in range(max(cores(), 2) - 1)]
+    try:
+        time.sleep(0.1)  # until they are
+        return seconds_per_step([(training, threads)], device, typical=True)[0]
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()

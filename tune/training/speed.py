@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from collections.abc import Sequence
 
@@ -58,7 +59,9 @@ def measurable(
     return Training(experiment, _random_splits(2 * spec.batch_size, 0, input_shape, classes, device), device=device)
 
 
-def seconds_per_step(variants: Sequence[tuple[Training, int]], device: torch.device) -> list[float]:
+def seconds_per_step(
+    variants: Sequence[tuple[Training, int]], device: torch.device, *, typical: bool = False
+) -> list[float]:
     """The time of a training step of each variant; infinite if its loss is not finite.
 
     The variants take turns, and the least of the times counts, so that other processes disturb all alike, or none.
@@ -67,21 +70,22 @@ def seconds_per_step(variants: Sequence[tuple[Training, int]], device: torch.dev
     Args:
         variants: Trainings by `measurable`, each with a number of CPU threads. One may be given repeatedly.
         device: Where they train.
+        typical: Take the median of the times instead: what is disturbed is to count.
     """
-    least, broken, began = [math.inf] * len(variants), set[int](), time.perf_counter()
+    found, broken, began = [list[float]() for _ in variants], set[int](), time.perf_counter()
     for turn in range(1, _MOST_TURNS + 1):
         for index, (training, threads) in enumerate(variants):
             if id(training) not in broken:
                 training.threads = threads
-                least[index] = min(least[index], _second_step(training, device))
+                found[index].append(_second_step(training, device))
                 if training.end is not None:
                     broken.add(id(training))
         passed = time.perf_counter() - began
         if passed > _TOO_LONG or (passed > _ENOUGH and turn > 1):
             break
-    return [
-        math.inf if id(training) in broken else seconds for (training, _), seconds in zip(variants, least, strict=True)
-    ]
+    summary = statistics.median if typical else min
+    owners = [id(training) for training, _ in variants]
+    return [math.inf if owner in broken else summary(own) for owner, own in zip(owners, found, strict=True)]
 
 
 def _second_step(training: Training, device: torch.device) -> float:

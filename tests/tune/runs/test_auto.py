@@ -47,9 +47,14 @@ class Measurer:
 
     def __init__(self, times: Times) -> None:
         self.times, self.calls = times, 0
+        self.busy = 0.0  # seconds of a step beside busy processes
 
-    def __call__(self, variants: Sequence[tuple[Training, int]], device: torch.device) -> list[float]:
+    def __call__(
+        self, variants: Sequence[tuple[Training, int]], device: torch.device, *, typical: bool = False
+    ) -> list[float]:
         self.calls += 1
+        if typical:
+            return [self.busy]
         return [self.times(training.experiment.training.precision, threads) for training, threads in variants]
 
 
@@ -108,6 +113,15 @@ def test_threads_are_measured_in_the_chosen_precision(tmp_path: Path, measured: 
         lambda precision, threads: {"float32": 1.0, "bfloat16": 0.5}[precision] / (threads ** (precision == "float32"))
     )
     assert chosen(experiment(tmp_path)).threads == 1
+
+
+@pytest.mark.parametrize(("busy", "expected"), [(1.4, 2), (1.6, 1)])
+def test_several_threads_only_where_other_processes_do_not_slow_them_down(
+    tmp_path: Path, measured: Callable[[Times], Measurer], busy: float, expected: int
+) -> None:
+    """At most 1.5 times as slow as one thread alone."""
+    measured(lambda precision, threads: 1.0 / threads).busy = busy
+    assert chosen(experiment(tmp_path, AUTO, "training.precision=float32")).threads == expected
 
 
 def test_nothing_is_measured_without_a_choice(tmp_path: Path, measured: Callable[[Times], Measurer]) -> None:
