@@ -101,7 +101,7 @@ def test_files_that_are_refused(imagetune: Command, tmp_path: Path) -> None:
 def test_like_every_shipped_space(imagetune: Command, tmp_path: Path) -> None:
     image_folder(tmp_path / "images", each=120)
     spaces = [name for name, path in shipped().items() if read_tree(path).get("space")]
-    assert len(spaces) == 13
+    assert len(spaces) == 14
     for name in spaces:
         outcome = imagetune("new", f"like_{name}.yaml", "--images", "images", "--like", name)
         assert outcome.code == 0, (name, outcome.err)
