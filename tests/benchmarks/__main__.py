@@ -68,7 +68,7 @@ def main() -> None:
     mnist = "MNIST/raw" not in missing
     run("start_and_end")
     if models:
-        run("epoch_speed", "--data-dir", root, "--models", *models)
+        run("epoch_speed", "--data-dir", root, "--repeats", "5", "--models", *models)
     if mnist:
         run("whole_search", "--data-dir", root)
     if "bfloat16" not in precisions_here():

@@ -64,7 +64,7 @@ CASES = {
     "mnist_cnn": Case((5, 5)),
     "simple_cnn": Case((2.5, 4)),
     "mnist_v3": Case((3, 3), batch_size=64),
-    "tiny_vgg": Case((2, 2), "cifar10", 2_500, 125),
+    "tiny_vgg": Case((2, 2), "cifar10", 1_250, 125),
     "classifier": Case((1.5, 2), "cifar10", 1_250, 125, BEST),
 }
 

@@ -22,12 +22,15 @@ from tune.runs.versions import cpu_name
 from tune.spec import Experiment
 from tune.spec.base import Frozen
 from tune.training import Training
+from tune.training.precision import computes_bfloat16
 from tune.training.speed import measurable, seconds_per_step
 
 CLEARLY = {"threads": 1.25, "bfloat16": 1.2, "busy": 1.5}
 """How many times as fast more threads, or bfloat16, must be, since less may be noise; and how many times as long a step
 of several threads may take, beside a busy process on every other core, as that of one thread alone.
 """
+
+SLOW = "float32 (no instructions for bfloat16)"
 
 Precision = Literal["float32", "bfloat16", "float16"]
 
@@ -73,8 +76,10 @@ def choose(
     spec = experiment.training
     counts = list(_counts(most)) if spec.threads == "auto" else [spec.threads]
     precisions: list[Precision] = ["float32", "bfloat16"] if spec.precision == "auto" else [spec.precision]
+    if spec.precision == "auto" and not computes_bfloat16(device):
+        precisions.remove("bfloat16")
     if len(counts) == len(precisions) == 1:
-        return Choice(threads=counts[0], precision=precisions[0])
+        return Choice(threads=counts[0], precision=precisions[0], why=SLOW if spec.precision == "auto" else "")
     measured = {
         "model": experiment.model.model_dump(mode="json"),
         "input_shape": list(input_shape),
@@ -85,6 +90,7 @@ def choose(
         "augment": [list(step) for step in experiment.data.augment],
         "threads": counts,
         "precisions": precisions,
+        "precision": spec.precision,
         "clearly": CLEARLY,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": f"{counted(cores(), 'core')} of {cpu_name()}",
@@ -95,6 +101,8 @@ def choose(
     if (known := _known(path)) is not None and known.measured == measured:
         return known.choice
     choice = _measured(experiment, input_shape, classes, device, counts, precisions)
+    if spec.precision == "auto" and len(precisions) == 1:
+        choice = choice.model_copy(update={"why": f"{choice.why}, {SLOW}"})
     with suppress(OSError):
         write_whole(path, _Kept(measured=measured, choice=choice).model_dump_json(indent=1).encode())
     return choice

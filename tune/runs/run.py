@@ -161,7 +161,7 @@ def _train(plan: RunPlan, training: Training, observer: Observer) -> End:
         status, reason = Status.FAILED, "an error"
         try:
             told.training(folder.name, training, plan.last_epoch)
-            for line in wrapped(f"chosen by measuring: {plan.why}") if plan.why else ():
+            for line in wrapped(f"chosen for this machine: {plan.why}") if plan.why else ():
                 told.say(line)
             told.started(None, {}, saved)
             end = train(training, report, told.step)

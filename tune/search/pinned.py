@@ -57,7 +57,7 @@ def _choice(spec: SearchSpec, root: Path, most: int, say: Callable[[str], None])
         first, _, _ = str(error).partition("\n")
         say(f"training: auto is 1 thread and float32, since nothing could be measured: {first}")
         return Choice(threads=1, precision="float32")
-    say(f"chosen by measuring, for all trials: {choice.why}")
+    say(f"chosen for all trials: {choice.why}")
     return choice
 
 

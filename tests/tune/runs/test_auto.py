@@ -63,6 +63,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[[Times], Measurer]:
     def replaced(times: Times) -> Measurer:
         measurer = Measurer(times)
         monkeypatch.setattr(auto, "seconds_per_step", measurer)
+        monkeypatch.setattr(auto, "computes_bfloat16", lambda device: True)
         return measurer
 
     return replaced
@@ -106,6 +107,19 @@ def test_bfloat16_only_where_it_is_clearly_faster(
     measured(lambda precision, threads: bfloat16 if precision == "bfloat16" else 1.0)
     assert chosen(experiment(tmp_path)).precision == expected
     assert chosen(experiment(tmp_path, AUTO, "training.threads=2")).threads == 2
+
+
+def test_bfloat16_is_not_tried_without_instructions_for_it(
+    tmp_path: Path, measured: Callable[[Times], Measurer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step of it would take minutes there."""
+    measurer = measured(lambda precision, threads: {"float32": 1.0}[precision])
+    monkeypatch.setattr(auto, "computes_bfloat16", lambda device: False)
+    without = "float32 (no instructions for bfloat16)"
+    assert chosen(experiment(tmp_path), most=1) == Choice(threads=1, precision="float32", why=without)
+    assert measurer.calls == 0
+    both = chosen(experiment(tmp_path))
+    assert (both.precision, both.why) == ("float32", f"1 thread (more are not clearly faster), {without}")
 
 
 def test_threads_are_measured_in_the_chosen_precision(tmp_path: Path, measured: Callable[[Times], Measurer]) -> None:
@@ -181,7 +195,7 @@ def test_a_run_records_what_was_chosen_and_resumes_with_it(
     run(plan, tmp_path, screen)
     made = read_run(plan.folder)[0].training
     assert (made.threads, made.precision) == (2, "bfloat16")
-    told = "chosen by measuring: 2 threads (2.0 times as fast as 1), bfloat16 (2.0 times as fast as float32)"
+    told = "chosen for this machine: 2 threads (2.0 times as fast as 1), bfloat16 (2.0 times as fast as float32)"
     assert told in " ".join(line.strip() for line in screen.lines)
     assert "2 threads (2.0 times as fast as 1)" in plan.folder.log.read_text()
 

@@ -68,9 +68,7 @@ def test_it_is_measured_here(tmp_path: Path) -> None:
     training = resolve(request, said.append)[0].sample.training
     assert training.threads == 1
     assert training.precision in ("float32", "bfloat16")
-    assert said == [
-        line for line in said if line.startswith(f"chosen by measuring, for all trials: {training.precision}")
-    ]
+    assert said == [line for line in said if line.startswith(f"chosen for all trials: {training.precision}")]
     assert len(said) == 1
 
 
