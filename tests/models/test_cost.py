@@ -130,7 +130,7 @@ def test_quick_enough_to_ask_for_every_drawn_configuration() -> None:
         start = time.perf_counter()
         models.cost_of("classifier", (3, 32, 32), 10)
         seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.1  # 14 ms on one idle core
+    assert min(seconds) < 0.5  # 14 ms on one idle core
 
 
 @pytest.mark.parametrize("name", models.names())

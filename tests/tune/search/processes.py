@@ -13,7 +13,12 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).parents[3]
-SMALL = ("search.concurrent=1", "training.epochs=6", "search.scheduler.max_t=6", "search.trials=12")
+SMALL = (
+    "search.concurrent=1",
+    "training.epochs=6",
+    "search.scheduler={name: asha, type: stopping, max_t: 6}",
+    "search.trials=12",
+)
 TUNE = ("tune",)
 
 
