@@ -66,7 +66,7 @@ def cpu_computes_float16() -> bool:
 def computes_bfloat16(device: torch.device) -> bool:
     """Whether a device has instructions for bfloat16; a CPU without them is up to 100 times slower than in float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return ask is None or bool(ask())
 
