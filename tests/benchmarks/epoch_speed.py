@@ -30,7 +30,7 @@ from torchvision import datasets, transforms
 import models
 from tests.benchmarks.arithmetic import precisions_here, seconds_of_arithmetic
 from tests.benchmarks.rows import circumstances, cpu_name, write_rows
-from tests.benchmarks.tutorial_search import with_layers_of_torch
+from tests.benchmarks.tutorial_search import train_epoch, validate, with_layers_of_torch
 from tune.spec import data_root
 from tune.spec.experiment import Experiment
 from tune.training import Splits, Training, open_splits, prepare_process
@@ -104,39 +104,9 @@ def tutorial(splits: Splits, model: str, root: Path) -> Callable[[], object]:
     criterion = nn.CrossEntropyLoss()
 
     def epoch() -> tuple[float, float, float]:
-        running_loss = _tutorial_train(net, train_loader, criterion, optimizer)
-        return running_loss, *_tutorial_validate(net, val_loader, criterion)
+        return train_epoch(net, train_loader, criterion, optimizer), *validate(net, val_loader, criterion)
 
     return epoch
-
-
-def _tutorial_train(
-    net: nn.Module, loader: DataLoader[Any], criterion: nn.Module, optimizer: torch.optim.Optimizer
-) -> float:
-    net.train()
-    running_loss = 0.0
-    for inputs, labels in loader:
-        inputs, labels = inputs.to(CPU), labels.to(CPU)
-        optimizer.zero_grad()
-        loss = criterion(net(inputs), labels)
-        loss.backward()
-        optimizer.step()
-        running_loss += loss.item()
-    return running_loss / len(loader)
-
-
-def _tutorial_validate(net: nn.Module, loader: DataLoader[Any], criterion: nn.Module) -> tuple[float, float]:
-    net.eval()
-    val_loss, total, correct = 0.0, 0, 0
-    for inputs, labels in loader:
-        with torch.no_grad():
-            inputs, labels = inputs.to(CPU), labels.to(CPU)
-            outputs = net(inputs)
-            _, predicted = torch.max(outputs.data, 1)
-            total += labels.size(0)
-            correct += (predicted == labels).sum().item()
-            val_loss += criterion(outputs, labels).cpu().numpy()
-    return val_loss / len(loader), correct / total
 
 
 class Competitor:

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
 from tests.benchmarks.rows import circumstances, write_rows
 
@@ -36,11 +37,11 @@ ray.shutdown()
 TINY = ("search.trials=2", "search.concurrent=2", "search.scheduler.name=none", "training.epochs=1")
 
 
-def seconds_of(*command: str) -> float:
-    """How long a Python program takes, from its start to its end."""
+def timed(*command: str | Path) -> tuple[float, str]:
+    """Seconds from the start of a Python program to its end, and what it printed."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
-    return time.perf_counter() - began
+    done = subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True)
+    return time.perf_counter() - began, done.stdout
 
 
 def main() -> None:
@@ -54,10 +55,10 @@ def main() -> None:
         for run in range(runs + 1):  # the first fills the page cache
             name = f"s{run}"
             found = {
-                "floor": seconds_of("-c", FLOOR),
-                "search": seconds_of("-m", "tune", "search", "digits", "--name", name, *TINY, *out),
-                "status": seconds_of("-m", "tune", "status", name, *out),
-                "results": seconds_of("-m", "tune", "results", name, *out),
+                "floor": timed("-c", FLOOR)[0],
+                "search": timed("-m", "tune", "search", "digits", "--name", name, *TINY, *out)[0],
+                "status": timed("-m", "tune", "status", name, *out)[0],
+                "results": timed("-m", "tune", "results", name, *out)[0],
             }
             print({key: round(value, 2) for key, value in found.items()}, flush=True)
             for key, value in found.items():

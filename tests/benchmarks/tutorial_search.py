@@ -26,6 +26,7 @@ import models
 from models.blocks import Dropout, FractionalPool
 from models.mish import Mish
 
+CPU = torch.device("cpu")
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 BATCHES = (64, 128)
 TRAIN_IMAGES, VALIDATION_IMAGES = 16_000, 4_000
@@ -45,6 +46,37 @@ def with_layers_of_torch(net: nn.Module) -> nn.Module:
     return net
 
 
+def train_epoch(
+    net: nn.Module, loader: DataLoader[Any], criterion: nn.Module, optimizer: torch.optim.Optimizer
+) -> float:
+    """The mean loss of an epoch."""
+    net.train()
+    running_loss = 0.0
+    for inputs, labels in loader:
+        inputs, labels = inputs.to(CPU), labels.to(CPU)
+        optimizer.zero_grad()
+        loss = criterion(net(inputs), labels)
+        loss.backward()
+        optimizer.step()
+        running_loss += loss.item()
+    return running_loss / len(loader)
+
+
+def validate(net: nn.Module, loader: DataLoader[Any], criterion: nn.Module) -> tuple[float, float]:
+    """The mean loss and the accuracy."""
+    net.eval()
+    val_loss, total, correct = 0.0, 0, 0
+    for inputs, labels in loader:
+        with torch.no_grad():
+            inputs, labels = inputs.to(CPU), labels.to(CPU)
+            outputs = net(inputs)
+            _, predicted = torch.max(outputs.data, 1)
+            total += labels.size(0)
+            correct += (predicted == labels).sum().item()
+            val_loss += criterion(outputs, labels).cpu().numpy()
+    return val_loss / len(loader), correct / total
+
+
 def train(config: dict[str, Any]) -> None:
     """One trial."""
     pixels = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
@@ -57,24 +89,12 @@ def train(config: dict[str, Any]) -> None:
     net = with_layers_of_torch(models.build(config["model"], (1, 28, 28), 10))
     criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(net.parameters(), lr=config["lr"])
     for epoch in range(config["epochs"]):
-        net.train()
-        for inputs, labels in train_loader:
-            optimizer.zero_grad()
-            loss = criterion(net(inputs), labels)
-            loss.backward()
-            optimizer.step()
-            loss.item()
-        net.eval()
-        val_loss, correct = 0.0, 0
-        for inputs, labels in val_loader:
-            with torch.no_grad():
-                outputs = net(inputs)
-                correct += (outputs.argmax(1) == labels).sum().item()
-                val_loss += criterion(outputs, labels).item()
+        train_epoch(net, train_loader, criterion, optimizer)
+        val_loss, accuracy = validate(net, val_loader, criterion)
         with tempfile.TemporaryDirectory() as folder:
             state = {"epoch": epoch, "net": net.state_dict(), "optimizer": optimizer.state_dict()}
             torch.save(state, Path(folder, "data.pt"))
-            metrics = {"loss": val_loss / len(val_loader), "accuracy": correct / VALIDATION_IMAGES}
+            metrics = {"loss": val_loss, "accuracy": accuracy}
             ray_tune.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
 

@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.arithmetic import precisions_here, seconds_of_arithmetic
 from tests.benchmarks.rows import circumstances, write_rows
-from tests.benchmarks.start_and_end import FLOOR
+from tests.benchmarks.start_and_end import FLOOR, timed
 from tests.benchmarks.tutorial_search import BATCHES, RATES, TRAIN_IMAGES, VALIDATION_IMAGES
 
 EPOCHS, AT_ONCE = 3, 2
@@ -40,13 +37,6 @@ search:
   sampler: {{name: grid}}
   scheduler: {{name: none}}
 """
-
-
-def timed(*command: str | Path) -> tuple[float, str]:
-    """Seconds from the start of a Python program to its end, and what it printed."""
-    began = time.perf_counter()
-    done = subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True)
-    return time.perf_counter() - began, done.stdout
 
 
 def ours(model: str, precision: str, root: Path) -> tuple[float, float]:

@@ -76,10 +76,10 @@ def choose(
     spec = experiment.training
     counts = list(_counts(most)) if spec.threads == "auto" else [spec.threads]
     precisions: list[Precision] = ["float32", "bfloat16"] if spec.precision == "auto" else [spec.precision]
-    if spec.precision == "auto" and not computes_bfloat16(device):
+    if unfit := spec.precision == "auto" and not computes_bfloat16(device):
         precisions.remove("bfloat16")
     if len(counts) == len(precisions) == 1:
-        return Choice(threads=counts[0], precision=precisions[0], why=SLOW if spec.precision == "auto" else "")
+        return Choice(threads=counts[0], precision=precisions[0], why=SLOW if unfit else "")
     measured = {
         "model": experiment.model.model_dump(mode="json"),
         "input_shape": list(input_shape),
@@ -101,7 +101,7 @@ def choose(
     if (known := _known(path)) is not None and known.measured == measured:
         return known.choice
     choice = _measured(experiment, input_shape, classes, device, counts, precisions)
-    if spec.precision == "auto" and len(precisions) == 1:
+    if unfit:
         choice = choice.model_copy(update={"why": f"{choice.why}, {SLOW}"})
     with suppress(OSError):
         write_whole(path, _Kept(measured=measured, choice=choice).model_dump_json(indent=1).encode())

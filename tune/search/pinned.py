@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,6 +24,11 @@ from tune.spec.search import SearchSpec
 from tune.training import InfeasibleError, prepare_process
 
 
+def left_to_choose(base: Mapping[str, Any]) -> list[str]:
+    """Which fields of `AUTO` are `auto` in the experiment of a search; earlier versions wrote null."""
+    return [name for name in AUTO if get_dotted(base, f"training.{name}", "") in ("auto", None)]
+
+
 def pinned(spec: SearchSpec, root: Path, say: Callable[[str], None] = lambda text: None) -> SearchSpec:
     """The search with the CPU threads and the precision of its trials spelled out.
 
@@ -35,7 +40,7 @@ def pinned(spec: SearchSpec, root: Path, say: Callable[[str], None] = lambda tex
         root: The data directory.
         say: Called with what was chosen, and why.
     """
-    auto = [name for name in AUTO if get_dotted(spec.base, f"training.{name}", "") in ("auto", None)]
+    auto = left_to_choose(spec.base)
     cpus = max(1, int(spec.search.resources.cpu))
     values: dict[str, Any] = {"threads": cpus} if "threads" in auto and not 1 < cpus <= cores() else {}
     if auto != [*values]:

@@ -14,12 +14,11 @@ from tune.record.folder import SearchFolder, candidates, check_new_name, check_r
 from tune.record.opening import check_startable
 from tune.record.search_yaml import FREE, check_described, read_spec
 from tune.record.storage.url import study_url
-from tune.search.pinned import pinned
+from tune.search.pinned import left_to_choose, pinned
 from tune.spec.dotted import get_dotted, has_dotted, with_values
 from tune.spec.errors import Problem, SpecError
 from tune.spec.reading.load import load_search
 from tune.spec.reading.overrides import parse_overrides
-from tune.spec.recipe import AUTO
 from tune.spec.search import SearchSpec
 
 
@@ -92,12 +91,8 @@ def _existing(folder: SearchFolder, request: Request) -> SearchSpec:
 def _as_recorded(spec: SearchSpec, folder: SearchFolder) -> SearchSpec:
     """The search that is to be continued, with the values that were chosen for `auto` when it was made."""
     before = read_spec(folder).base
-    names = [f"training.{name}" for name in AUTO]
-    values = {
-        name: get_dotted(before, name)
-        for name in names
-        if has_dotted(before, name) and get_dotted(spec.base, name, "") in ("auto", None)
-    }
+    names = [f"training.{name}" for name in left_to_choose(spec.base)]
+    values = {name: get_dotted(before, name) for name in names if has_dotted(before, name)}
     return dataclasses.replace(spec, base=with_values(spec.base, values))
 
 
