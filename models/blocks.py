@@ -190,22 +190,42 @@ class Scale(nn.Module):
 
 
 class MaxPool(nn.AdaptiveMaxPool2d):
-    """`nn.AdaptiveMaxPool2d` to squares, made of other operations while a model is exported: ONNX has no such layer."""
+    """`nn.AdaptiveMaxPool2d` to squares: the same numbers by faster operations, or by such as can be exported.
+
+    Windows of one size at equal distances are those of `F.max_pool2d`; adaptive ones take a GPU longer. ONNX has no
+    layer for others, which are made of other operations while a model is exported.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, output_size, output_size)."""
+        out = int(self.output_size)  # type: ignore[arg-type]
+        regular = [_regular(side, out) for side in x.shape[2:]]
+        if all(regular):
+            size, stride = zip(*regular, strict=True)
+            return F.max_pool2d(x, size, stride)
         if not torch.compiler.is_compiling():
             return super().forward(x)  # type: ignore[no-any-return]
-        out = int(self.output_size)  # type: ignore[arg-type]
         for dim in (2, 3):
-            side = x.shape[dim]
-            starts = np.arange(out)[:, None] * side // out
-            lasts = -(-np.arange(1, out + 1)[:, None] * side // out) - 1
-            places = np.minimum(starts + np.arange((lasts - starts).max() + 1), lasts)
+            starts, lasts = _windows(x.shape[dim], out)
+            places = np.minimum(starts[:, None] + np.arange((lasts - starts).max() + 1), lasts[:, None])
             x = x.index_select(dim, torch.tensor(places.ravel(), device=x.device))
             x = torch.unflatten(x, dim, places.shape)
             x = x.amax(dim + 1)
         return x
+
+
+def _windows(side: int, out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The first and the last place of each of the `out` windows of adaptive pooling along a side."""
+    return np.arange(out) * side // out, -(-np.arange(1, out + 1) * side // out) - 1
+
+
+@lru_cache(maxsize=1024)
+def _regular(side: int, out: int) -> tuple[int, int] | None:
+    """The size of the windows and their distance, if all are alike."""
+    starts, lasts = _windows(side, out)
+    size, stride = int(lasts[0]) + 1, int(starts[1]) if out > 1 else 1
+    alike = np.array_equal(starts, np.arange(out) * stride) and np.array_equal(lasts, starts + size - 1)
+    return (size, stride) if alike and stride > 0 else None
 
 
 def pool(kind: Pooling, in_size: int, out_size: int) -> nn.Module:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MaxLen
 from torch import Tensor, nn
 
 from models.blocks import (
@@ -36,7 +36,9 @@ Patches = Literal["none", "2x2", "3x3"]
 ResidualLayers = Annotated[int, Ge(1), Le(8)]
 StageLayers = Annotated[int, Ge(1), Le(8)]
 LogitScale = Annotated[float, Gt(0), Le(1_000)]
+StageChannels = Annotated[tuple[Channels, ...], MaxLen(64)]
 FinalSize = Annotated[int, Ge(1), Le(256)]
+_SPACED = {"starting_channels": 46, "final_channels": 210, "cnn_layers": 6}
 
 
 class Classifier(nn.Module):
@@ -134,16 +136,14 @@ def check_classifier(
     input_shape: Sequence[int],
     classes: int,
     *,
-    starting_channels: int,
-    final_channels: int,
-    cnn_layers: int,
     fcn_layers: int,
+    conv_channels: Sequence[int],
     residual: bool,
     residual_layers: int,
     final_size: int,
     global_pooling: bool,
     whitening: Patches,
-    **_others: object,
+    **others: Any,
 ) -> ClassifierPlan:
     """Return the plan of these options; raise `ModelError` if there is none, or if an option would be ignored."""
     if residual_layers > 1 and not residual:
@@ -151,13 +151,19 @@ def check_classifier(
             f"classifier: residual_layers={residual_layers} has no effect without residual=true; set that, or leave "
             "residual_layers out"
         )
+    spaced = {name: others[name] for name in _SPACED}
+    if conv_channels and spaced != _SPACED:
+        name = next(name for name in _SPACED if spaced[name] != _SPACED[name])
+        raise ModelError(
+            f"classifier: {name}={spaced[name]} has no effect with conv_channels={list(conv_channels)}, which gives "
+            "the channels of every stage; leave one of the two out"
+        )
     numbers = plan(
         input_shape,
         classes,
-        starting_channels=starting_channels,
-        final_channels=final_channels,
-        cnn_layers=cnn_layers,
+        **spaced,
         fcn_layers=fcn_layers,
+        conv_channels=conv_channels,
         final_size=final_size,
         head_size=1 if global_pooling else None,
     )
@@ -174,10 +180,11 @@ def classifier(
     input_shape: Sequence[int],
     classes: int,
     *,
-    starting_channels: Channels = 46,
-    final_channels: Channels = 210,
-    cnn_layers: Layers = 6,
+    starting_channels: Channels = _SPACED["starting_channels"],
+    final_channels: Channels = _SPACED["final_channels"],
+    cnn_layers: Layers = _SPACED["cnn_layers"],
     fcn_layers: Layers = 4,
+    conv_channels: StageChannels = (),
     activation: Activation = "mish",
     pooling: Pooling = "fractional",
     residual: bool = False,
@@ -198,9 +205,11 @@ def classifier(
     ResNet"). That network also scales its logits by 1/8, so that training with a large learning rate starts from nearly
     equal probabilities.
 
-    The network of Jordan 2024 (https://arxiv.org/abs/2404.00498) has `whitening` "2x2", three stages with two
-    `stage_layers`, `early_pooling` by maxima, the norm "batch_unscaled", `final_size` 3, `global_pooling` and
-    `initialization` "dirac".
+    The channels are spaced geometrically, unless `conv_channels` lists those of every stage.
+
+    The network of Jordan 2024 (https://arxiv.org/abs/2404.00498) has the `conv_channels` 64, 256 and 256, `whitening`
+    "2x2", two `stage_layers`, `early_pooling` by maxima, the norm "batch_unscaled", `final_size` 3, `global_pooling`
+    and `initialization` "dirac".
     """
     numbers = plan(
         input_shape,
@@ -209,6 +218,7 @@ def classifier(
         final_channels=final_channels,
         cnn_layers=cnn_layers,
         fcn_layers=fcn_layers,
+        conv_channels=conv_channels,
         final_size=final_size,
         head_size=1 if global_pooling else None,
     )

@@ -57,6 +57,7 @@ def plan(
     final_channels: int,
     cnn_layers: int,
     fcn_layers: int,
+    conv_channels: Sequence[int] = (),
     final_size: int = FINAL_SIZE,
     head_size: int | None = None,
 ) -> ClassifierPlan:
@@ -72,6 +73,8 @@ def plan(
         final_channels: after the last stage; may be smaller than `starting_channels`.
         cnn_layers: number of convolution stages.
         fcn_layers: number of linear layers; with 1, a single layer maps the features to the classes.
+        conv_channels: after each stage, instead of the three numbers above that determine them; the ratio is then that
+            between the first and the last.
         final_size: side of the last feature map, in pixels.
         head_size: side of what the head gets of it; by default all.
 
@@ -79,11 +82,14 @@ def plan(
         ModelError: there is no such network; the message names the stage that fails and the values that work.
     """
     _require_positive("classifier", fcn_layers=fcn_layers, classes=classes)
+    if conv_channels:
+        starting_channels, final_channels, cnn_layers = conv_channels[0], conv_channels[-1], len(conv_channels)
     stages = stage_plan("classifier", input_shape, starting_channels, final_channels, cnn_layers, final_size)
     flat = final_channels * (final_size if head_size is None else head_size) ** 2
     width_ratio = (classes / flat) ** (1 / fcn_layers)
     widths = (flat, *(round(flat * width_ratio**layer) for layer in range(1, fcn_layers + 1)))
-    return ClassifierPlan(stages.channels, stages.sizes, stages.channel_ratio, widths)
+    channels = (input_shape[0], *conv_channels) if conv_channels else stages.channels
+    return ClassifierPlan(channels, stages.sizes, stages.channel_ratio, widths)
 
 
 def stage_plan(

@@ -5,7 +5,7 @@
 MNIST is read from ROOT if it is there; images of CIFAR-10's size are random. Ours is the real `Training.run_epoch`. The
 tutorial's loop is that of `epoch_speed.py`, on the GPU, with two processes that load images, as the tutorial has. Both
 train and validate; the two take turns. `--variants` times ours with other settings of torch, `--profile` prints what an
-epoch spends its time on.
+epoch spends its time on. `gpu_record.py` compares with a script made for speed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "classifier": {"starting_channels": 46, "final_channels": 210, "cnn_layers": 6, "fcn_layers": 4},  # classifier_best
     "tiny_vgg": {},
 }
-VARIANTS = ("graphs", "graphs and channels_last", "channels_last", "cudnn.benchmark", "deterministic", "without TF32")
+VARIANTS = ("one by one", "channels_last", "cudnn.benchmark", "channels_last and cudnn.benchmark")
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -105,9 +105,9 @@ def experiment(name: str, number: str) -> Experiment:
     return Experiment.model_validate(tree)
 
 
-def ours(splits: Splits, name: str, number: str, *, graphs: bool = False) -> Training:
+def ours(splits: Splits, name: str, number: str) -> Training:
     """Our training."""
-    return Training(experiment(name, number), on_gpu(splits), device=GPU, graphs=graphs)
+    return Training(experiment(name, number), on_gpu(splits), device=GPU)
 
 
 def tutorial(splits: Splits, name: str) -> Callable[[], object]:
@@ -183,63 +183,66 @@ def compare(name: str, splits: Splits, repeats: int) -> Iterator[dict[str, Any]]
 
 @contextmanager
 def varied(variant: str) -> Iterator[None]:
-    """Our training with one setting of torch changed."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    """Our training with one setting of torch changed, or without CUDA graphs."""
 
     @contextmanager
     def flags(device: torch.device) -> Iterator[None]:
-        matmul.allow_tf32 = cudnn.allow_tf32 = variant != "without TF32"
-        cudnn.benchmark, cudnn.deterministic = variant == "cudnn.benchmark", variant == "deterministic"
-        yield
+        with own[1](device):
+            torch.backends.cudnn.benchmark = True
+            yield
 
     def channels_last(model: nn.Module, device: torch.device) -> torch.memory_format:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
         return torch.channels_last if convolutional else torch.contiguous_format
 
-    before = loop.memory_format, precision.float32_on_gpu
+    own = loop.memory_format, loop.float32_on_gpu
     if "channels_last" in variant:
         loop.memory_format = channels_last
-    elif variant != "graphs":
-        loop.float32_on_gpu = precision.float32_on_gpu = flags
+    if "cudnn.benchmark" in variant:
+        loop.float32_on_gpu = flags
     try:
         yield
     finally:
-        loop.memory_format, precision.float32_on_gpu = before
-        loop.float32_on_gpu = before[1]
-        cudnn.benchmark = cudnn.deterministic = False
+        loop.memory_format, loop.float32_on_gpu = own
 
 
-def variants(name: str, splits: Splits, repeats: int) -> None:
+def variants(spec: Experiment, splits: Splits, repeats: int) -> None:
     """Print milliseconds per step of ours under other settings, as it is first and last."""
+    training = spec.training
     for number in ("float32", "bfloat16"):
+        this = spec.model_copy(update={"training": training.model_copy(update={"precision": number})})
         row = []
         for variant in ("as it is", *VARIANTS, "as it is"):
             with varied(variant):
-                training = ours(splits, name, number, graphs="graphs" in variant)
-                training.run_epoch()
-                taken = statistics.median(seconds(training.run_epoch) for _ in range(repeats))
-            row.append(f"{variant} {1000 * taken / (len(splits.train) / BATCH_SIZE):.3f}")
-        print(f"{name} {number}, ms per step: " + ", ".join(row), flush=True)
+                varied_training = Training(this, on_gpu(splits), device=GPU, graphs=variant != "one by one")
+                varied_training.run_epoch()
+                taken = statistics.median(seconds(varied_training.run_epoch) for _ in range(repeats))
+            row.append(f"{variant} {1000 * taken / (len(splits.train) / training.batch_size):.3f}")
+        print(f"{spec.model.name} {number}, ms per step: " + ", ".join(row), flush=True)
 
 
-def profile(name: str, number: str, splits: Splits) -> None:
-    """Print the most expensive kernels and operators of an epoch, and the share of it in which the GPU works."""
-    training = ours(splits, name, number)
+def profile(spec: Experiment, splits: Splits) -> None:
+    """Print the most expensive kernels of an epoch, and the share of it in which the GPU works."""
+    training = Training(spec, on_gpu(splits), device=GPU)
     training.run_epoch()
     plain = seconds(training.run_epoch)
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
     with torch.profiler.profile(activities=kinds) as recorded:
         watched = seconds(training.run_epoch)
     averages = recorded.key_averages()
-    busy = sum(row.self_device_time_total for row in averages if row.device_type == DeviceType.CUDA) / 1e6
-    launches = sum(row.count for row in averages if row.device_type == DeviceType.CUDA)
-    steps = -(-len(splits.train) // BATCH_SIZE)
-    print(
-        f"\n== {name} {number}: an epoch of {steps} steps takes {plain:.3f} s ({watched:.3f} s watched), in which the GPU "
-        f"works {busy:.3f} s ({busy / plain:.0%}); {launches / steps:.0f} kernels and copies a step"
+    kernels = sorted(
+        (row for row in averages if row.device_type == DeviceType.CUDA), key=lambda row: -row.self_device_time_total
     )
-    print(averages.table(sort_by="self_cuda_time_total", row_limit=14, max_name_column_width=60))
-    print(averages.table(sort_by="self_cpu_time_total", row_limit=14, max_name_column_width=60))
+    busy = sum(row.self_device_time_total for row in kernels) / 1e6
+    steps = -(-len(splits.train) // spec.training.batch_size)
+    print(
+        f"\n== {spec.model.name} {spec.training.precision}: an epoch of {steps} steps takes {plain:.3f} s ({watched:.3f} "
+        f"s watched), in which the GPU works {busy:.3f} s ({busy / plain:.0%}); "
+        f"{sum(row.count for row in kernels) / steps:.0f} kernels and copies a step"
+    )
+    for row in kernels[:14]:
+        print(f"{row.self_device_time_total / 1000 / steps:8.4f} ms a step, {row.count / steps:5.1f} x {row.key[:110]}")
+    print(averages.table(sort_by="self_cpu_time_total", row_limit=10, max_name_column_width=50), flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -264,11 +267,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append(row)
         print(f"wrote {write_rows('gpu_speed', rows)}", flush=True)
         if chosen.variants:
-            variants(name, splits, 3)
-    if chosen.profile:
-        for name in ("simple_cnn", "classifier"):
+            variants(experiment(name, "float32"), splits, 3)
+        if chosen.profile:
             for number in ("float32", "bfloat16"):
-                profile(name, number, images_of(name, chosen.data_dir))
+                profile(experiment(name, number), splits)
 
 
 if __name__ == "__main__":

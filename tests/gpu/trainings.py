@@ -63,7 +63,7 @@ def experiment(model: str, *, augment: Any = (), options: dict[str, Any] | None 
 
 
 def start(
-    device: torch.device, model: str, splits: Splits | None = None, *, graphs: bool = False, **fields: Any
+    device: torch.device, model: str, splits: Splits | None = None, *, graphs: bool = True, **fields: Any
 ) -> Training:
     """A training of `experiment(model, **fields)`."""
     if splits is None:

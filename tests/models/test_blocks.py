@@ -1,6 +1,6 @@
 """Shared layers: fractional pooling against torch's own, group counts, dense stacks."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any, get_args
 
 import numpy as np
@@ -244,3 +244,16 @@ def test_what_is_exported_instead_of_maximum_pooling_is_the_same(both: tuple[int
         patch.setattr(torch.compiler, "is_compiling", lambda: True)
         assert torch.equal(layer(x), plain)
     assert torch.equal(plain, F.adaptive_max_pool2d(x, out_size))
+
+
+def test_maximum_pooling_by_fixed_windows_has_the_gradient_of_adaptive_windows() -> None:
+    fixed = 0
+    for in_size, out_size in product(range(1, 33), range(1, 33)):
+        x = torch.randn(1, 2, in_size, in_size, requires_grad=True)
+        ours, adaptive = MaxPool(out_size)(x), F.adaptive_max_pool2d(x, out_size)
+        fixed += "Adaptive" not in str(ours.grad_fn)
+        weights = torch.randn_like(ours)
+        (mine,) = torch.autograd.grad(ours, x, weights)
+        (theirs,) = torch.autograd.grad(adaptive, x, weights)
+        torch.testing.assert_close(mine, theirs)
+    assert fixed > 150  # all multiples, and 31 to 15, for example

@@ -1,13 +1,16 @@
 """The plan of the parametric classifier against the published formulas and example."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
 import models
 from models.classifier_plan import possible_cnn_layers
 
-PUBLISHED = {"starting_channels": 46, "final_channels": 210, "cnn_layers": 6, "fcn_layers": 4}
+PUBLISHED: dict[str, Any] = {"starting_channels": 46, "final_channels": 210, "cnn_layers": 6, "fcn_layers": 4}
 
 
 def formula_sizes(side: int, cnn_layers: int) -> list[int]:
@@ -55,7 +58,7 @@ def test_a_plan_follows_the_formulas_or_is_refused(
     cnn_layers: int,
     fcn_layers: int,
 ) -> None:
-    numbers = {
+    numbers: dict[str, Any] = {
         "starting_channels": starting_channels,
         "final_channels": final_channels,
         "cnn_layers": cnn_layers,
@@ -155,3 +158,30 @@ def test_channels_may_fall() -> None:
     plan = models.plan((3, 32, 32), 10, starting_channels=64, final_channels=16, cnn_layers=3, fcn_layers=1)
     assert plan.channels == (3, 64, 32, 16)
     assert plan.channel_ratio == 0.5
+
+
+def test_the_channels_of_every_stage_can_be_given() -> None:
+    given: dict[str, Any] = {"conv_channels": (64, 144, 176), "fcn_layers": 1, "final_size": 3}
+    plan = models.check("classifier", (3, 32, 32), 10, **given)
+    assert isinstance(plan, models.ClassifierPlan)
+    assert plan.channels == (3, 64, 144, 176)
+    assert plan.sizes == (15, 7, 3)  # 32 (3 / 32)^(i / 3)
+    assert plan.widths == (176 * 9, 10)
+    model = models.build("classifier", (3, 32, 32), 10, **given)
+    assert [layer.out_channels for layer in model.modules() if isinstance(layer, nn.Conv2d)] == [64, 144, 176]
+    assert models.check("classifier", (3, 32, 32), 10, **given, cnn_layers=6) == plan  # the default is no other number
+
+
+@pytest.mark.parametrize("number", ["starting_channels", "final_channels", "cnn_layers"])
+def test_a_number_that_the_given_channels_replace_is_refused(number: str) -> None:
+    message = rf"^classifier: {number}=3 has no effect with conv_channels=\[8, 16\], .*; leave one of the two out$"
+    with pytest.raises(models.ModelError, match=message):
+        models.check("classifier", (3, 32, 32), 10, conv_channels=(8, 16), **{number: 3})
+
+
+@pytest.mark.parametrize(
+    ("channels", "message"), [((0, 8), "greater than or equal to 1"), ((8,) * 10, "1 to 9 .*got 10")]
+)
+def test_given_channels_must_be_possible(channels: tuple[int, ...], message: str) -> None:
+    with pytest.raises(models.ModelError, match=message):
+        models.check("classifier", (3, 32, 32), 10, conv_channels=channels)

@@ -43,6 +43,7 @@ def test_options_of_the_classifier() -> None:
         "final_channels": 210,
         "cnn_layers": 6,
         "fcn_layers": 4,
+        "conv_channels": (),
         "activation": "mish",
         "pooling": "fractional",
         "residual": False,
@@ -106,7 +107,7 @@ def test_a_plan_is_what_a_check_returns() -> None:
 def test_changing_the_answer_does_not_change_the_table() -> None:
     models.options("classifier").clear()
     models.names().clear()
-    assert len(models.options("classifier")) == 17
+    assert len(models.options("classifier")) == 18
     assert len(models.names()) == 14
 
 

@@ -23,36 +23,39 @@ Gradients = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
 
 
 class Graphed:
-    """`gradients`, recorded for batches of one shape and replayed for them; other batches take it one by one.
-
-    What it returns is overwritten by the next call.
+    """The computation of gradients, recorded for batches of one shape; other batches take it one by one.
 
     Attributes:
         reason: Why nothing is recorded, if it could not be.
 
     Args:
-        gradients: What to record. It must compute the same whenever it is called, apart from chance.
-        parameters: Those whose gradients it sets.
+        parameters: Those whose gradients are set.
     """
 
-    def __init__(self, gradients: Gradients, parameters: Sequence[Tensor]) -> None:
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.reason = ""
-        self._gradients, self._parameters = gradients, parameters
+        self._parameters = parameters
         self._seen = 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, Tensor] | None = None
         self._results: tuple[Tensor, Sequence[Tensor]] | None = None
         self._recorded: list[Tensor | None] = []
 
-    def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
-        """Set the gradients for a batch."""
+    def __call__(self, gradients: Gradients, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+        """Set the gradients for a batch. The next call overwrites what is returned.
+
+        Args:
+            gradients: The same function in every call. It must compute the same, apart from chance.
+            images: (B, C, H, W), on the GPU.
+            labels: Of the images.
+        """
         self._seen += 1
         if self._seen == BEFORE:
-            return self._watched(images, labels)
+            return self._watched(gradients, images, labels)
         if self._seen == BEFORE + 1 and not self.reason:
-            self._record(images, labels)
+            self._record(gradients, images, labels)
         if self._graph is None or not self._fits(images, labels):
-            return self._gradients(images, labels)
+            return gradients(images, labels)
         assert self._inputs is not None
         assert self._results is not None
         for place, values in zip(self._inputs, (images, labels), strict=True):
@@ -68,28 +71,28 @@ class Graphed:
             for place, values in zip(self._inputs, (images, labels), strict=True)
         )
 
-    def _watched(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+    def _watched(self, gradients: Gradients, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """Set the gradients, and see whether an operation waits for the GPU: it could not be recorded."""
         before = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("warn")
         try:
             with warnings.catch_warnings(record=True) as waits:
                 warnings.simplefilter("always")
-                results = self._gradients(images, labels)
+                results = gradients(images, labels)
         finally:
             torch.cuda.set_sync_debug_mode(before)
         if any("synchroniz" in str(wait.message) for wait in waits):
             self.reason = "an operation waits for the GPU"
         return results
 
-    def _record(self, images: Tensor, labels: Tensor) -> None:
+    def _record(self, gradients: Gradients, images: Tensor, labels: Tensor) -> None:
         """Record for batches like this one. Nothing is computed, and no random number drawn."""
         graph, inputs = torch.cuda.CUDAGraph(), (images.clone(), labels.clone())
         for parameter in self._parameters:
             parameter.grad = None
         try:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads go on
-                results = self._gradients(*inputs)
+                results = gradients(*inputs)
         except RuntimeError as error:
             first = (str(error).strip().splitlines() or [""])[0]
             self.reason = f"{type(error).__name__}: {first}"

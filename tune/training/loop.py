@@ -62,7 +62,7 @@ class Training:
         objective: What the best epoch is chosen by; see `best_of` for trainings without validation images.
         epochs: End after this many epochs, if the experiment has more; its schedule still covers all of its own.
         threads: CPU threads, unless the experiment sets them.
-        graphs: On a GPU, record the computation of the gradients as a CUDA graph.
+        graphs: On a GPU, record the computation of the gradients as a CUDA graph (`tune.training.graph`).
 
     Raises:
         models.ModelError: The model cannot be built for these images.
@@ -79,7 +79,7 @@ class Training:
         objective: Objective = VALIDATION_LOSS,
         epochs: int | None = None,
         threads: int = 1,
-        graphs: bool = False,
+        graphs: bool = True,
     ) -> None:
         spec, task = experiment.training, models.get(experiment.model.name).task
         if spec.precision == "auto":
@@ -104,8 +104,8 @@ class Training:
         self._schedule = Schedule(spec, self._optimizer_step.optimizer, self._steps)
         self._averaging = Averaging(spec, self.model)
         self._augment = augment_of(experiment.data)
-        graphs = graphs and device.type == "cuda"
-        self._graphed = Graphed(self._gradients, list(self.model.parameters())) if graphs else None
+        recorded = graphs and device.type == "cuda"
+        self._graphed = Graphed(list(self.model.parameters())) if recorded else None
 
     @property
     def best(self) -> EpochMetrics | None:
@@ -163,7 +163,8 @@ class Training:
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """One optimizer step on (B, C, H, W) images and (B,) labels: the mean loss, the sums of other metrics."""
-        loss, others = (self._graphed or self._gradients)(images, labels)
+        gradients = self._gradients if self._graphed is None else partial(self._graphed, self._gradients)
+        loss, others = gradients(images, labels)
         self._optimizer_step.update()
         self._averaging.after_step()
         self._schedule.after_batch()
