@@ -116,7 +116,7 @@ def plain_script(images: Tensor, labels: Tensor) -> Callable[[], None]:
             places = order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
             loss = F.cross_entropy(net(augmented[places]).float(), labels[places], label_smoothing=0.2)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             if step % 5 == 4:
@@ -143,7 +143,10 @@ def compare(splits: Splits, repeats: int) -> Iterator[dict[str, Any]]:
     script = plain_script(train.images, train.labels)
     alone = replace(on_gpu(splits), validation=None)
     trainings = {number: Training(experiment(number), alone, device=GPU) for number in ("float32", "bfloat16")}
-    epochs = {"script": script, **{number: training.run_epoch for number, training in trainings.items()}}
+    epochs: dict[str, Callable[[], object]] = {
+        "script": script,
+        **{number: training.run_epoch for number, training in trainings.items()},
+    }
     for epoch in epochs.values():
         epoch()
         epoch()
