@@ -90,7 +90,10 @@ def network() -> nn.Module:
     whitening.weight.requires_grad_(False)
     stages = (layer for pair in zip((24, *CHANNELS), CHANNELS, strict=False) for layer in stage(*pair))
     net = nn.Sequential(whitening, nn.SiLU(), *stages, nn.MaxPool2d(3), nn.Flatten(), nn.Linear(CHANNELS[-1], 10))
-    net = net.to(GPU, torch.float16, memory_format=torch.channels_last)
+    net = net.to(GPU, torch.float16)
+    for parameter in net.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     for layer in net.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.float()

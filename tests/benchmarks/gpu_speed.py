@@ -46,7 +46,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "classifier": {"starting_channels": 46, "final_channels": 210, "cnn_layers": 6, "fcn_layers": 4},  # classifier_best
     "tiny_vgg": {},
 }
-VARIANTS = ("one by one", "channels_last", "cudnn.benchmark", "channels_last and cudnn.benchmark")
+VARIANTS = ("one by one", "channels_last", "channels first", "cudnn.benchmark")
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
@@ -191,14 +191,14 @@ def varied(variant: str) -> Iterator[None]:
             torch.backends.cudnn.benchmark = True
             yield
 
-    def channels_last(model: nn.Module, device: torch.device) -> torch.memory_format:
+    def layout(model: nn.Module) -> torch.memory_format:
         convolutional = any(isinstance(module, nn.Conv2d) for module in model.modules())
-        return torch.channels_last if convolutional else torch.contiguous_format
+        return torch.channels_last if convolutional and variant == "channels_last" else torch.contiguous_format
 
     own = loop.memory_format, loop.float32_on_gpu
-    if "channels_last" in variant:
-        loop.memory_format = channels_last
-    if "cudnn.benchmark" in variant:
+    if "channels" in variant:
+        loop.memory_format = layout
+    if variant == "cudnn.benchmark":
         loop.float32_on_gpu = flags
     try:
         yield

@@ -61,7 +61,7 @@ def test_two_trials_of_a_search_share_the_gpu(tmp_path: Path) -> None:
         assert search.process.returncode == 0, search.said
     trials = pd.read_parquet(search.folder / "trials.parquet")
     assert trials["status"].tolist() == ["completed"] * 6
-    assert seen == 2
+    assert seen in (2, 3)  # one may be ending while the next begins
     print(f"seconds of the trials: {trials['seconds'].round(2).tolist()}")
 
 

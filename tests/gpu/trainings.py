@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -85,7 +86,9 @@ def distance(one: nn.Module, other: nn.Module) -> float:
 @contextmanager
 def no_waiting() -> Iterator[None]:
     """In the block, an operation that waits for the GPU raises."""
-    torch.cuda.set_sync_debug_mode("error")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says, once, that this is a prototype
+        torch.cuda.set_sync_debug_mode("error")
     try:
         yield
     finally:

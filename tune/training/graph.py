@@ -74,14 +74,14 @@ class Graphed:
     def _watched(self, gradients: Gradients, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """Set the gradients, and see whether an operation waits for the GPU: it could not be recorded."""
         before = torch.cuda.get_sync_debug_mode()
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            with warnings.catch_warnings(record=True) as waits:
-                warnings.simplefilter("always")
+        with warnings.catch_warnings(record=True) as waits:
+            warnings.simplefilter("always")
+            try:
+                torch.cuda.set_sync_debug_mode("warn")  # warns that it is a prototype
                 results = gradients(images, labels)
-        finally:
-            torch.cuda.set_sync_debug_mode(before)
-        if any("synchroniz" in str(wait.message) for wait in waits):
+            finally:
+                torch.cuda.set_sync_debug_mode(before)
+        if any("called a synchronizing" in str(wait.message) for wait in waits):
             self.reason = "an operation waits for the GPU"
         return results
 

@@ -95,7 +95,7 @@ class Training:
         with cpu_threads(self.threads):
             model = initial_model(experiment, splits)
         check_first_step(experiment, splits, model, self._task, self.threads)
-        self._layout = memory_format(model, device)
+        self._layout = memory_format(model)
         self.model = model.to(device).to(memory_format=self._layout)
         self._device = device
         self._epochs = min(epochs or spec.epochs, spec.epochs)
