@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ray._private import ray_constants, utils, worker
@@ -100,9 +100,17 @@ def killed_at_once() -> Iterator[None]:
 
 @contextmanager
 def without_dashboard() -> Iterator[None]:
-    """For the block, Ray starts as it does where its dashboard is not installed (`ray[default]`): in half the time."""
+    """For the block, Ray starts as it does where its dashboard is not installed (`ray[default]`): in half the time.
+
+    Nor does it start three processes of which a search uses nothing: the dashboard's server, of which a part runs
+    without a dashboard too, the autoscaler, and what sends the workers' output to the driver. Each takes a second or
+    two to import Ray, and the driver would wait for the first.
+    """
     missing = ImportError("imagetune needs no dashboard")
-    with _replaced(utils, "get_dashboard_dependency_error", lambda: missing):
+    with ExitStack() as replaced:
+        replaced.enter_context(_replaced(utils, "get_dashboard_dependency_error", lambda: missing))
+        for start in ("start_api_server", "start_monitor", "start_log_monitor"):
+            replaced.enter_context(_replaced(Node, start, lambda node, **options: None))
         yield
 
 
