@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.tune.search.simulation import SPACE, KilledError, Simulation, ends_at, spec_of
 from tune.record.storage.journal import Journal
@@ -20,8 +21,12 @@ HOWS = ("before", "after", "half", "line")
 Begin = Callable[[Path], Simulation]
 """Begins a search in a folder, or opens the one that is there."""
 
+Tables = tuple[pd.DataFrame, pd.DataFrame]
+Left = tuple[Path, dict[int, int]]
+"""What a killed search leaves: its folder, and the epochs in its checkpoints."""
 
-def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
+
+def tables(simulation: Simulation) -> Tables:
     """What the record holds: trials and epochs."""
     trials, ledger = simulation.record.trials(), simulation.ledger
     fields, seeds = list(ledger.spec.space.domains), ledger.spec.search.seeds
@@ -31,8 +36,12 @@ def tables(simulation: Simulation) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def assert_same(one: Simulation, other: Simulation) -> None:
     """Two searches have the same tables, in every column."""
-    for ours, theirs in zip(tables(one), tables(other), strict=True):
-        pd.testing.assert_frame_equal(ours, theirs)
+    _assert_tables(tables(one), tables(other))
+
+
+def _assert_tables(ours: Tables, theirs: Tables) -> None:
+    for one, other in zip(ours, theirs, strict=True):
+        pd.testing.assert_frame_equal(one, other)
 
 
 @contextmanager
@@ -46,12 +55,8 @@ def killed_at(write: float, how: str) -> Iterator[Callable[[], int]]:
         count += 1
         if count < write:
             return original(self, text)
-        if how == "after":
-            original(self, text)
-        parts = {"half": text[: len(text) // 2], "line": text[: text.index(b"\n") + 1]}
-        if how in parts:
-            with open(self._path, "ab") as file:
-                file.write(parts[how])
+        with open(self._path, "ab") as file:
+            file.write(_written(text, how))
         raise KilledError
 
     Journal._append = dying  # type: ignore[method-assign]
@@ -73,25 +78,53 @@ def survive(begin: Begin, folder: Path, kills: Iterable[tuple[int, str]] = (), w
 
 
 def killed_at_every_write(begin: Begin, folder: Path, how: str, every: int = 1) -> list[Simulation]:
-    """One search left alone, then one for each of its writes (or each n-th) that dies there and is continued.
+    """One search left alone, then one for each of its writes (or each n-th) that died there and is continued.
 
-    Their tables are the same.
+    Their tables are the same. A kill leaves the files as they are at that moment and nothing else, so that a copy of
+    the folder is a search that was killed: all come from the one that is left alone.
     """
-    with killed_at(math.inf, how) as writes:
-        quiet = survive(begin, folder / "quiet")
-        moments = range(2, writes() + 1, every)
-    assert writes() > 30
+    quiet, left = _copied_at_writes(begin, folder, how, every)
+    expected = tables(quiet)
     killed = []
-    for write in moments:
-        checkpoints: dict[int, int] = {}
-        there = folder / f"killed-{write}"
-        assert _dies(begin, there, (write, how), checkpoints)
+    for there, checkpoints in left:
         simulation = begin(there)
         simulation.run(1, checkpoints)
-        assert_same(simulation, quiet)
+        _assert_tables(tables(simulation), expected)
         killed.append(simulation)
-    assert len(killed) == len(moments)
     return [quiet, *killed]
+
+
+def _copied_at_writes(begin: Begin, folder: Path, how: str, every: int) -> tuple[Simulation, list[Left]]:
+    """A search left alone, and what a kill at its second write, or any n-th after that, would have left."""
+    original, journal = Journal._append, folder / "quiet" / "study.journal"
+    checkpoints: dict[int, int] = {}
+    left: list[Left] = []
+    count = 0
+
+    def copying(self: Journal, text: bytes) -> None:
+        nonlocal count
+        assert self._path == journal
+        count += 1
+        before = journal.read_bytes() if journal.is_file() else b""
+        original(self, text)
+        if count >= 2 and (count - 2) % every == 0:
+            there = folder / f"killed-{count}" / journal.parent.name
+            shutil.copytree(journal.parent, there)
+            (there / journal.name).write_bytes(before + _written(text, how))
+            left.append((there, dict(checkpoints)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Journal, "_append", copying)
+        quiet = begin(journal.parent)
+        quiet.run(1, checkpoints)
+    assert count > 30
+    assert len(left) == len(range(2, count + 1, every))
+    return quiet, left
+
+
+def _written(text: bytes, how: str) -> bytes:
+    """What of a write is in the file when the process dies at it."""
+    return {"before": b"", "after": text, "half": text[: len(text) // 2], "line": text[: text.index(b"\n") + 1]}[how]
 
 
 def _dies(begin: Begin, folder: Path, kill: tuple[int, str], checkpoints: dict[int, int], workers: int = 1) -> bool:
