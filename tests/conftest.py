@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from typing import IO
 
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
+from PIL import Image
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the machine's cores belong to the workers
 os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 would let them wait for the tests beside them
 
 # Programs that tests start would inherit it from `nohup`, and ignore the signal that is to end them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+SAVEFIG = Figure.savefig
 
 settings.register_profile("busy machine", deadline=None)  # every test has a timeout already
 settings.load_profile("busy machine")
@@ -36,6 +41,29 @@ def no_fsync() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def undrawn() -> Iterator[None]:
+    """Figures are put together, but what is saved of them is an empty picture of their size.
+
+    Drawing the figures of an evaluation takes two seconds, the evaluation itself a tenth of one. What looks at
+    pictures asks for `drawn`.
+    """
+
+    def savefig(figure: Figure, file: IO[bytes], format: str) -> None:
+        width, height = (round(inches * figure.dpi) for inches in figure.get_size_inches())
+        Image.new("RGB", (width, height), "white").save(file, format)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", savefig)
+        yield
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a test, figures are drawn as they are outside of tests."""
+    monkeypatch.setattr(Figure, "savefig", SAVEFIG)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist puts the groups into the tests' names

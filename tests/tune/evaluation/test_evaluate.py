@@ -86,6 +86,7 @@ def test_a_figure_that_fails_costs_no_numbers(done: RunResult, tmp_path: Path, m
     assert [line for line in lines if "confusion.png" in line]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_same_bytes_a_second_time_although_the_pooling_is_random(tmp_path: Path) -> None:
     model = "model={name: classifier, cnn_layers: 3, starting_channels: 4, final_channels: 8, fcn_layers: 1}"
     result = trained(tmp_path, model, "training.epochs=1")

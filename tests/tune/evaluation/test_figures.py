@@ -16,6 +16,8 @@ from tune.evaluation import tiles
 from tune.evaluation.figures import calibration, confusion, corruptions, most_confused
 from tune.evaluation.scores import Predictions, score
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def predictions(logits: torch.Tensor, labels: torch.Tensor, classes: tuple[str, ...]) -> Predictions:
     return Predictions.of([(logits, labels)], torch.arange(len(labels)), classes)

@@ -19,6 +19,7 @@ from tune.errors import UserError
 from tune.evaluation.evaluate import evaluate
 from tune.evaluation.timing import measure_latency, quartiles
 from tune.record.folder import RunFolder
+from tune.record.observer import Observer
 from tune.reproduce import dtypes
 from tune.reproduce import subprocess_training as own_process
 from tune.reproduce.cells import joined, means, middle
@@ -26,8 +27,9 @@ from tune.reproduce.dtypes import check_rows, measure
 from tune.reproduce.dtypes_figure import dtypes_figure
 from tune.reproduce.dtypes_table import ROWS, DtypeRow, Measured, cells_of, record, table
 from tune.reproduce.merged_table import Line
-from tune.reproduce.subprocess_training import SubprocessResult, peak_bytes, train_here, train_in_subprocess
+from tune.reproduce.subprocess_training import Images, SubprocessResult, peak_bytes, train_here, train_in_subprocess
 from tune.runs.info import read_run
+from tune.runs.plan import RunPlan
 from tune.spec import load_experiment
 
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -37,6 +39,11 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 def short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thirty calls are enough here."""
     monkeypatch.setattr(dtypes, "measure_latency", partial(measure_latency, seconds=0.0))
+
+
+def in_this_process(plan: RunPlan, images: Images, root: Path, observer: Observer) -> SubprocessResult:
+    """In place of `train_in_subprocess`, whose process imports torch first, which takes seconds."""
+    return train_here(plan, images, root, observer.say)
 
 
 def stand_in(tmp_path: Path, name: str, text: str = EXPERIMENT) -> DtypeRow:
@@ -95,6 +102,7 @@ def test_a_row_is_trained_evaluated_and_timed(tmp_path: Path, monkeypatch: pytes
     assert line["hardware"].startswith(read_run(folder)[1].hardware)  # which names the GPU if one was used
 
     # The rows in ONNX use the same training: it is not repeated, nor is its memory measured.
+    monkeypatch.setattr(dtypes, "train_in_subprocess", in_this_process)
     onnx, int8 = (measured(stand_in(tmp_path, name), tmp_path) for name in ("onnx_float32", "onnx_int8"))
     assert [onnx[f"{name}_mean"] for name in ("accuracy", "macro_f1")] == [scores["accuracy"], scores["macro_f1"]]
     assert onnx["loss_mean"] == pytest.approx(scores["loss"], rel=1e-5)
@@ -111,7 +119,10 @@ def test_a_row_is_trained_evaluated_and_timed(tmp_path: Path, monkeypatch: pytes
     assert screen.lines == ["float32-seed0: measured-float32 already exists; reusing it"]
 
 
-def test_images_kept_as_float32_come_to_the_same_at_four_times_the_bytes(tmp_path: Path) -> None:
+def test_images_kept_as_float32_come_to_the_same_at_four_times_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dtypes, "train_in_subprocess", in_this_process)
     row = stand_in(tmp_path, "images_float32")
     line = measured(row, tmp_path)
     plain = dtypes.measure(stand_in(tmp_path, "float32"), check_rows([row], tmp_path)[row.name], 1, tmp_path / "plain", tmp_path, Quiet())  # fmt: skip
@@ -181,7 +192,8 @@ def test_the_peak_lies_between_what_is_used_and_what_the_system_counted() -> Non
     assert peak_bytes() <= 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.01
 
 
-def test_a_row_that_diverged(tmp_path: Path) -> None:
+def test_a_row_that_diverged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dtypes, "train_in_subprocess", in_this_process)
     row = stand_in(tmp_path, "float32", EXPERIMENT.replace("optimizer: {lr: 0.01}", "optimizer: {name: sgd, lr: 1e38}"))
     line = measured(row, tmp_path)
     assert (line["status"], line["n"], line["diverged"], line["accuracy_mean"]) == ("diverged", 0, 1, None)
@@ -237,6 +249,7 @@ def test_the_table_keeps_every_row(tmp_path: Path) -> None:
         record(path, lines["float32"])
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_figure_is_a_picture_whatever_is_known(tmp_path: Path) -> None:
     nothing = list(table(tmp_path / "none.csv").values())
     some = [{**line, **cells_of([one(0.5, 3.0, (1.0,)), one(0.6, 3.0, (2.0,))], 1)} for line in nothing]

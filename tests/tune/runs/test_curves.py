@@ -18,6 +18,8 @@ from tune.runs.info import read_run, write_run
 from tune.runs.run import Interrupted, run
 from tune.training import learning_rates, steps_per_epoch
 
+pytestmark = pytest.mark.usefixtures("drawn")
+
 
 def size(path: Path) -> tuple[int, int]:
     with Image.open(path) as picture:
