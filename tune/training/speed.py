@@ -11,6 +11,7 @@ import torch
 
 import data
 from tune.spec.experiment import Experiment
+from tune.training.graph import BEFORE
 from tune.training.loop import Training
 from tune.training.splits import Splits
 
@@ -56,7 +57,11 @@ def measurable(
     spec = experiment.training
     endless = {"epochs": 10**6, "early_stopping": None, "optimizer": spec.optimizer.model_copy(update={"lr": 1e-6})}
     experiment = experiment.model_copy(update={"training": spec.model_copy(update=endless)})
-    return Training(experiment, _random_splits(2 * spec.batch_size, 0, input_shape, classes, device), device=device)
+    training = Training(experiment, _random_splits(2 * spec.batch_size, 0, input_shape, classes, device), device=device)
+    if device.type == "cuda":
+        while len(training.history) <= BEFORE:  # until its steps are recorded
+            training.run_epoch()
+    return training
 
 
 def seconds_per_step(
