@@ -41,7 +41,6 @@ class Feasibility:
     def __init__(self, spec: SearchSpec, root: Path, latencies: Latencies | None = None) -> None:
         self._spec, self._latencies = spec, latencies
         self._inspect = lru_cache(maxsize=64)(lambda source: data.inspect(source, root))
-        self._cost = lru_cache(maxsize=4096)(cost_of_model)
         self._nearest: dict[str, float] = {}
 
     def __call__(self, config: Config) -> Mapping[str, Any] | None:
@@ -59,7 +58,7 @@ class Feasibility:
         info = self._inspect(experiment.data.source)
         if check_experiment(experiment, info):
             return None
-        cost = self._cost(experiment.model, info.input_shape, len(info.classes))
+        cost = cost_of_model(experiment.model, info.input_shape, len(info.classes))
         facts: dict[str, Any] = {name: getattr(cost, name) for name in FACTS}
         constraints = self._spec.constraints
         unmet = list(constraints.unmet(cost))

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +116,8 @@ def preview(spec: SearchSpec, root: Path, progress: Callable[[int, int], None] =
     bad: list[str] = []
     configs, total, exhaustive = _configs(spec)
     began = time.monotonic()
-    cost = lru_cache(maxsize=4096)(cost_of_model)
     for config in configs:
-        found = _look_at(spec, config, look, cost)
+        found = _look_at(spec, config, look)
         if isinstance(found, _Sample):
             good.append(found)
         else:
@@ -162,13 +160,13 @@ def _configs(spec: SearchSpec) -> tuple[Iterator[Config], int, bool]:
     return (spec.space.canonical(spec.space.draw(source)) for _ in range(SAMPLES)), SAMPLES, False
 
 
-def _look_at(spec: SearchSpec, config: Config, look: Any, cost: Callable[..., models.Cost]) -> _Sample | str:
+def _look_at(spec: SearchSpec, config: Config, look: Any) -> _Sample | str:
     """A configuration that can be a trial, or why it cannot."""
     experiment, problems = check_tree(with_values(spec.base, config), look)
     if experiment is None or problems:
         return _text(problems)
     info = look(experiment.data)
-    found = cost(experiment.model, info.input_shape, len(info.classes))
+    found = cost_of_model(experiment.model, info.input_shape, len(info.classes))
     return next(unmet(spec.constraints, found), None) or _Sample(config, experiment, found)
 
 

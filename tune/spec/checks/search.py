@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import data
@@ -25,8 +26,9 @@ def check_constraints(constraints: ConstraintsSpec, experiment: Experiment, info
         yield from unmet(constraints, cost_of_model(experiment.model, info.input_shape, len(info.classes)))
 
 
+@lru_cache(maxsize=4096)
 def cost_of_model(model: Any, input_shape: tuple[int, int, int], classes: int) -> models.Cost:
-    """What the model of an experiment costs."""
+    """What the model of an experiment costs. Remembered: a search draws most models more than once."""
     return models.cost_of(model.name, input_shape, classes, **model.options())
 
 
