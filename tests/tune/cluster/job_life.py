@@ -55,6 +55,7 @@ class Cluster:
         temp = tempfile.mkdtemp(prefix="r", dir="/tmp")
         line = [f"{Path(sys.executable).parent}/ray", "start", *options, "--num-cpus=1", "--disable-usage-stats"]
         line += ["--object-store-memory=80000000", "--block", f"--temp-dir={temp}"]
+        line += [f"--dashboard-agent-listen-port={free_port()}"]  # that of the first node is not free for the second
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "RAY_metrics_report_interval_ms": "1000"}
         with (self.folder / f"node{temp[-6:]}.log").open("wb") as log:
