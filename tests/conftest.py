@@ -66,6 +66,15 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Figure, "savefig", SAVEFIG)
 
 
+@pytest.fixture(scope="session")
+def local_ray() -> Iterator[None]:
+    """A Ray with two CPUs and two GPUs that are none: what is scheduled on them runs on the CPU."""
+    from tune.search.ray.cluster import connected
+
+    with connected(num_cpus=2, num_gpus=2):
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist puts the groups into the tests' names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With `--dist loadgroup`, searches on Ray follow each other: they compete for the cores as it is."""

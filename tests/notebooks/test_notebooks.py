@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import plotly.graph_objects as go
 import pytest
+from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 
 from tests.tune.runs.folders import SPACE, Quiet, plan, search_folder, written
@@ -78,10 +81,8 @@ def test_it_imports_public_names_only(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def quickstart(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `checkpoints/digits`, searched, retrained and evaluated, and the notebooks beside it."""
-    from tune.search.ray.cluster import connected
-
     place = tmp_path_factory.mktemp("notebooks")
     shutil.copytree(FOLDER, place / "notebooks", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     settings = [
@@ -89,10 +90,11 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "search.scheduler.max_t=3",
         "search.scheduler.grace_period=1",
         "data.train_limit=600",
+        "search.concurrent=1",
+        "search.resources.gpu=0",
     ]
     request = Request("digits", place / "checkpoints", place, overrides=tuple(settings), trials=6)
-    with connected(num_cpus=2):
-        assert run_search(request, Observer()).exit_code == 0
+    assert run_search(request, Observer()).exit_code == 0
     found = read_search(SearchFolder(place / "checkpoints" / "digits"))
     for winner in retrain(found, chosen(found, 2, None), 1, place, Quiet(), full=False):
         for result in winner.runs:
@@ -100,15 +102,29 @@ def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(scope="module")
+def kernel(quickstart: Path) -> Iterator[KernelManager]:
+    """A kernel beside the notebooks. One for all of them: torch is imported once."""
+    manager = KernelManager(kernel_name="python3")
+    environment = {**os.environ, "PLOTLY_RENDERER": "plotly_mimetype", "PYTHONPATH": str(FOLDER.parent)}
+    manager.start_kernel(cwd=str(quickstart / "notebooks"), env=environment)
+    yield manager
+    manager.shutdown_kernel(now=True)
+
+
 @pytest.mark.ray
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_from_top_to_bottom(quickstart: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PLOTLY_RENDERER", "plotly_mimetype")
-    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+def test_it_runs_from_top_to_bottom(kernel: KernelManager, name: str) -> None:
     notebook = read(name)
-    place = {"metadata": {"path": str(quickstart / "notebooks")}}
-    NotebookClient(notebook, timeout=250, kernel_name="python3", resources=place).execute()
+    forget = nbformat.v4.new_code_cell("%reset -f")  # type: ignore[no-untyped-call]  # the other notebooks' variables
+    notebook.cells.insert(0, forget)
+    client = NotebookClient(notebook, timeout=250, km=kernel)
+    try:
+        client.execute()
+    finally:
+        if client.kc is not None:
+            client.kc.stop_channels()
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"] == []
     charts = [output.data[key] for output in outputs if "data" in output for key in output.data if "plotly" in key]

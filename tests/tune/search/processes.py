@@ -15,6 +15,7 @@ from typing import Any, Self
 ROOT = Path(__file__).parents[3]
 SMALL = (
     "search.concurrent=1",
+    "data.train_limit=600",
     "training.epochs=6",
     "search.scheduler={name: asha, type: stopping, max_t: 6}",
     "search.trials=12",

@@ -208,7 +208,7 @@ space:
 search:
   objectives: [{metric: val_accuracy}, {metric: parameters}]
   trials: 6
-  concurrent: 2
+  concurrent: 1
   resources: {gpu: 0}
   sampler: {name: tpe, startup: 3}
   scheduler: {name: asha, type: promotion, max_t: 3, grace_period: 1, reduction_factor: 2}

@@ -80,7 +80,7 @@ experiment:
   training: {epochs: 2, batch_size: 32, threads: 1}
 space:
   training.optimizer.lr: {float: [1e-3, 1e-2], log: true}
-search: {trials: 3, concurrent: 2, seeds: 2, resources: {gpu: 0}, sampler: {name: random}, scheduler: {name: none}}
+search: {trials: 3, concurrent: 1, seeds: 2, resources: {gpu: 0}, sampler: {name: random}, scheduler: {name: none}}
 """
     path = tmp_path / "twice.yaml"
     path.write_text(text)

@@ -28,7 +28,9 @@ class Told(Observer):
 
 
 def run(out: Path, subject: str, *overrides: str, told: Observer | None = None, **options: Any) -> Outcome:
-    request = Request(subject, out, out / "data", ("search.resources.gpu=0", *overrides), **options)
+    request = Request(
+        subject, out, out / "data", ("search.resources.gpu=0", "search.concurrent=1", *overrides), **options
+    )
     return run_search(request, told or Observer())
 
 

@@ -27,7 +27,7 @@ space:
   model.latent_dim: {int: [2, 6]}
   training.beta: {float: [0.05, 1.0], log: true}
   training.optimizer.lr: {float: [1e-3, 1e-2], log: true}
-search: {trials: 4, concurrent: 2, resources: {gpu: 0}, scheduler: {max_t: 3, grace_period: 1}, retention: {best: 2}}
+search: {trials: 4, concurrent: 1, resources: {gpu: 0}, scheduler: {max_t: 3, grace_period: 1}, retention: {best: 2}}
 """
 
 
