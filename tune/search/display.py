@@ -57,8 +57,8 @@ def metrics_text(values: Mapping[str, float], spread: Callable[[str], float | No
 
 
 def progress_text(search: Ledger, epochs: Mapping[int | None, EpochMetrics]) -> str:
-    """In a line: trials that ended, the time left once it is known, the running trials, the best so far."""
-    parts = [f"{_ended_text(search)}, {_left_text(search)}"]
+    """In a line: trials that were tried, the time left once it is known, the running trials, the best so far."""
+    parts = [f"{_tried_text(search)}, {_left_text(search)}"]
     parts += [f"trial {number} at epoch {epochs[number].epoch}" for number in sorted(search.live) if number in epochs]
     if search.record.objective.several:
         parts.append(front_text(search))
@@ -185,8 +185,8 @@ def _head(search: Ledger, elapsed: float) -> Text:
     return text
 
 
-def _ended_text(search: Ledger) -> str:
-    return f"{search.ended:,}/{counted(search.target, 'trial')}"
+def _tried_text(search: Ledger) -> str:
+    return f"{search.tried:,}/{counted(search.target, 'trial')}"
 
 
 def _left_text(search: Ledger) -> str:
@@ -198,8 +198,8 @@ def _left_text(search: Ledger) -> str:
 
 def _bar(search: Ledger) -> Table:
     row = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=max(search.target, 1), completed=search.ended, width=40)
-    row.add_row(bar, _ended_text(search))
+    bar = ProgressBar(total=max(search.target, 1), completed=search.tried, width=40)
+    row.add_row(bar, _tried_text(search))
     return row
 
 

@@ -67,7 +67,7 @@ class Ledger:
         self.interrupted = record.recover()
         for trial in record.trials():
             self._put(trial)
-        self._ended_before = sum(trial.status.ended for trial in self.trials.values())
+        self._tried_before = self.tried
         scheduler.replay(self.trials.values(), record.metric)
         if proposer.forecasts:
             scheduler.forecast = lambda: proposer.forecast(self._known)
@@ -78,11 +78,6 @@ class Ledger:
     def counts(self) -> Counter[Status]:
         """Trials by status."""
         return +self._counts
-
-    @property
-    def ended(self) -> int:
-        """How many trials have ended, infeasible ones not counted."""
-        return sum(number for status, number in self._counts.items() if status.ended) - self._counts[Status.INFEASIBLE]
 
     @property
     def target(self) -> int:
@@ -105,15 +100,15 @@ class Ledger:
         return self.clock() - self.began
 
     def time_left(self) -> TimeLeft | None:
-        """An estimate: each trial left takes as long as those that have ended under this driver.
+        """An estimate: each trial left takes as long as those that were tried under this driver, promotions included.
 
-        Until one has ended, an upper bound: every trial left runs all the epochs it may, each as long as those of the
-        live trials so far. None before the first epoch.
+        Until one has ended or paused, an upper bound: every trial left runs all the epochs it may, each as long as
+        those of the live trials so far. None before the first epoch.
         """
-        ended = sum(trial.status.ended for trial in self.trials.values()) - self._ended_before
-        if ended > 0:
+        tried = self.tried - self._tried_before
+        if tried > 0:
             trials = max(self.left, 0) + len(self.waiting) + len(self.live) / 2  # most paused ones never continue
-            return TimeLeft(self.elapsed / ended * trials, most=False)
+            return TimeLeft(self.elapsed / tried * trials, most=False)
         begun = [self.trials[number] for number in (*self.live, *self.waiting)]
         seconds = [epoch.seconds for trial in begun for epoch in trial.every_epoch]
         if not seconds or not self.live:

@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from tests.tune.search.simulation import SPACE, Simulation, falling, metrics, spec_of
+from tune.record import Status
 from tune.runs.console import Narrower
 from tune.search import display
 from tune.search.worker.messages import Report
@@ -58,6 +59,22 @@ def test_the_time_left_is_not_guessed_before_an_epoch_and_bounded_before_a_trial
     search.driver.poll()
     # 12 trials of at most 9 epochs of half a second each, one epoch done, two trials at a time: 107 / 2 / 2 seconds
     assert "] 0/12 trials, at most about 0:27 left; trial 1 at epoch 1; best: " in capsys.readouterr().err
+
+
+def test_a_paused_trial_counts_as_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With promotion hardly any trial ends before the last one has begun."""
+    spec = spec_of(tmp_path, SPACE, "search.scheduler.type=promotion")
+    search = Simulation(spec, tmp_path / "search", falling, observer=display.Lines())
+    for number, loss in enumerate((0.6, 0.7)):
+        search.driver.next()
+        search.driver.report(number, Report((metrics(1, loss),)))
+    capsys.readouterr()
+    monkeypatch.setattr(display, "QUIET", 0.0)
+    search.driver.poll()
+    assert search.driver.ledger.counts[Status.PAUSED] == 2
+    assert "] 2/12 trials, about " in capsys.readouterr().err
 
 
 def test_speaking_begins_the_minute_anew(
