@@ -64,7 +64,7 @@ def test_every_recipe_is_recorded(optimizer: str, average: str) -> None:
         "augment": ["flip", "crop", "mixup"],
         "batch_size": 24,
     }
-    noise = noise_of_one_that_is_recorded("simple_cnn", **fields)
+    noise = assert_recorded_is_as_close("simple_cnn", **fields)
     print(f"{average} {optimizer}: steps one by one differ by {noise:.1e}")
 
 
@@ -81,11 +81,11 @@ def test_the_recipe_of_the_speed_records_is_recorded() -> None:
         "augment": ["alternating_flip", "crop"],
         "batch_size": 24,
     }
-    noise_of_one_that_is_recorded("classifier", **fields)
+    assert_recorded_is_as_close("classifier", **fields)
 
 
-def noise_of_one_that_is_recorded(model: str, **fields: Any) -> float:
-    """How far two trainings whose steps are taken one by one are apart; one by a graph is not much further away."""
+def assert_recorded_is_as_close(model: str, **fields: Any) -> float:
+    """A training by a graph is not much further from one by single steps than another of those, whose distance this is."""
     plain, again = one_by_one(model, **fields), one_by_one(model, **fields)
     train(plain)
     train(again)

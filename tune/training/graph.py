@@ -45,7 +45,8 @@ class Graphed:
         """Set the gradients for a batch. The next call overwrites what is returned.
 
         Args:
-            gradients: The same function in every call. It must compute the same, apart from chance.
+            gradients: The same function in every call. It must compute the same, apart from chance. It is not kept:
+                a training's method would hold the training, which holds this, and its memory on the GPU.
             images: (B, C, H, W), on the GPU.
             labels: Of the images.
         """

@@ -163,8 +163,10 @@ class Training:
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
         """One optimizer step on (B, C, H, W) images and (B,) labels: the mean loss, the sums of other metrics."""
-        gradients = self._gradients if self._graphed is None else partial(self._graphed, self._gradients)
-        loss, others = gradients(images, labels)
+        if self._graphed is None:
+            loss, others = self._gradients(images, labels)
+        else:
+            loss, others = self._graphed(self._gradients, images, labels)
         self._optimizer_step.update()
         self._averaging.after_step()
         self._schedule.after_batch()

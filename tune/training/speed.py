@@ -27,7 +27,7 @@ def seconds_per_epoch(
     """Train a few batches, and return the time for an epoch with validation, without the start of a process.
 
     Args:
-        experiment: What is to be trained, for at least two epochs.
+        experiment: What is to be trained.
         input_shape: (C, H, W) of the images, in pixels.
         classes: The number of classes.
         images: The number of training images, those for validation included.
@@ -42,7 +42,7 @@ def seconds_per_epoch(
     wanted = min(wanted, experiment.data.train_limit or wanted)
     used = min(wanted, _BATCHES * experiment.training.batch_size)
     validation = max(1, round(used * share / (1 - share))) if share else 0
-    training = Training(experiment, _random_splits(used, validation, input_shape, classes, device), device=device)
+    training = _endless(experiment, _random_splits(used, validation, input_shape, classes, device), device)
     training.run_epoch()  # the first is slow: memory is allocated, kernels are chosen
     return training.run_epoch().seconds * math.ceil(wanted / used * 10) / 10
 
@@ -54,12 +54,18 @@ def measurable(
 
     For the arguments, and what is raised, see `seconds_per_epoch`.
     """
+    splits = _random_splits(2 * experiment.training.batch_size, 0, input_shape, classes, device)
+    return _endless(experiment, splits, device)
+
+
+def _endless(experiment: Experiment, splits: Splits, device: torch.device) -> Training:
+    """A training that does not diverge and has no end; on a GPU its steps are recorded already."""
     spec = experiment.training
     endless = {"epochs": 10**6, "early_stopping": None, "optimizer": spec.optimizer.model_copy(update={"lr": 1e-6})}
     experiment = experiment.model_copy(update={"training": spec.model_copy(update=endless)})
-    training = Training(experiment, _random_splits(2 * spec.batch_size, 0, input_shape, classes, device), device=device)
+    training = Training(experiment, splits, device=device)
     if device.type == "cuda":
-        while len(training.history) <= BEFORE:  # until its steps are recorded
+        while len(training.history) <= BEFORE:
             training.run_epoch()
     return training
 

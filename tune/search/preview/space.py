@@ -232,8 +232,7 @@ def _seconds(
 
 
 def _timed(experiment: Experiment, spec: SearchSpec) -> Experiment:
-    """The experiment on as many threads as a trial has, and long enough to be measured."""
+    """The experiment on as many threads as a trial has."""
     training = experiment.training
     threads = training.threads_or(max(1, int(spec.search.resources.cpu)))
-    changed = training.model_copy(update={"threads": threads, "epochs": max(training.epochs, 2)})
-    return experiment.model_copy(update={"training": changed})
+    return experiment.model_copy(update={"training": training.model_copy(update={"threads": threads})})
