@@ -127,10 +127,10 @@ def test_quick_enough_to_ask_for_every_drawn_configuration() -> None:
     models.cost_of("classifier", (3, 32, 32), 10)
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()  # whatever else the machine does
         models.cost_of("classifier", (3, 32, 32), 10)
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.5  # 14 ms on one idle core
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.1  # 14 ms on one core
 
 
 @pytest.mark.parametrize("name", models.names())
