@@ -30,7 +30,7 @@ from torchvision import datasets, transforms
 import models
 from tests.benchmarks.arithmetic import precisions_here, seconds_of_arithmetic
 from tests.benchmarks.rows import circumstances, cpu_name, write_rows
-from tests.benchmarks.tutorial_search import train_epoch, validate, with_layers_of_torch
+from tests.benchmarks.tutorial_epoch import train_epoch, validate, with_layers_of_torch
 from tune.spec import data_root
 from tune.spec.experiment import Experiment
 from tune.training import Splits, Training, open_splits, prepare_process

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.gpu_speed [--data-dir ROOT] [--profile]
 
 MNIST is read from ROOT if it is there; images of CIFAR-10's size are random. Ours is the real `Training.run_epoch`. The
-tutorial's loop is that of `epoch_speed.py`, on the GPU, with two processes that load images, as the tutorial has. Both
+tutorial's loop is that of `tutorial_epoch.py`, on the GPU, with two processes that load images, as the tutorial has. Both
 train and validate; the two take turns. `--variants` times ours with other settings of torch, `--profile` prints what an
 epoch spends its time on. `gpu_record.py` compares with a script made for speed.
 """
@@ -30,13 +30,13 @@ from torchvision import transforms
 import data
 import models
 from tests.benchmarks.rows import circumstances, write_rows
+from tests.benchmarks.tutorial_epoch import train_epoch, validate
 from tune.runs.versions import hardware
 from tune.spec.experiment import Experiment
 from tune.training import Splits, Training, open_splits
 
 GPU = torch.device("cuda")
 loop: Any = import_module("tune.training.loop")  # with the settings that --variants changes
-precision: Any = import_module("tune.training.precision")
 TRAIN, VALIDATION = 20_000, 2_000
 BATCH_SIZE = 128
 LOADERS = 2
@@ -105,9 +105,9 @@ def experiment(name: str, number: str) -> Experiment:
     return Experiment.model_validate(tree)
 
 
-def ours(splits: Splits, name: str, number: str) -> Training:
-    """Our training."""
-    return Training(experiment(name, number), on_gpu(splits), device=GPU)
+def ours(spec: Experiment, splits: Splits, *, graphs: bool = True) -> Training:
+    """Our training on the GPU."""
+    return Training(spec, on_gpu(splits), device=GPU, graphs=graphs)
 
 
 def tutorial(splits: Splits, name: str) -> Callable[[], object]:
@@ -121,24 +121,8 @@ def tutorial(splits: Splits, name: str) -> Callable[[], object]:
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     criterion = nn.CrossEntropyLoss()
 
-    def epoch() -> None:
-        net.train()
-        running_loss = 0.0
-        for inputs, labels in loaders[0]:
-            inputs, labels = inputs.to(GPU), labels.to(GPU)
-            optimizer.zero_grad()
-            loss = criterion(net(inputs), labels)
-            loss.backward()
-            optimizer.step()
-            running_loss += loss.item()
-        net.eval()
-        correct, val_loss = 0, 0.0
-        for inputs, labels in loaders[1]:
-            with torch.no_grad():
-                inputs, labels = inputs.to(GPU), labels.to(GPU)
-                outputs = net(inputs)
-                correct += (outputs.argmax(1) == labels).sum().item()
-                val_loss += criterion(outputs, labels).item()
+    def epoch() -> tuple[float, float, float]:
+        return train_epoch(net, loaders[0], criterion, optimizer), *validate(net, loaders[1], criterion)
 
     return epoch
 
@@ -155,7 +139,7 @@ def seconds(epoch: Callable[[], object]) -> float:
 def compare(name: str, splits: Splits, repeats: int) -> Iterator[dict[str, Any]]:
     """A row per precision of ours."""
     theirs = tutorial(splits, name)
-    trainings = {number: ours(splits, name, number) for number in ("float32", "bfloat16")}
+    trainings = {number: ours(experiment(name, number), splits) for number in ("float32", "bfloat16")}
     theirs_once = [seconds(theirs) for _ in range(2)]  # seconds long, and steady: one to warm up, one to count
     for training in trainings.values():
         training.run_epoch()
@@ -208,22 +192,21 @@ def varied(variant: str) -> Iterator[None]:
 
 def variants(spec: Experiment, splits: Splits, repeats: int) -> None:
     """Print milliseconds per step of ours under other settings, as it is first and last."""
-    training = spec.training
     for number in ("float32", "bfloat16"):
-        this = spec.model_copy(update={"training": training.model_copy(update={"precision": number})})
+        this = spec.model_copy(update={"training": spec.training.model_copy(update={"precision": number})})
         row = []
         for variant in ("as it is", *VARIANTS, "as it is"):
             with varied(variant):
-                varied_training = Training(this, on_gpu(splits), device=GPU, graphs=variant != "one by one")
-                varied_training.run_epoch()
-                taken = statistics.median(seconds(varied_training.run_epoch) for _ in range(repeats))
-            row.append(f"{variant} {1000 * taken / (len(splits.train) / training.batch_size):.3f}")
+                training = ours(this, splits, graphs=variant != "one by one")
+                training.run_epoch()
+                taken = statistics.median(seconds(training.run_epoch) for _ in range(repeats))
+            row.append(f"{variant} {1000 * taken / (len(splits.train) / spec.training.batch_size):.3f}")
         print(f"{spec.model.name} {number}, ms per step: " + ", ".join(row), flush=True)
 
 
 def profile(spec: Experiment, splits: Splits) -> None:
     """Print the most expensive kernels of an epoch, and the share of it in which the GPU works."""
-    training = Training(spec, on_gpu(splits), device=GPU)
+    training = ours(spec, splits)
     training.run_epoch()
     plain = seconds(training.run_epoch)
     kinds = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]

@@ -34,9 +34,9 @@ def percent(name: str, spread: str | None = None) -> Callable[[Row], str]:
     return cell
 
 
-def times(name: str) -> Callable[[Row], str]:
+def times(name: str, digits: int = 1) -> Callable[[Row], str]:
     """A ratio."""
-    return lambda row: f"{float(row[name]):.1f}x"
+    return lambda row: f"{float(row[name]):.{digits}f}x"
 
 
 def whole(name: str) -> Callable[[Row], str]:
@@ -189,7 +189,7 @@ TABLES: dict[str, Columns] = {
         "spins at a barrier": whole("spins"),
         "busy processes": plain("busy processes"),
         "s per epoch": plain("seconds"),
-        "to one thread alone": lambda row: f"{float(row['ratio to one thread alone']):.2f}x",
+        "to one thread alone": times("ratio to one thread alone", 2),
         "n": plain("n"),
         "load": plain("load"),
         **WHERE,
@@ -211,7 +211,7 @@ TABLES: dict[str, Columns] = {
         "batch": plain("batch"),
         "imagetune, images per second": whole("ours_images_per_second"),
         "script, images per second": whole("script_images_per_second"),
-        "ratio": lambda row: f"{float(row['ratio']):.2f}x",
+        "ratio": times("ratio", 2),
         "n": plain("n"),
         "torch": plain("torch"),
         **WHERE,
