@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import pairwise
 from types import FrameType
@@ -19,6 +20,7 @@ from tune.files import fetch
 from tune.record.folder import SearchFolder
 from tune.record.storage.url import study_url
 
+WAIT = 0.1  # seconds between two looks at the search's process
 RESUMED = 3  # times that a search is resumed after its process was killed
 
 
@@ -49,7 +51,8 @@ def run(line: Callable[[], list[str]]) -> int:
         child = subprocess.Popen(line(), env=environment)
         if asked:  # it came between two processes
             child.send_signal(asked[-1])
-        code = child.wait()
+        while (code := child.poll()) is None:
+            time.sleep(WAIT)  # `wait` can miss a signal that comes just before it: its handler runs when the child has ended
         if code >= 0 or asked:
             break
         then = "it is resumed" if again else "submit it again to resume it"

@@ -71,7 +71,7 @@ def test_a_job_that_is_stopped_stops_its_search(both: bool, tmp_path: Path) -> N
     """Ray sends the signal to both processes, others to the job's alone."""
     # `sys.exit` would leave a moment in which Python has no handler any more, and the second signal ends it with 143.
     ending = "signal.signal(signal.SIGTERM, lambda *_: os._exit(130)); print(os.getpid(), file=sys.stderr, flush=True)"
-    process = entry(f"{ending}; time.sleep(60)", tmp_path)
+    process = entry(f"{ending}\nfor _ in range(600): time.sleep(0.1)", tmp_path)  # one long sleep can miss the signal
     assert process.stderr is not None
     child = int(process.stderr.readline())
     process.send_signal(signal.SIGTERM)
