@@ -16,20 +16,18 @@ from torch import Tensor, nn
 from models.blocks import (
     ACTIVATIONS,
     Activation,
-    MaxPool,
     Norm,
-    Pooling,
     Probability,
     Residual,
     Scale,
     conv_norm_activation,
     dense,
     dropouts,
-    pool,
 )
 from models.classifier_plan import FINAL_SIZE, Channels, ClassifierPlan, Layers, plan
 from models.errors import ModelError
 from models.first_weights import Whitening, start_as_identity
+from models.pooling import MaxPool, Pooling, pool
 
 Initialization = Literal["default", "dirac"]
 Patches = Literal["none", "2x2", "3x3"]

@@ -22,8 +22,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from models.blocks import ACTIVATIONS, Activation, Norm, Pooling, Width, conv_norm_activation, pool
+from models.blocks import ACTIVATIONS, Activation, Norm, Width, conv_norm_activation
 from models.classifier_plan import Channels, Layers, StagePlan, stage_plan
+from models.pooling import Pooling, pool
 
 
 class Reconstruction(NamedTuple):

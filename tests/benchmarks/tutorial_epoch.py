@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from models.blocks import Dropout, FractionalPool
+from models.blocks import Dropout
 from models.mish import Mish
+from models.pooling import FractionalPool
 
 
 def with_layers_of_torch(net: nn.Module) -> nn.Module:

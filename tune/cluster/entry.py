@@ -51,8 +51,10 @@ def run(line: Callable[[], list[str]]) -> int:
         child = subprocess.Popen(line(), env=environment)
         if asked:  # it came between two processes
             child.send_signal(asked[-1])
-        while (code := child.poll()) is None:
-            time.sleep(WAIT)  # `wait` can miss a signal that comes just before it: its handler runs when the child has ended
+        # `wait` alone can miss a signal that comes just before it: the handler would run when the child has ended.
+        while child.poll() is None:
+            time.sleep(WAIT)
+        code = child.wait()
         if code >= 0 or asked:
             break
         then = "it is resumed" if again else "submit it again to resume it"

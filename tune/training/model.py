@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import models
-from models.blocks import FractionalPool
+from models.pooling import FractionalPool
 from tune.errors import UserError
 from tune.spec.experiment import Experiment
 from tune.training.failures import process_broken

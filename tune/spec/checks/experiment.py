@@ -14,11 +14,12 @@ from data.words import counted
 from tune.optim.optimizers import norm_biases
 from tune.spec.checks.images import Look
 from tune.spec.checks.pydantic_errors import validated
+from tune.spec.checks.recipe import misfits
 from tune.spec.data_spec import DataSpec
 from tune.spec.errors import Problem
 from tune.spec.experiment import Experiment, ModelSpec
 from tune.spec.metric import OWN_FIELDS
-from tune.spec.recipe import TrainingSpec, misfits
+from tune.spec.recipe import TrainingSpec
 
 _SECTIONS: dict[str, TypeAdapter[Any]] = {
     name: TypeAdapter(Experiment.model_fields[name].rebuild_annotation()) for name in ("data", "model", "training")
