@@ -26,7 +26,7 @@ MOST_ROWS = 150  # observations that the process is fitted to
 BEST_ROWS = 40  # of these, the best of all; the others are the latest
 CANDIDATES = 1000
 NEIGHBOURS = 300  # variations of the best candidates, in each of three rounds
-FAR = 1e4  # losses so many times the median, and all beyond, count as equal
+FAR = 10.0  # losses so many times the median, and all beyond, count as equal: how badly a trial diverges says nothing
 KEPT = 50  # candidates that survive a round
 
 

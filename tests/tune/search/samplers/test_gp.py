@@ -115,6 +115,12 @@ def test_scaling_keeps_the_order_and_is_not_ruled_by_outliers(costs: list[float]
     assert (np.diff(values[order]) >= -1e-6).all()
 
 
+def test_how_badly_others_diverge_counts_for_less_than_what_separates_good_from_useless() -> None:
+    good, useless, *diverged = scaled(np.array([0.05, 2.3, 1e5, 1e9, math.inf, 2.3, 2.3, 2.3]), task().objective)[:5]
+    assert useless - good > diverged[0] - useless
+    assert len(set(diverged)) == 1
+
+
 def test_accuracies_are_compared_by_their_errors() -> None:
     values = scaled(np.array([-0.9, -0.99, -0.999, -0.5, -0.4]), Objective(METRICS["val_accuracy"]))
     assert values[0] - values[1] == pytest.approx(values[1] - values[2], rel=1e-6)  # each a tenth of the error before
