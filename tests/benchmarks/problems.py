@@ -168,7 +168,7 @@ def table(name: str) -> Problem:
         rows.append(spec.space.canonical(row))
         curves[config_key(rows[-1])] = epochs["val_loss"].fillna(np.inf).tolist()
     best = np.sort([min(curve) for curve in curves.values()])
-    # Losses that were reached, since nothing between them can be: the third best of 300 and the best.
+    # Losses that were reached, since nothing between them can be: such as the tenth and the second best of 1,000.
     goals = tuple(float(best[max(int(share * len(best)) - 1, 0)]) for share in QUANTILES)
     return Problem(name, spec.space, spec.longest, goals, lambda config: curves[config_key(config)], tuple(rows))
 
