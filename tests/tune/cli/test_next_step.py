@@ -104,8 +104,9 @@ def test_a_run_without_test_images_is_evaluated_on_others(tmp_path: Path, imaget
     source = f"{{name: folder, path: {images}, image_size: 8, validation_fraction: 0}}"
     experiment = EXPERIMENT.replace("{name: digits, train_limit: 300}", source).replace("64", "2")
     (tmp_path / "one.yaml").write_text(experiment)
-    out = imagetune("train", "one.yaml", "training.epochs=1").out
-    assert out.splitlines()[-1] == "next: imagetune evaluate one --split validation"
+    done = imagetune("train", "one.yaml", "training.epochs=1")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[-1] == "next: imagetune evaluate one --split validation"
 
 
 def test_what_an_autoencoder_and_an_exported_run_lack(
