@@ -12,10 +12,14 @@ from pydantic import BaseModel
 
 import models
 from data import augmentation as augmentations
+from tune.spec.constraints import ConstraintsSpec
 from tune.spec.data_spec import Augmentations, augment_class
 from tune.spec.dotted import Tree, within
 from tune.spec.errors import similar, unknown_name
 from tune.spec.experiment import Experiment, model_spec_class
+from tune.spec.options.samplers import SAMPLERS
+from tune.spec.options.schedulers import SCHEDULERS
+from tune.spec.search_settings import SearchSettings
 
 Kind = type[BaseModel]
 
@@ -96,6 +100,20 @@ def similar_field(name: str) -> str:
     return _similar(name, _field_tree(models.names()))
 
 
+def elsewhere(name: str) -> str:
+    """The field of a search file that is named like this one and stands in another section; empty if there is none."""
+    section, _, last = name.rpartition(".")
+    tree = _field_tree(models.names()) | {"search": _names(SearchSettings), "constraints": _names(ConstraintsSpec)}
+    for part, kinds in (("sampler", SAMPLERS), ("scheduler", SCHEDULERS)):
+        for kind in kinds.values():
+            tree["search"][part] |= _names(kind)
+    found = [
+        field for field in every_name(tree) if field.split(".")[-1] == last and field.rpartition(".")[0] != section
+    ]
+    least = min((field.count(".") for field in found), default=0)
+    return _closest(name, [field for field in found if field.count(".") == least])
+
+
 def is_text(name: str) -> bool:
     """Whether the field of an experiment with this dotted name is text, so that its value needs no YAML quotes."""
     kind: Kind | None = Experiment
@@ -126,7 +144,12 @@ def _similar(name: str, tree: Tree) -> str:
         found = [field for field in names if within(field, [".".join([*filter(None, [known]), near])])]
     else:
         found = [field for field in names if field.split(".")[-1] == name.split(".")[-1]]
-    return next(iter(difflib.get_close_matches(name, found, n=1, cutoff=0)), "")
+    return _closest(name, found)
+
+
+def _closest(name: str, names: Iterable[str]) -> str:
+    """The most similar of several names, however little; empty if there are none."""
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0)), "")
 
 
 def _field_tree(model_names: Iterable[str]) -> Tree:

@@ -69,6 +69,13 @@ def test_what_is_refused_is_told_and_nothing_is_written(
     assert not search.requests.exists()
 
 
+def test_no_other_setting_is_suggested_for_one_that_exists(imagetune: Command, search: SearchFolder) -> None:
+    outcome = imagetune("set", "hidden", "search.seeds=3", "search.sampler.name=gp")
+    assert outcome.code == 2
+    assert outcome.err.count("cannot be set on an existing search; only search.trials") == 2
+    assert "did you mean" not in outcome.err
+
+
 def test_a_configuration_that_is_asked_for_is_not_asked_for_again(imagetune: Command, search: SearchFolder) -> None:
     words = ("add", "hidden", "model.hidden_dim=9", "training.optimizer.lr=0.01")
     assert imagetune(*words).code == 0

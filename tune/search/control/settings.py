@@ -42,7 +42,9 @@ def changed(spec: SearchSpec, values: Mapping[str, Any]) -> SearchSpec:
 
 
 def _refusal(name: str) -> str:
-    meant = similar(name, _NAMES) or similar(f"search.{name}", _NAMES)
+    section, _, field = name.partition(".")
+    known = section == "search" and field.partition(".")[0] in SearchSettings.model_fields
+    meant = None if known else similar(name, _NAMES) or similar(f"search.{name}", _NAMES)
     hint = f"did you mean {meant}? " if meant else ""
     return f"cannot be set on an existing search; {hint}{'O' if hint else 'o'}nly {', '.join(_NAMES)} can"
 

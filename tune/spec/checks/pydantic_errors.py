@@ -11,9 +11,9 @@ from pydantic import BaseModel, ValidationError
 import models
 from data import registry as datasets
 from tune.spec.base import NestedError
-from tune.spec.errors import Problem, one_of, shown, unknown_name
+from tune.spec.errors import Problem, one_of, shown, similar, unknown_name
 from tune.spec.experiment import model_spec_class
-from tune.spec.schema import fields_at
+from tune.spec.schema import elsewhere, fields_at
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -61,7 +61,12 @@ def translate(error: ValidationError, root: type[BaseModel], prefix: str = "", f
             problems += translate(nested.error, nested.kind, field, file)
             continue
         siblings = fields_at(model_spec_class(model), []) if model else fields_at(root, path[:-1])
-        problems.append(Problem(field, _message(dict(item), path, siblings), file))
+        if item["type"] in ("extra_forbidden", "invalid_key"):
+            meant = "" if similar(path[-1], siblings) else elsewhere(field)
+            message = unknown_name("field", path[-1], siblings, meant)
+        else:
+            message = _message(dict(item), path)
+        problems.append(Problem(field, message, file))
     return problems
 
 
@@ -72,8 +77,8 @@ def _without_tags(location: Iterable[int | str]) -> tuple[str | None, list[str]]
     return model, path
 
 
-def _message(item: dict[str, Any], path: list[str], siblings: list[str]) -> str:
-    """What is wrong. `siblings` are the valid names at the place of the path's last name."""
+def _message(item: dict[str, Any], path: list[str]) -> str:
+    """What is wrong with the value at a place."""
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind in _TYPES:
         return f"must be {_TYPES[kind]} (got {shown(value)})"
@@ -81,8 +86,6 @@ def _message(item: dict[str, Any], path: list[str], siblings: list[str]) -> str:
         (limit,) = context.values()
         return f"must be {_LIMITS[kind]} {limit if isinstance(limit, int) else f'{limit:.12g}'} (got {shown(value)})"
     match kind:
-        case "extra_forbidden" | "invalid_key":
-            return unknown_name("field", path[-1], siblings)
         case "missing" | "union_tag_not_found":
             return f"is required{_what_is_required(path)}"
         case "union_tag_invalid":

@@ -15,7 +15,7 @@ from tune.spec.files import find, parse_yaml, read_tree
 from tune.spec.options.named import Named, without_foreign
 from tune.spec.options.samplers import SAMPLERS
 from tune.spec.options.schedulers import SCHEDULERS
-from tune.spec.schema import is_text, similar_field
+from tune.spec.schema import elsewhere, is_text, similar_field
 from tune.spec.search_settings import of_earlier_versions
 
 _EMPTY: dict[str, Any] = {"experiment": {}, "space": {}, "constraints": {}, "first": [], "search": {}}
@@ -75,7 +75,7 @@ def read(name_or_path: str, overrides: Iterable[str] = ()) -> Loaded:
     if "made_with" in tree:  # a search that was made
         tree["search"] = of_earlier_versions(tree.get("search"))
     problems = [
-        Problem(name, unknown_name("section", name, (*_NAMES, *Experiment.model_fields)), str(path))
+        Problem(name, unknown_name("section", name, (*_NAMES, *Experiment.model_fields), elsewhere(name)), str(path))
         for name in tree
         if name not in _NAMES
     ]
@@ -157,7 +157,7 @@ def _refusal(name: str, space: Iterable[object]) -> str | None:
     if head in ("space", "first"):
         return "cannot be overridden; fix a searched field with FIELD=VALUE, or edit a copy of the file"
     if head not in names:
-        return unknown_name("field", head, names, similar_field(name))
+        return unknown_name("field", head, names, similar_field(name) or elsewhere(name))
     if around := [str(field) for field in space if field != name and within(name, [str(field)])]:
         return f"is part of {around[0]}, which is searched; override that as a whole: {around[0]}=VALUE"
     return None
