@@ -39,10 +39,10 @@ def test_the_error_says_where_a_field_belongs(tmp_path: Path) -> None:
     path = tmp_path / "space.yaml"
     path.write_text(FILE, encoding="utf-8")
     with pytest.raises(SpecError) as raised:
-        load_search(str(path), ["patience=3"])
+        load_search(str(path), ["min_delta=3"])
     found = {problem.field: problem.message for problem in raised.value.problems}
     assert len(found) == len(MEANT) + 2
     for field, meant in MEANT.items():
         assert f"; did you mean {meant}? Valid " in found[field]
     assert "did you mean" not in found["search.n_startup_trials"]  # there is no such field anywhere
-    assert "did you mean training.early_stopping.patience?" in found["patience"]
+    assert "did you mean training.early_stopping.min_delta?" in found["min_delta"]
