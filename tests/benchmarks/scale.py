@@ -34,6 +34,7 @@ search:
   metric: val_loss
   trials: {trials}
   concurrent: 2
+  sampler: {{name: tpe}}
   scheduler: {{name: asha, max_t: {epochs}, grace_period: 1, reduction_factor: 3}}
   resources: {{cpu: 1, gpu: 0}}
 """

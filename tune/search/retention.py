@@ -40,7 +40,7 @@ class Retention:
         self._say = say
         self._folder, self._best, self._paused, self._objective = folder, spec.best, spec.paused, objective
         self._points: dict[int, Point] = {}  # of ended trials, with their costs
-        self._unkept: set[tuple[int, int]] = set()  # paused trials without a checkpoint, and their epochs
+        self._unkept: set[tuple[int, int]] = set()  # pauses whose checkpoints are gone
 
     def restore(self, trials: Iterable[TrialRecord]) -> None:
         """Rank the recorded trials, and delete what should not be in the folder."""
@@ -56,7 +56,9 @@ class Retention:
                 self._keep(trial)
             elif not trial.status.ended:
                 self.next_seed(trial)
-        self.paused(trial for trial in trials if trial.status is Status.PAUSED)
+        paused = [trial for trial in trials if trial.status is Status.PAUSED]
+        self._unkept = {_pause(trial) for trial in paused if not files(self._folder.trial(trial.number), "*")}
+        self.paused(paused)
 
     def ended(self, trial: TrialRecord) -> None:
         """Keep the best weights of a trial that has ended, or nothing of it. To be called once the end is recorded."""
@@ -93,11 +95,11 @@ class Retention:
 
         Another that is promoted nevertheless trains its epochs again.
         """
-        ranked = sorted(trials, key=lambda trial: (-len(trial.epochs), trial.cost(self._objective) or 0, trial.number))
+        having = [trial for trial in trials if _pause(trial) not in self._unkept]  # so that few are ever ranked
+        ranked = sorted(having, key=lambda trial: (-len(trial.epochs), trial.cost(self._objective) or 0, trial.number))
         for trial in ranked[self._paused :]:
-            if (found := (trial.number, len(trial.epochs))) not in self._unkept:
-                self._drop(trial.number)
-                self._unkept.add(found)
+            self._drop(trial.number)
+            self._unkept.add(_pause(trial))
 
     def _point(self, trial: TrialRecord) -> Point | None:
         return trial.costs(self._objective) if trial.status in KEPT else None
@@ -122,6 +124,11 @@ class Retention:
 
     def _patiently(self, write: Callable[[], None]) -> None:
         retry_until_writable(write, self._folder.path, self._say)
+
+
+def _pause(trial: TrialRecord) -> tuple[int, int]:
+    """One of a trial's pauses: its number, and its epochs then."""
+    return trial.number, len(trial.epochs)
 
 
 def _delete(folder: Path, pattern: str) -> None:

@@ -12,7 +12,7 @@ from tune.search.samplers.gp import GaussianProcessSampler
 from tune.search.samplers.grid import GridSampler
 from tune.search.samplers.nsga2 import nsga2
 from tune.search.samplers.qmc import QuasiRandomSampler
-from tune.search.samplers.random_search import random_search
+from tune.search.samplers.random_search import RandomSearch
 from tune.search.samplers.sampler import Sampler, Task
 from tune.search.samplers.tpe import tpe
 from tune.search.schedulers.verdict import Scheduler
@@ -24,7 +24,7 @@ __all__ = ["SAMPLERS", "Sampler", "Task", "sampler_of"]
 SAMPLERS: dict[str, Callable[[Task], Sampler]] = {
     "gp": GaussianProcessSampler,
     "tpe": tpe,
-    "random": random_search,
+    "random": RandomSearch,
     "grid": GridSampler,
     "qmc": QuasiRandomSampler,
     "nsga2": nsga2,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from search_spaces import Config
 from tune.record.as_optuna import CONSTRAINT_PREFIX, directions, distribution, final_state, params, sole_value, value_of
@@ -64,31 +64,41 @@ class OptunaSampler(Sampler):
 
     def _see(self, trial: TrialRecord) -> None:
         """Bring the study up to date with a trial."""
-        metric = self._task.objective.metric.name
-        if trial.number not in self._ids:
-            values, distributions = params(self._task.space, trial.config)
-            new = create_trial(
-                state=TrialState.RUNNING,
-                params=values,
-                distributions=distributions,
-                user_attrs={NUMBER: trial.number},
-            )
-            self._ids[trial.number] = self._storage.create_new_trial(self._study, template_trial=new)
-        identity = self._ids[trial.number]
         before = self._seen.get(trial.number)
-        for epoch in trial.epochs[len(before.epochs) if before else 0 :]:
-            if metric in epoch.values:
-                self._storage.set_trial_intermediate_value(identity, epoch.epoch, epoch.values[metric])
-        if _over(trial) and not (before and _over(before)):
-            self._end(identity, trial)
         self._seen[trial.number] = trial
+        if before is None:
+            self._ids[trial.number] = self._storage.create_new_trial(self._study, self._as_optuna(trial))
+            return
+        identity = self._ids[trial.number]
+        for epoch, value in self._values(trial, len(before.epochs)).items():
+            self._storage.set_trial_intermediate_value(identity, epoch, value)
+        if _over(trial) and not _over(before):
+            for name, value in _violations(trial).items():
+                self._storage.set_trial_system_attr(identity, name, value)
+            self._storage.set_trial_state_values(identity, *self._final(trial))
 
-    def _end(self, identity: int, trial: TrialRecord) -> None:
-        """End a trial in the form that samplers understand, as `Record.end` does; a paused one like a stopped one."""
-        if trial.status.bad:
-            self._storage.set_trial_system_attr(identity, f"{CONSTRAINT_PREFIX}{trial.status}", 1.0)
-        state, values = final_state(trial, self._task.objective, pruned=self._pruned)
-        self._storage.set_trial_state_values(identity, state, values)
+    def _as_optuna(self, trial: TrialRecord) -> FrozenTrial:
+        """The whole trial at once, which takes a tenth of the time of its values one by one."""
+        state, values = self._final(trial) if _over(trial) else (TrialState.RUNNING, None)
+        fields, distributions = params(self._task.space, trial.config)
+        return create_trial(
+            state=state,
+            values=values,
+            params=fields,
+            distributions=distributions,
+            user_attrs={NUMBER: trial.number},
+            system_attrs=_violations(trial),
+            intermediate_values=self._values(trial),
+        )
+
+    def _values(self, trial: TrialRecord, known: int = 0) -> dict[int, float]:
+        """The metric after each epoch but those that are known."""
+        metric = self._task.objective.metric.name
+        return {one.epoch: one.values[metric] for one in trial.epochs[known:] if metric in one.values}
+
+    def _final(self, trial: TrialRecord) -> tuple[TrialState, list[float] | None]:
+        """How a trial ends in the form that samplers understand, as in the record; a paused one as a stopped one."""
+        return final_state(trial, self._task.objective, pruned=self._pruned)
 
     def _draw(self, number: int, seed: int) -> Config:
         """One draw, which leaves nothing behind in the study."""
@@ -111,3 +121,8 @@ class OptunaSampler(Sampler):
 def _over(trial: TrialRecord) -> bool:
     """Whether the trial has shown what it is worth for now."""
     return trial.status.ended or trial.status is Status.PAUSED
+
+
+def _violations(trial: TrialRecord) -> dict[str, float]:
+    """What a sampler that knows constraints is told of a trial that failed."""
+    return {f"{CONSTRAINT_PREFIX}{trial.status}": 1.0} if trial.status.bad else {}
