@@ -93,18 +93,17 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     yield f"{spec.name}: {counted(found.trials, 'trial')}, {found.workers} at a time on this machine"
     yield from _line("space", f"{counted(fields, 'field')}{_size(found)}")
     yield from _line("search", f"sampler {settings.sampler.name}, scheduler {scheduler}")
-    most = f"at most {found.expected.most:,}, the longest trial {found.longest:,}"
-    yield from _line("epochs", f"about {found.expected.epochs:,.0f} expected, {most}")
-    if settings.seeds > 1:
-        yield from _line("", f"with up to {settings.seeds} seeds for each trial that runs to its end")
-    if rungs := [f"{trials:,.0f} at epoch {epoch}" for epoch, trials in found.expected.rungs.items()]:
-        yield from _line("rungs", f"trials expected to reach them: {', '.join(rungs)}")
+    if found.parameters is not None:  # else none of the configurations can be trained
+        yield from _epochs(spec, found)
     share = f"{100 * found.infeasible:.3g} % of {found.samples:,} {'' if found.exhaustive else 'random '}configurations"
     yield from _line("infeasible", share)
     for part, text in found.reasons:
         yield from _line("", f"{100 * part:.3g} %, such as: {text}")
     if spec.constraints.latency_ms is not None:
         yield from _line("", "constraints.latency_ms is left out here: the search measures it for each model")
+    if found.parameters is None:
+        yield from _line("", "none of these can be trained: change the space or the constraints")
+        return
     yield from _range("parameters", found.parameters, lambda value: f"{value:,.0f}")
     yield from _range("mult-adds", found.mult_adds, _large, " per image")
     yield from _range("memory", found.memory, _bytes, " per trial, without torch's own")
@@ -118,6 +117,15 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
         yield from _line("", f"retraining the best trial on {counted(seeds, 'seed')}: about {more} more{hint}")
     if settings.time_budget is not None:
         yield from _line("", f"the time budget of {settings.time_budget:g} s may end it earlier")
+
+
+def _epochs(spec: SearchSpec, found: Preview) -> Iterator[str]:
+    most = f"at most {found.expected.most:,}, the longest trial {found.longest:,}"
+    yield from _line("epochs", f"about {found.expected.epochs:,.0f} expected, {most}")
+    if spec.search.seeds > 1:
+        yield from _line("", f"with up to {spec.search.seeds} seeds for each trial that runs to its end")
+    if rungs := [f"{trials:,.0f} at epoch {epoch}" for epoch, trials in found.expected.rungs.items()]:
+        yield from _line("rungs", f"trials expected to reach them: {', '.join(rungs)}")
 
 
 def _size(found: Preview) -> str:

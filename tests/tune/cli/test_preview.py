@@ -78,6 +78,13 @@ def test_it_fits_80_columns_and_needs_no_images(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_space_in_which_nothing_can_be_trained_is_said_to_be_one(imagetune: Command, tmp_path: Path) -> None:
+    out = imagetune("preview", written(tmp_path, SPACE), "constraints.parameters.max=1").out
+    assert "none of these can be trained: change the space or the constraints" in out
+    for word in ("epochs", "rungs", "disk", "time"):
+        assert f"\n  {word} " not in out
+
+
 def test_a_slow_space_is_looked_at_for_a_bounded_time(
     imagetune: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
