@@ -15,6 +15,16 @@ EXIT_CODE = 130
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SECOND = 0.5  # seconds after which another Ctrl-C is a person's second one, not an echo of the first
 _END = b"\0"  # no signal has this number
+_unanswered: list[int] = []  # the signals since the block of `interruptible` began
+
+
+def raise_if_interrupted() -> None:
+    """Raise `KeyboardInterrupt` if a signal has come, for long work to call now and then.
+
+    Where Python ignores exceptions, such as in a `__del__` or a weak reference's callback, it drops the handler's too.
+    """
+    if _unanswered:
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -35,9 +45,11 @@ def interruptible(handle: Callable[[int], None], give_up: Callable[[], None], gr
         return
 
     received: list[int] = []
+    _unanswered.clear()
 
     def handler(number: int, frame: FrameType | None) -> None:
         received.append(number)
+        _unanswered.append(number)
         handle(number)
 
     reading, writing = os.pipe()
@@ -53,6 +65,7 @@ def interruptible(handle: Callable[[int], None], give_up: Callable[[], None], gr
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
+        _unanswered.clear()
         signal.set_wakeup_fd(before_fd)
         os.write(writing, _END)
         watching.join()

@@ -13,6 +13,7 @@ from data.words import counted
 from tune.buckets.address import shown
 from tune.errors import WorkError
 from tune.files import fetch, probe
+from tune.interruption import raise_if_interrupted
 from tune.record.folder import RunFolder
 from tune.record.observer import Observer, Observers
 from tune.record.same_data import check_same_data, record_data
@@ -157,6 +158,7 @@ def _train(plan: RunPlan, training: Training, observer: Observer) -> End:
             keep(folder, training, told.say)
             saved = metrics.epoch
             told.epoch(None, metrics)
+            raise_if_interrupted()
 
         status, reason = Status.FAILED, "an error"
         try:

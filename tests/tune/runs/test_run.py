@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import errno
 import fcntl
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,7 @@ import torch
 
 from tests.tune.runs.folders import Quiet, plan, trained
 from tune.errors import UserError, WorkError
+from tune.interruption import interruptible, raise_if_interrupted
 from tune.record import RunFolder
 from tune.runs import files as run_files
 from tune.runs.run import Interrupted, run
@@ -56,6 +59,27 @@ def test_resume_is_as_if_never_interrupted(tmp_path: Path, recipe: str) -> None:
     assert result.trained == 1
     assert table(broken.folder).equals(table(whole.folder))
     assert broken.folder.weights.read_bytes() == whole.folder.weights.read_bytes()
+
+
+def test_a_signal_whose_exception_is_dropped_still_ends_the_training(tmp_path: Path) -> None:
+    """As Python drops one that is raised in a `__del__`."""
+
+    class Dropping(Quiet):
+        def say(self, text: str) -> None:
+            super().say(text)
+            if text.startswith("epoch 2/"):
+                with suppress(KeyboardInterrupt):
+                    signal.raise_signal(signal.SIGINT)
+
+    def interrupt(number: int) -> None:
+        raise KeyboardInterrupt
+
+    made, observer = plan(tmp_path, "training.epochs=9"), Dropping()
+    with pytest.raises(Interrupted), interruptible(interrupt, lambda: None, grace=60.0):
+        run(made, tmp_path, observer)
+    assert len(table(made.folder)) == 2
+    assert "interrupted; 2 of 9 epochs saved" in " ".join(observer.lines)
+    raise_if_interrupted()  # the signal is answered
 
 
 def test_within_an_epoch_the_last_whole_one_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
