@@ -17,11 +17,15 @@ from tune.spec.data_spec import Augmentations, augment_class
 from tune.spec.dotted import Tree, within
 from tune.spec.errors import similar, unknown_name
 from tune.spec.experiment import Experiment, model_spec_class
+from tune.spec.options.named import Named
 from tune.spec.options.samplers import SAMPLERS
 from tune.spec.options.schedulers import SCHEDULERS
 from tune.spec.search_settings import SearchSettings
 
 Kind = type[BaseModel]
+
+NAMED: Mapping[str, Mapping[str, type[Named]]] = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
+"""The parts of `search` whose name decides which other fields they have."""
 
 
 def kind_in(annotation: Any) -> Kind | None:
@@ -104,7 +108,7 @@ def elsewhere(name: str) -> str:
     """The field of a search file that is named like this one and stands in another section; empty if there is none."""
     section, _, last = name.rpartition(".")
     tree = _field_tree(models.names()) | {"search": _names(SearchSettings), "constraints": _names(ConstraintsSpec)}
-    for part, kinds in (("sampler", SAMPLERS), ("scheduler", SCHEDULERS)):
+    for part, kinds in NAMED.items():
         for kind in kinds.values():
             tree["search"][part] |= _names(kind)
     found = [

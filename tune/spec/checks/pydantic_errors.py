@@ -61,12 +61,7 @@ def translate(error: ValidationError, root: type[BaseModel], prefix: str = "", f
             problems += translate(nested.error, nested.kind, field, file)
             continue
         siblings = fields_at(model_spec_class(model), []) if model else fields_at(root, path[:-1])
-        if item["type"] in ("extra_forbidden", "invalid_key"):
-            meant = "" if similar(path[-1], siblings) else elsewhere(field)
-            message = unknown_name("field", path[-1], siblings, meant)
-        else:
-            message = _message(dict(item), path)
-        problems.append(Problem(field, message, file))
+        problems.append(Problem(field, _message(dict(item), path, field, siblings), file))
     return problems
 
 
@@ -77,8 +72,8 @@ def _without_tags(location: Iterable[int | str]) -> tuple[str | None, list[str]]
     return model, path
 
 
-def _message(item: dict[str, Any], path: list[str]) -> str:
-    """What is wrong with the value at a place."""
+def _message(item: dict[str, Any], path: list[str], field: str, siblings: list[str]) -> str:
+    """What is wrong at a place, `field` in the whole file. `siblings` are the valid names there."""
     kind, value, context = item["type"], item["input"], item.get("ctx", {})
     if kind in _TYPES:
         return f"must be {_TYPES[kind]} (got {shown(value)})"
@@ -86,6 +81,8 @@ def _message(item: dict[str, Any], path: list[str]) -> str:
         (limit,) = context.values()
         return f"must be {_LIMITS[kind]} {limit if isinstance(limit, int) else f'{limit:.12g}'} (got {shown(value)})"
     match kind:
+        case "extra_forbidden" | "invalid_key":
+            return unknown_name("field", path[-1], siblings, "" if similar(path[-1], siblings) else elsewhere(field))
         case "missing" | "union_tag_not_found":
             return f"is required{_what_is_required(path)}"
         case "union_tag_invalid":

@@ -12,17 +12,14 @@ from tune.spec.dotted import Tree, get_dotted, set_dotted, within
 from tune.spec.errors import OVERRIDE, Problem, SpecError, shown, unknown_name
 from tune.spec.experiment import Experiment
 from tune.spec.files import find, parse_yaml, read_tree
-from tune.spec.options.named import Named, without_foreign
-from tune.spec.options.samplers import SAMPLERS
-from tune.spec.options.schedulers import SCHEDULERS
-from tune.spec.schema import elsewhere, is_text, similar_field
+from tune.spec.options.named import without_foreign
+from tune.spec.schema import NAMED, elsewhere, is_text, similar_field
 from tune.spec.search_settings import of_earlier_versions
 
 _EMPTY: dict[str, Any] = {"experiment": {}, "space": {}, "constraints": {}, "first": [], "search": {}}
 _NAMES = (*_EMPTY, "made_with")
 _SETTINGS = ("search", "constraints")  # sections beside the experiment that overrides can change
 _INSTEAD = {"objectives": ("metric", "mode"), "metric": ("objectives",)}  # field of search: those it takes the place of
-_NAMED: dict[str, Mapping[str, type[Named]]] = {"sampler": SAMPLERS, "scheduler": SCHEDULERS}
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def _apply(sections: Tree, values: Mapping[str, object]) -> list[Problem]:
             for searched in [field for field in sections["space"] if within(str(field), [name])]:
                 del sections["space"][searched]
             set_dotted(sections["experiment"], name, value)
-    for part, kinds in _NAMED.items():
+    for part, kinds in NAMED.items():
         if f"search.{part}.name" in values and isinstance(options := sections["search"].get(part), Mapping):
             given = [name.split(".")[2] for name in values if name.startswith(f"search.{part}.")]
             sections["search"][part] = without_foreign(kinds, options, given)
