@@ -27,10 +27,8 @@ SEED = 20_26
 
 def configurations(name: str, root: Path, overrides: tuple[str, ...]) -> list[dict[str, Any]]:
     """As many different configurations as the file's `search.trials`, all of them possible."""
-    from tune.search.feasible import Feasibility
-
     spec = _spec(name, root, overrides)
-    source, check = random.Random(SEED), Feasibility(spec, root)
+    source, check = random.Random(SEED), feasibility(name, root, overrides)
     found: dict[str, dict[str, Any]] = {}
     while len(found) < spec.search.trials:
         config = spec.space.canonical(spec.space.draw(source))
@@ -56,23 +54,35 @@ def _splits(name: str, root: Path, overrides: tuple[str, ...]) -> Any:
     return open_splits(_spec(name, root, overrides).sample.data, root, torch.device("cpu"))
 
 
-def train(job: tuple[str, Path, tuple[str, ...], int, dict[str, Any]]) -> dict[str, Any]:
-    """Train one configuration; its epochs, and how it ended."""
+def feasibility(name: str, root: Path, overrides: tuple[str, ...]) -> Any:
+    """Whether a configuration of the file can be trained: None where not."""
+    from tune.search.feasible import Feasibility
+
+    return Feasibility(_spec(name, root, overrides), root)
+
+
+def training_of(name: str, root: Path, overrides: tuple[str, ...], config: dict[str, Any]) -> Any:
+    """The training of a configuration, before its first epoch."""
     import torch
 
     from tune.spec.metric import METRICS, Objective
     from tune.training import Training
 
-    name, root, overrides, index, config = job
     spec = _spec(name, root, overrides)
-    begin = time.perf_counter()
-    training = Training(
+    return Training(
         spec.experiment({**config, "training.threads": 1}),
         _splits(name, root, overrides),
         device=torch.device("cpu"),
         objective=Objective(METRICS[spec.search.metric]),
         epochs=spec.epochs,
     )
+
+
+def train(job: tuple[str, Path, tuple[str, ...], int, dict[str, Any]]) -> dict[str, Any]:
+    """Train one configuration; its epochs, and how it ended."""
+    name, root, overrides, index, config = job
+    begin = time.perf_counter()
+    training = training_of(name, root, overrides, config)
     epochs = []
     while training.end is None:
         epochs.append(training.run_epoch().to_dict())

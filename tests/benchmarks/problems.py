@@ -1,15 +1,17 @@
-"""Searches that are judged without training: learning curves that are known, and the losses that are to be reached.
+"""The searches that methods are compared on: spaces, learning curves, and the losses that are to be reached.
 
-Two kinds. A *surrogate* predicts the curves of small networks on one of 34 data sets (the LCBench scenario of YAHPO Gym,
+Three kinds. A *surrogate* predicts the curves of small networks on one of 34 data sets (the LCBench scenario of YAHPO Gym,
 Apache-2.0; `model.onnx`, which is no part of this project). A *table* holds the curves of networks that were really
 trained (`curve_tables.py`); there, a proposal stands for the configuration that has not been tried and behaves most like
 it: the nearest one in the length scales of a Gaussian process fitted to the whole table. Without them, where a field that
 does not matter moves a proposal as far as the learning rate, losses of proposals and of what stood for them had a rank
-correlation of .4 to .6; with them, .9.
+correlation of .4 to .6; with them, .9. In a *live* search the proposals themselves are trained, in the space of a table
+and with its targets: a table has no more than a few configurations in the region that a sampler finds.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ SURROGATE = Path(__file__).parents[3] / "shared" / "reference" / "lcbench" / "mo
 SURROGATES = tuple(number for number in range(1, 36) if number != 4)
 DEVELOPMENT = (1, 3, 5, 6, 8, 10, 13, 15, 18, 20, 23, 25, 28, 30, 33)
 """The surrogates that samplers may be tuned on; the others are for judging."""
+
+CAP = 1500
+"""Epochs after which a search counts as one that did not reach its target."""
 
 LARGEST = 400
 """Rows that the process of a table is fitted to, at most: its time grows with their number to the third power."""
@@ -89,6 +94,11 @@ class Problem:
         ordered = (self.rows[index] for index in np.argsort(distances, kind="stable"))
         return next((row for row in ordered if config_key(row) not in taken), None)
 
+    @property
+    def trials(self) -> int:
+        """How many configurations can be tried."""
+        return len(self.rows) or CAP
+
     def _features(self, configs: Sequence[Config]) -> NDArray[np.float64]:
         return self._encoding.features(self._encoding.snap(self._encoding.points(configs))) / self._scales
 
@@ -104,11 +114,13 @@ def length_scales(features: NDArray[np.float64], curves: Sequence[Sequence[float
 
 
 def problem(name: str) -> Problem:
-    """A surrogate by its number or a table by its name.
+    """A surrogate by its number, a table by its name, or the search of a table with real training by `live-NAME`.
 
     Raises:
         FileNotFoundError: its model or its table is not there.
     """
+    if name.startswith("live-"):
+        return live(name.removeprefix("live-"))
     return surrogate(int(name)) if name.isdigit() else table(name)
 
 
@@ -171,6 +183,42 @@ def table(name: str) -> Problem:
     # Losses that were reached, since nothing between them can be: such as the tenth and the second best of 1,000.
     goals = tuple(float(best[max(int(share * len(best)) - 1, 0)]) for share in QUANTILES)
     return Problem(name, spec.space, spec.longest, goals, lambda config: curves[config_key(config)], tuple(rows))
+
+
+class Live(Problem):
+    """The search of a table in which each proposal is trained; what cannot be built stands for the nearest row."""
+
+    def __init__(self, known: Problem, curve: Callable[[Config], Sequence[float]], check: Callable[[Config], Any]):
+        super().__init__(f"live-{known.name}", known.space, known.epochs, known.goals, curve)
+        self._known, self._check = known, check
+
+    def place(self, config: Config, taken: set[str]) -> Config | None:
+        return self._known.place(config, taken) if self._check(config) is None else config
+
+
+class Trained(Sequence[float]):
+    """The losses of a training that goes on for as long as somebody asks for the next one."""
+
+    def __init__(self, training: Any) -> None:
+        self._training, self._losses = training, list[float]()
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def __getitem__(self, index: Any) -> Any:
+        while len(self._losses) <= index:
+            loss = self._training.run_epoch().to_dict()["val_loss"]
+            self._losses.append(math.inf if loss is None else float(loss))
+        return self._losses[index]
+
+
+def live(name: str) -> Problem:
+    """The space and the targets of a table; the images of MNIST and CIFAR-10 are where `$IMAGETUNE_DATA` says."""
+    from tests.benchmarks.curve_tables import feasibility, training_of
+    from tune.spec import data_root
+
+    root = data_root(None)
+    return Live(table(name), lambda config: Trained(training_of(name, root, (), config)), feasibility(name, root, ()))
 
 
 def _plain(value: Any) -> Any:

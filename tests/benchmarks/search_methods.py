@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces import Choice, Config, Float, Space, config_key
-from tests.benchmarks.problems import Problem
+from tests.benchmarks.problems import CAP, Problem
 
-CAP = 1500
 FACTOR = 3
 """One in so many trials continues at each rung."""
 
@@ -204,7 +203,7 @@ experiment: {{data: {{name: digits}}, model: {{name: mnist_mlr}}, training: {{ep
 space: {{training.optimizer.lr: {{float: [0.001, 0.1]}}}}
 search:
   metric: val_loss
-  trials: {len(task.rows) or CAP}
+  trials: {task.trials}
   scheduler: {{name: asha, type: {type}, reduction_factor: {FACTOR}}}
   sampler: {{name: {sampler}}}
 """

@@ -1,8 +1,9 @@
-"""How many epochs a search spends until it reaches a target: samplers and schedulers on known learning curves.
+"""How many epochs a search spends until it reaches a target: samplers and schedulers compared.
 
     python -m tests.benchmarks.search_quality --tasks 1,3,5 --seeds 30 --methods stock,optuna,random,tpe,gp --csv FILE
 
-Tasks are surrogates by their numbers, or tables by their names (`problems.py`). Every epoch counts one, on however many
+Tasks are surrogates by their numbers, tables by their names, or `live-` and such a name: the same search, but each
+proposal is trained while it runs (`problems.py`). Every epoch counts one, on however many
 workers; a target that is not reached within 1,500 epochs counts as 1,500. All methods use the same rungs: 1, 3, 9, ...
 epochs. The methods:
 
@@ -32,9 +33,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.benchmarks.problems import problem
+from tests.benchmarks.problems import CAP, problem
 from tests.benchmarks.rows import circumstances, write_csv
-from tests.benchmarks.search_methods import CAP, METHODS, EnoughError, Meter
+from tests.benchmarks.search_methods import METHODS, EnoughError, Meter
 
 Numbers = NDArray[np.float64]
 TARGETS = ("epochs_1_percent", "epochs_0.2_percent")
@@ -57,9 +58,11 @@ def measure(job: tuple[str, str, int, int]) -> dict[str, Any]:
 
 
 def summaries(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A line per method and number of workers, first over the surrogates, then over the tables."""
-    kinds = {"surrogates": [row for row in rows if row["task"].isdigit()]}
-    kinds["tables"] = [row for row in rows if not row["task"].isdigit()]
+    """A line per method and number of workers, for each kind of task by itself."""
+    kinds: dict[str, list[dict[str, Any]]] = {"surrogates": [], "tables": [], "live": []}
+    for row in rows:
+        live = row["task"].startswith("live-")
+        kinds["live" if live else "surrogates" if row["task"].isdigit() else "tables"].append(row)
     return [{"tasks": kind, **line} for kind, found in kinds.items() for line in summary(found)]
 
 
@@ -114,7 +117,7 @@ def _shares(pairs: Sequence[tuple[Numbers, Numbers]]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tasks", required=True, help="numbers of surrogates and names of tables, with commas")
+    parser.add_argument("--tasks", required=True, help="surrogates by number, tables by name, live-NAME; with commas")
     parser.add_argument("--methods", default="stock,optuna,screening,random,tpe,gp")
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1, help="trials at once in each search")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from search_spaces import Config, config_key, parse_space
-from tests.benchmarks.problems import Problem
-from tests.benchmarks.search_methods import CAP, METHODS, EnoughError, Meter
+from tests.benchmarks.problems import CAP, Live, Problem, Trained
+from tests.benchmarks.search_methods import METHODS, EnoughError, Meter
 from tests.benchmarks.search_quality import summary
 
 EPOCHS = 9
@@ -106,3 +106,33 @@ def test_the_summary_compares_medians_with_those_of_stock() -> None:
     assert found["gp"]["epochs_1_percent_worst"] == 0.4
     assert found["gp"]["epochs_1_percent_medians"] == "a 10, b 80"
     assert found["gp"]["epochs_1_percent_low"] <= 0.2 <= found["gp"]["epochs_1_percent_high"]
+
+
+def test_a_live_search_trains_what_is_proposed_and_only_as_far_as_it_is_asked() -> None:
+    class Training:
+        epochs = 0
+
+        def run_epoch(self) -> Training:
+            self.epochs += 1
+            return self
+
+        def to_dict(self) -> dict[str, float | None]:
+            return {"val_loss": None if self.epochs == 3 else 1 / self.epochs}
+
+    begun: list[tuple[Config, Training]] = []
+
+    def begin(config: Config) -> Trained:
+        begun.append((config, Training()))
+        return Trained(begun[-1][1])
+
+    task = Live(line((0.0,), rows=10), begin, lambda config: None if config["x"] < 0.15 else config)
+    assert not begun
+    assert task.trials == CAP
+    assert task.place({"x": 0.42}, set()) == {"x": 0.42}  # not the row .4
+    assert task.place({"x": 0.11}, set()) == {"x": 0.1}  # cannot be built
+    losses = task.curve({"x": 0.42})
+    assert losses[1] == 0.5
+    assert losses[0] == 1
+    assert [(config, training.epochs) for config, training in begun] == [({"x": 0.42}, 2)]
+    assert losses[2] == math.inf
+    assert len(losses) == 3
