@@ -4,7 +4,7 @@ The function `models.cost.cost` is not exported here, where it would hide the mo
 """
 
 from models.classifier_plan import ClassifierPlan, StagePlan, plan
-from models.cost import Cost, build_meta, cost_of, layer_counts, summary
+from models.cost import Cost, build_meta, cost_of, layer_counts, require_size, summary
 from models.errors import ModelError
 from models.first_weights import Whitening, whitening_images
 from models.registry import ModelEntry, Option, build, check, get, names, options
@@ -28,6 +28,7 @@ __all__ = [
     "names",
     "options",
     "plan",
+    "require_size",
     "summary",
     "whitening_images",
 ]

@@ -50,6 +50,7 @@ class Classifier(nn.Module):
         widths: features entering the head, then after each linear layer.
         activation: name of the activation.
         pooling: name of the pooling; "max" and "average" are adaptive, so that the sizes are the same for all three.
+            With them, images may be smaller or larger than they were planned to be: sizes change in proportion.
         early_pooling: pool right after a stage's first convolution, not after its last activation.
         stage_layers: convolutions of a stage, each with its norm and activation.
         residual_layers: each stage ends with `x + body(x)`, where the body is this number of layers
@@ -87,7 +88,7 @@ class Classifier(nn.Module):
             sizes = (sizes[0] - self.whitening.kernel_size[0] + 1, *sizes[1:])
 
         def stage(in_channels: int, out_channels: int, in_size: int, out_size: int) -> Iterator[tuple[str, nn.Module]]:
-            pooled = pool(pooling, in_size, out_size)
+            pooled = pool(pooling, in_size, out_size, fixed=out_size == sizes[-1] and not global_pooling)
             early = pooled if early_pooling else None
             yield from conv_norm_activation(in_channels, out_channels, norm=norm, activation=activation, pooling=early)
             yield from body(out_channels, stage_layers, norm, activation, first=2)

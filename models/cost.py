@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torchinfo.enums import Units
 
 from models import registry
+from models.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ def build_meta(name: str, input_shape: Sequence[int], classes: int, **options: A
     """
     with torch.device("meta"), _without_compiler():
         return registry.build(name, input_shape, classes, **options)
+
+
+def require_size(name: str, input_shape: Sequence[int], classes: int, size: Sequence[int], **options: Any) -> None:
+    """Raise `ModelError` if the model of images (C, H, W) does not accept a batch with the height and width `size`."""
+    model = build_meta(name, input_shape, classes, **options)
+    try:
+        with _without_compiler():
+            model(torch.empty(2, input_shape[0], *size, device="meta"))
+    except (RuntimeError, ValueError):
+        own, other = (" x ".join(map(str, sides)) for sides in (input_shape[1:], size))
+        raise ModelError(f"{name} takes images of {own} pixels as it is, not of {other}") from None
 
 
 def summary(model: nn.Module, input_shape: Sequence[int], batch: int = 1, width: int | None = None) -> str:

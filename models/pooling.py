@@ -129,17 +129,25 @@ class MaxPool(nn.AdaptiveMaxPool2d):
 
     Windows of one size at equal distances are those of `F.max_pool2d`; adaptive ones take a GPU longer. ONNX has no
     layer for others, which are made of other operations while a model is exported.
+
+    Args:
+        out_size: side of the output, in pixels.
+        in_size: side of the input; outputs of other inputs have sides in proportion. None for always `out_size`.
     """
+
+    def __init__(self, out_size: int, in_size: int | None = None) -> None:
+        super().__init__(out_size)
+        self.in_size = in_size
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool (B, C, H, W) to (B, C, output_size, output_size)."""
-        out = int(self.output_size)  # type: ignore[arg-type]
+        out = _in_proportion(int(self.output_size), self.in_size, x)  # type: ignore[arg-type]
         regular = [_regular(side, out) for side in x.shape[2:]]
         if all(regular):
             size, stride = zip(*regular, strict=True)
             return F.max_pool2d(x, size, stride)
         if not torch.compiler.is_compiling():
-            return super().forward(x)  # type: ignore[no-any-return]
+            return F.adaptive_max_pool2d(x, out)
         for dim in (2, 3):
             starts, lasts = _windows(x.shape[dim], out)
             places = np.minimum(starts[:, None] + np.arange((lasts - starts).max() + 1), lasts[:, None])
@@ -147,6 +155,24 @@ class MaxPool(nn.AdaptiveMaxPool2d):
             x = torch.unflatten(x, dim, places.shape)
             x = x.amax(dim + 1)
         return x
+
+
+class AveragePool(nn.AdaptiveAvgPool2d):
+    """`nn.AdaptiveAvgPool2d` to squares, which pools other sizes in proportion; see `MaxPool`."""
+
+    def __init__(self, out_size: int, in_size: int | None = None) -> None:
+        super().__init__(out_size)
+        self.in_size = in_size
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pool (B, C, H, W) to (B, C, output_size, output_size)."""
+        return F.adaptive_avg_pool2d(x, _in_proportion(int(self.output_size), self.in_size, x))  # type: ignore[arg-type]
+
+
+def _in_proportion(out_size: int, in_size: int | None, x: Tensor) -> int:
+    """The side of the output for an input (B, C, side, side)."""
+    side = x.shape[-1]
+    return out_size if in_size in (None, side) else max(round(out_size * side / in_size), 1)
 
 
 def _windows(side: int, out: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -163,8 +189,11 @@ def _regular(side: int, out: int) -> tuple[int, int] | None:
     return (size, stride) if alike and stride > 0 else None
 
 
-def pool(kind: Pooling, in_size: int, out_size: int) -> nn.Module:
-    """Return the layer that pools (B, C, in_size, in_size) to (B, C, out_size, out_size)."""
+def pool(kind: Pooling, in_size: int, out_size: int, *, fixed: bool = True) -> nn.Module:
+    """Return the layer that pools (B, C, in_size, in_size) to (B, C, out_size, out_size).
+
+    Maxima and averages of other inputs have the same size if it is `fixed`, otherwise a side in proportion.
+    """
     if kind == "fractional":
         return FractionalPool(in_size, out_size)
-    return MaxPool(out_size) if kind == "max" else nn.AdaptiveAvgPool2d(out_size)
+    return (MaxPool if kind == "max" else AveragePool)(out_size, None if fixed else in_size)

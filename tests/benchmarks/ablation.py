@@ -41,6 +41,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no label smoothing": {"training.label_smoothing": 0.0},
     "pooling after the activation": {"model.early_pooling": False},
     "fractional instead of maximum pooling": {"model.pooling": "fractional"},
+    "smaller images first": {"training.progressive_size": {"start": 0.75, "until": 0.6}},
     "Muon instead of SGD": {"training.optimizer": {"name": "muon", "lr": 0.01, "momentum": 0.95, "weight_decay": 0.05}},
 }
 

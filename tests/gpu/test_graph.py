@@ -84,6 +84,16 @@ def test_the_recipe_of_the_speed_records_is_recorded() -> None:
     assert_recorded_is_as_close("classifier", **fields)
 
 
+def test_a_graph_is_recorded_for_each_size_of_images() -> None:
+    fields: dict[str, Any] = {
+        "options": {"cnn_layers": 2, "pooling": "max", "global_pooling": True},
+        "progressive_size": {"start": 0.5, "until": 0.5},
+        "batch_size": 24,
+        "epochs": 4,
+    }
+    assert_recorded_is_as_close("classifier", **fields)
+
+
 def assert_recorded_is_as_close(model: str, **fields: Any) -> float:
     """A training by a graph is not much further from one by single steps than another of those, whose distance this is."""
     plain, again = one_by_one(model, **fields), one_by_one(model, **fields)

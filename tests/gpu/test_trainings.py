@@ -188,7 +188,7 @@ def test_a_state_is_on_the_cpu_and_the_images_on_the_gpu() -> None:
     walk(training.state())
     assert len(found) > 50
     assert {tensor.device.type for tensor in found} == {"cpu"}
-    images, labels = next(training._batches(2))
+    images, labels = next(training._batches.of(2))
     assert (images.device.type, labels.device.type) == ("cuda", "cuda")
     assert training.splits.train.images.dtype == torch.uint8
 

@@ -14,6 +14,7 @@ from tune.optim.optimizers import OPTIMIZERS
 from tune.optim.schedules import SCHEDULES
 from tune.spec.base import FROM_LIST, MOST_CPUS, Budget, Count, CountOrZero, Fraction, Frozen
 from tune.spec.errors import shown
+from tune.spec.progressive_size import ProgressiveSizeSpec
 
 if TYPE_CHECKING:
     OptimizerName = str
@@ -221,6 +222,7 @@ class TrainingSpec(Frozen):
             always float32. float16 uses a gradient scaler. auto is bfloat16 where it is clearly faster, else float32.
         averaging: The average of the weights to validate and save, if any.
         early_stopping: Whether to stop when the validation loss no longer improves.
+        progressive_size: Whether to train on smaller images first.
         threads: CPU threads. auto is one, or as many more as are clearly faster; in a search at most as many as a trial
             has CPUs. Results depend on it in their last digits. What auto stands for is measured on the machine where
             the training or search is started (`tune.runs.auto`), and recorded.
@@ -236,6 +238,7 @@ class TrainingSpec(Frozen):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "float32"
     averaging: AveragingSpec = AveragingSpec()
     early_stopping: EarlyStoppingSpec | None = None
+    progressive_size: ProgressiveSizeSpec | None = None
     threads: Threads = "auto"
 
     def threads_or(self, count: int) -> int:
@@ -245,4 +248,5 @@ class TrainingSpec(Frozen):
     @property
     def spanning(self) -> tuple[str, ...]:
         """The parts that depend on the number of epochs, by name: more of them make a different training."""
-        return tuple(part.name for part in (self.schedule, self.averaging) if part.spans_all_epochs)
+        parts = [part.name for part in (self.schedule, self.averaging) if part.spans_all_epochs]
+        return (*parts, *(["progressive_size"] if self.progressive_size else []))

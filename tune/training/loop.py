@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import torch
@@ -17,6 +15,7 @@ import models
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, EpochMetrics, Objective, Part, metrics_of
 from tune.training.averaging import Averaging
+from tune.training.batches import Batches
 from tune.training.checkpoint import OtherVersionError
 from tune.training.failures import out_of_memory
 from tune.training.graph import Graphed
@@ -26,7 +25,7 @@ from tune.training.optimizer import OptimizerStep
 from tune.training.precision import autocast, float32_on_gpu
 from tune.training.process import cpu_threads, seeded, stream_seed
 from tune.training.schedules import Schedule
-from tune.training.splits import Splits, augment_of, steps_per_epoch
+from tune.training.splits import Splits
 from tune.training.state import check_identity, copied, identity
 from tune.training.tasks import task_of
 
@@ -99,13 +98,13 @@ class Training:
         self.model = model.to(device).to(memory_format=self._layout)
         self._device = device
         self._epochs = min(epochs or spec.epochs, spec.epochs)
-        self._steps = steps_per_epoch(len(splits.train), spec.batch_size)
+        self._batches = Batches(experiment, splits)
         self._optimizer_step = OptimizerStep(spec, self.model, device)
-        self._schedule = Schedule(spec, self._optimizer_step.optimizer, self._steps)
+        self._schedule = Schedule(spec, self._optimizer_step.optimizer, self._batches.steps)
         self._averaging = Averaging(spec, self.model)
-        self._augment = augment_of(experiment.data)
         recorded = graphs and device.type == "cuda"
         self._graphed = Graphed(list(self.model.parameters())) if recorded else None
+        self._size = self._batches.size(1)
 
     @property
     def best(self) -> EpochMetrics | None:
@@ -150,13 +149,15 @@ class Training:
     def _train(self, epoch: int, on_step: OnStep | None) -> tuple[dict[str, float], float]:
         """One pass over the training images: metrics, and the learning rate of its last step."""
         self.model.train()
+        if self._graphed is not None and self._size != (size := self._batches.size(epoch)):
+            self._size, self._graphed = size, Graphed(list(self.model.parameters()))  # a graph is for one size
         sums, lr = self._sums("train"), self._schedule.lr
-        for step, (images, labels) in enumerate(self._batches(epoch), start=1):
+        for step, (images, labels) in enumerate(self._batches.of(epoch), start=1):
             lr = self._schedule.lr
             loss, others = self._step(images, labels)
             sums.add(loss, others, len(labels))
             if on_step is not None:
-                on_step(step, self._steps, lr)
+                on_step(step, self._batches.steps, lr)
             if step % CHECK_EVERY == 0 and not sums.finite():
                 break
         return sums.means(), lr
@@ -188,17 +189,8 @@ class Training:
     def _average(self, epoch: int) -> None:
         """Update the average of the weights after an epoch, if there is one."""
         with autocast(self.experiment.training, self._device):
-            batches = (images.contiguous(memory_format=self._layout) for images, _ in self._batches(epoch))
+            batches = (images.contiguous(memory_format=self._layout) for images, _ in self._batches.whole(epoch))
             self._averaging.after_epoch(epoch, batches)
-
-    def _batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The training images in the epoch's order: normalized (B, C, H, W) and (B,), both on the device."""
-        generator = torch.Generator()  # on the CPU: the same batches on every device
-        generator.manual_seed(stream_seed(self.experiment.seed, "batches", epoch))
-        size, augment = self.experiment.training.batch_size, self._augment
-        if augment is not None:
-            augment = replace(augment, epoch=epoch, seed=stream_seed(self.experiment.seed, "flips"))
-        return islice(self.splits.train.batches(size, generator=generator, augment=augment), self._steps)
 
     def _sums(self, part: Part) -> Sums:
         return Sums([metric.name for metric in self._metrics if metric.part == part], self._device)

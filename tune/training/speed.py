@@ -61,7 +61,12 @@ def measurable(
 def _endless(experiment: Experiment, splits: Splits, device: torch.device) -> Training:
     """A training that does not diverge and has no end; on a GPU its steps are recorded already."""
     spec = experiment.training
-    endless = {"epochs": 10**6, "early_stopping": None, "optimizer": spec.optimizer.model_copy(update={"lr": 1e-6})}
+    endless = {
+        "epochs": 10**6,
+        "early_stopping": None,
+        "progressive_size": None,
+        "optimizer": spec.optimizer.model_copy(update={"lr": 1e-6}),
+    }
     experiment = experiment.model_copy(update={"training": spec.model_copy(update=endless)})
     training = Training(experiment, splits, device=device)
     if device.type == "cuda":

@@ -78,7 +78,7 @@ OF_A_SPACE = [
     (
         ("training.optimzer.lr: {float: [0.1, 1]}",),
         "space.training.optimzer.lr: unknown field; did you mean training.optimizer.lr? Valid fields here: averaging, "
-        "batch_size, beta, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, schedule, threads",
+        "batch_size, beta, clip_norm, early_stopping, epochs, label_smoothing, optimizer, precision, progressive_size, schedule, threads",
     ),
     (
         ("training.epochs.most: {int: [1, 2]}",),

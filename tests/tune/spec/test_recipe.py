@@ -158,8 +158,9 @@ def test_the_fields_of_the_speed_records_can_be_searched(desk: Desk) -> None:
         "training.optimizer.bias_lr_factor: {float: [1, 64], log: true}",
         "training.optimizer.decay: {choice: [all, weights]}",
         "training.averaging.name: {choice: [none, lookahead]}",
+        "training.progressive_size: {choice: [null, {start: 0.5}]}",
         "data.augment: {choice: [[flip], [alternating_flip]]}",
-        model="{name: classifier, cnn_layers: 2, starting_channels: 4, final_channels: 8}",
+        model="{name: classifier, cnn_layers: 2, starting_channels: 4, final_channels: 8, pooling: max}",
     )
     made = desk.search(text)
     assert not check_experiment(made.sample, inspect_data(made.sample.data))

@@ -75,7 +75,7 @@ def test_swa_estimates_batch_normalization_over_the_training_images(start: Start
     average = training._averaging.model
     norm = next(module for module in average.modules() if isinstance(module, nn.BatchNorm2d))
     conv = next(module for module in average.modules() if isinstance(module, nn.Conv2d))
-    means = [conv(images).mean((0, 2, 3)) for images, _ in training._batches(2)]
+    means = [conv(images).mean((0, 2, 3)) for images, _ in training._batches.of(2)]
     assert norm.running_mean is not None
     torch.testing.assert_close(norm.running_mean, torch.stack(means).mean(0), rtol=1e-4, atol=1e-5)
     assert norm.momentum == 0.1

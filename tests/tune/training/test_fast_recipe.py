@@ -91,7 +91,7 @@ def test_every_schedule_keeps_the_ratio(start: Start, name: str, average: dict[s
 def test_a_step_of_sgd_by_hand(start: Start) -> None:
     training = start(model=NORMED, optimizer={"name": "sgd", "lr": 0.1, "weight_decay": 0.5, **RATES}, epochs=1)
     before = {name: value.detach().clone() for name, value in training.model.named_parameters()}
-    images, labels = next(training._batches(1))
+    images, labels = next(training._batches.of(1))
     training.model.train()
     training._step(images, labels)
     norms = {name for name, module in training.model.named_modules() if isinstance(module, nn.BatchNorm2d)}
@@ -113,7 +113,7 @@ def test_lookahead_by_hand(start: Start) -> None:
     slow = {name: value.detach().clone() for name, value in plain.model.named_parameters()}
     taken = 0
     for epoch in (1, 2):
-        for images, labels in plain._batches(epoch):
+        for images, labels in plain._batches.of(epoch):
             plain._step(images, labels)
             taken += 1
             if taken % 3 == 0:
@@ -183,7 +183,7 @@ def shown(training: Training, epoch: int) -> dict[int, Tensor]:
     """The images of an epoch by their places."""
     generator = torch.Generator().manual_seed(stream_seed(training.experiment.seed, "batches", epoch))
     places = torch.randperm(len(training.splits.train), generator=generator).tolist()
-    images = torch.cat([images for images, _ in training._batches(epoch)])
+    images = torch.cat([images for images, _ in training._batches.of(epoch)])
     return dict(zip(places, images, strict=True))
 
 

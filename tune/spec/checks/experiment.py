@@ -73,6 +73,7 @@ def check_parts(
             problems.append(Problem("model", str(error)))
         else:
             problems += [] if training is None else _bias_problems(model, training, info)
+            problems += [] if training is None else _size_problems(model, training, info)
     return problems
 
 
@@ -84,6 +85,24 @@ def _bias_problems(model: ModelSpec, training: TrainingSpec, info: data.DatasetI
     if not norm_biases(built):
         message = f"has no effect: this {model.name} has no norms (got {factor:g}); remove it"
         yield Problem("training.optimizer.bias_lr_factor", message)
+
+
+def _size_problems(model: ModelSpec, training: TrainingSpec, info: data.DatasetInfo) -> Iterator[Problem]:
+    if training.progressive_size is None:
+        return
+    field, (_, *own) = "training.progressive_size", info.input_shape
+    if (task := models.get(model.name).task) != "classification":
+        yield Problem(field, f"is only for classification, and {model.name} is trained for {task}; remove it")
+        return
+    size = training.progressive_size.size(own, 1, training.epochs)
+    if list(size) == own:
+        yield Problem(field, f"has no effect: images of {own[0]} x {own[1]} pixels keep their size; remove it")
+        return
+    try:
+        models.require_size(model.name, info.input_shape, len(info.classes), size, **model.options())
+    except models.ModelError as error:
+        other = "remove it, or use mini_resnet or a classifier with pooling max or average"
+        yield Problem(field, f"{error}; {other}")
 
 
 def _normalization_problems(spec: DataSpec, info: data.DatasetInfo) -> Iterator[Problem]:
