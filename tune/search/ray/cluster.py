@@ -37,6 +37,7 @@ _ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "RAY_worker_niceness": "0",  # Ray's 15 lets trials wait for every other process (tests/benchmarks/NOTES.md)
     "RAY_gcs_server_request_timeout_seconds": "15",  # to find this machine among a cluster's nodes
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import pytest
@@ -86,3 +87,13 @@ def test_a_node_that_the_autoscaler_may_add_is_waited_for(cluster: Cluster) -> N
     cluster.nodes.append({"CPU": 16.0, "GPU": 1.0})
     cluster.time += 10
     assert most(found) == 2 + 1
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_trials_share_the_cores_with_other_programs_as_equals() -> None:
+    """With Ray's niceness of 15, two busy programs on two cores made a search take eight times as long."""
+    import ray
+
+    niceness = ray.remote(lambda: os.getpriority(os.PRIO_PROCESS, 0))
+    assert ray.get(niceness.remote()) == os.getpriority(os.PRIO_PROCESS, 0)
