@@ -153,6 +153,7 @@ class Meter:
 def _ours(cluster: Any, concurrent: int) -> dict[str, Any]:
     from tests.benchmarks.cluster_worker import Nothing
     from tune.record.observer import Observer
+    from tune.record.status import Status
     from tune.search.ray.trial_worker import TrialWorker
     from tune.search.request import Request
     from tune.search.runner import run_search
@@ -164,6 +165,7 @@ def _ours(cluster: Any, concurrent: int) -> dict[str, Any]:
             meter.result(trial)
 
         def ended(self, trial: int | None, status: Any, reason: str) -> None:
+            assert status != Status.WAITING, reason  # a worker has failed
             meter.end()
             if len(meter.ends) % (2 * concurrent) == 0:
                 meter.look()

@@ -17,11 +17,12 @@ class Nothing(ray_tune.Trainable):
 
     def setup(self, config: dict[str, Any], job: Any = None) -> None:
         """Begin."""
-        self._job, self._config, self._epoch = job, json.loads(config["assignment"])["config"], 0
+        self._job = job
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Begin again."""
-        self.setup(new_config, self._job)
+        self._config, self._epoch = json.loads(new_config["assignment"])["config"], 0
         return True
 
     def step(self) -> dict[str, Any]:
