@@ -209,6 +209,8 @@ class Trained(Sequence[float]):
         while len(self._losses) <= index:
             loss = self._training.run_epoch().to_dict()["val_loss"]
             self._losses.append(math.inf if loss is None else float(loss))
+            if self._training.end is not None:
+                self._training = None  # its weights would fill the memory
         return self._losses[index]
 
 

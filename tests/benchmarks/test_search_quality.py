@@ -111,6 +111,7 @@ def test_the_summary_compares_medians_with_those_of_stock() -> None:
 def test_a_live_search_trains_what_is_proposed_and_only_as_far_as_it_is_asked() -> None:
     class Training:
         epochs = 0
+        end = None
 
         def run_epoch(self) -> Training:
             self.epochs += 1
