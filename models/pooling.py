@@ -160,7 +160,7 @@ class MaxPool(nn.AdaptiveMaxPool2d):
 class AveragePool(nn.AdaptiveAvgPool2d):
     """`nn.AdaptiveAvgPool2d` to squares, which pools other sizes in proportion; see `MaxPool`."""
 
-    def __init__(self, out_size: int, in_size: int | None = None) -> None:
+    def __init__(self, out_size: int, in_size: int) -> None:
         super().__init__(out_size)
         self.in_size = in_size
 
@@ -196,4 +196,6 @@ def pool(kind: Pooling, in_size: int, out_size: int, *, fixed: bool = True) -> n
     """
     if kind == "fractional":
         return FractionalPool(in_size, out_size)
-    return (MaxPool if kind == "max" else AveragePool)(out_size, None if fixed else in_size)
+    if kind == "max":
+        return MaxPool(out_size, None if fixed else in_size)
+    return nn.AdaptiveAvgPool2d(out_size) if fixed else AveragePool(out_size, in_size)

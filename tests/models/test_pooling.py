@@ -84,7 +84,7 @@ def test_region_starts_equal_torchs_for_every_size_up_to_64_and_some_larger() ->
 
 
 @settings(deadline=None)
-@given(sizes(), st.floats(0, 1, exclude_max=True, width=32))
+@given(sizes(), st.floats(0, 1 - 2**-12, width=32))  # nearer to 1, two may coincide, as with torch: 1 + u rounds to 2
 def test_regions_run_forward_from_the_first_pixel_to_the_border(in_and_out: tuple[int, int], u: float) -> None:
     in_size, out_size = in_and_out
     starts = starts_at(in_size, out_size, u)
