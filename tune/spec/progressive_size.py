@@ -16,8 +16,8 @@ STEP = 4
 class ProgressiveSizeSpec(Frozen):
     """Train on smaller images first, whose steps take less time, and on whole ones in the end.
 
-    Sides grow evenly, in steps of 4 pixels (Tan and Le 2021, arXiv 2104.00298, section 4). The model must accept smaller
-    images: mini_resnet does, and the classifier with pooling max or average.
+    Sides grow evenly, in steps of 4 pixels (Tan and Le 2021, arXiv 2104.00298, section 4). The model must accept
+    smaller images: mini_resnet does, and the classifier with pooling max or average.
 
     Validation images keep their size, so that a network does worse on them until it is trained on whole images (Touvron
     et al. 2019, arXiv 1906.06423). A scheduler that compares trials before that puts this one at a disadvantage.
