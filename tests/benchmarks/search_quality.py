@@ -3,9 +3,8 @@
     python -m tests.benchmarks.search_quality --tasks 1,3,5 --seeds 30 --methods stock,optuna,random,tpe,gp --csv FILE
 
 Tasks are surrogates by their numbers, tables by their names, or `live-` and such a name: the same search, but each
-proposal is trained while it runs (`problems.py`). Every epoch counts one, on however many
-workers; a target that is not reached within 1,500 epochs counts as 1,500. All methods use the same rungs: 1, 3, 9, ...
-epochs. The methods:
+proposal is trained while it runs (`problems.py`). Every epoch counts one, on however many workers; a target that is not
+reached within 1,500 epochs counts as 1,500. All methods use the same rungs: 1, 3, 9, ... epochs. The methods:
 
 - stock: Ray Tune's ASHAScheduler, and Optuna's TPE told what Ray Tune's OptunaSearch tells it.
 - optuna: Optuna by itself, TPE and its SuccessiveHalvingPruner.

@@ -72,8 +72,8 @@ def check_parts(
         except models.ModelError as error:
             problems.append(Problem("model", str(error)))
         else:
-            problems += [] if training is None else _bias_problems(model, training, info)
-            problems += [] if training is None else _size_problems(model, training, info)
+            if training is not None:
+                problems += [*_bias_problems(model, training, info), *_size_problems(model, training, info)]
     return problems
 
 
