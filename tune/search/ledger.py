@@ -69,8 +69,8 @@ class Ledger:
             self._put(trial)
         self._tried_before = self.tried
         scheduler.replay(self.trials.values(), record.metric)
-        if proposer.forecasts:
-            scheduler.forecast = lambda: proposer.forecast(self._known)
+        if proposer.weighs:
+            scheduler.promise = lambda: proposer.promise(self._known)
 
     # -- counts
 

@@ -23,7 +23,8 @@ from tune.spec.search import derived_seed
 Array = NDArray[np.float64]
 
 MOST_ROWS = 150  # observations that the process is fitted to
-BEST_ROWS = 40  # of these, the best of all; the others are the latest
+BEST_ROWS = 40  # of these, the best of all
+DEEP_ROWS = 60  # and those of the highest epochs, which few trials reach; the others are the latest
 CANDIDATES = 1000
 NEIGHBOURS = 300  # variations of the best candidates, in each of three rounds
 FAR = 10.0  # losses so many times the median, and all beyond, count as equal: how badly a trial diverges says nothing
@@ -41,10 +42,10 @@ class GaussianProcessSampler(Sampler):
     memory counts as the worst. The improvement is that below the best value reached so far, whatever the epoch.
     Running trials count as if they ended as predicted, so that no two workers are sent to the same place. A
     proposal that is expected to be better than the best is there to `exploit` what is known, any other to
-    `explore`.
+    `explore`. The same improvement tells which of the paused trials are worth going on with.
     """
 
-    forecasts = True
+    weighs = True
 
     def __init__(self, task: Task) -> None:
         assert isinstance(task.spec, LearningSpec)
@@ -59,14 +60,15 @@ class GaussianProcessSampler(Sampler):
             return
         yield from self._improving(known, rows, np.random.default_rng(derived_seed(self._task.seed, number)))
 
-    def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
-        """As `Sampler.forecast`, on the scale of `scaled`."""
+    def promise(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
+        """As `Sampler.promise`: the logarithm of the expected improvement."""
         known, rows = self._learned(trials)
         if not rows:
             return {}
         points = self._points(known)
-        means, _ = self._fitted(points, rows)[0].predict(self._inputs(points))
-        return {trial.number: float(mean) for trial, mean in zip(known, means, strict=True)}
+        process, reached = self._fitted(known, points, rows)
+        found = log_expected_improvement(reached, *process.predict(self._inputs(points)))
+        return {trial.number: float(value) for trial, value in zip(known, found, strict=True)}
 
     def _learned(self, trials: Sequence[TrialRecord]) -> tuple[list[TrialRecord], list[tuple[int, int, float]]]:
         """The trials that may be learned from, and the observations; none as long as there are too few."""
@@ -97,10 +99,7 @@ class GaussianProcessSampler(Sampler):
         self, trials: Sequence[TrialRecord], rows: list[tuple[int, int, float]], generator: np.random.Generator
     ) -> Iterator[Config]:
         encoding, points = self._encoding, self._points(trials)
-        process, reached = self._fitted(points, rows)
-        if running := [index for index, trial in enumerate(trials) if trial.status in (Status.RUNNING, Status.WAITING)]:
-            at_end = self._inputs(points[running])
-            process = process.with_observations(at_end, process.predict(at_end)[0])
+        process, reached = self._fitted(trials, points, rows)
         seen = points[sorted({index for index, _, _ in rows})]
         means, _ = process.predict(self._inputs(seen))
         best = float(means.min())
@@ -117,11 +116,17 @@ class GaussianProcessSampler(Sampler):
     def _points(self, trials: Sequence[TrialRecord]) -> Points:
         return self._encoding.snap(self._encoding.points([trial.config for trial in trials]))
 
-    def _fitted(self, points: Points, rows: list[tuple[int, int, float]]) -> tuple[GaussianProcess, float]:
-        """A process fitted to observations of these points, and the least of their values."""
+    def _fitted(
+        self, trials: Sequence[TrialRecord], points: Points, rows: list[tuple[int, int, float]]
+    ) -> tuple[GaussianProcess, float]:
+        """A process fitted to observations of these trials, and the least of their values."""
         inputs = self._inputs(points[[index for index, _, _ in rows]], np.array([epoch for _, epoch, _ in rows]))
         values = scaled(np.array([cost for *_, cost in rows]), self._task.objective)
-        return GaussianProcess.fit(inputs, values), float(values.min())
+        process = GaussianProcess.fit(inputs, values)
+        if running := [index for index, trial in enumerate(trials) if trial.status in (Status.RUNNING, Status.WAITING)]:
+            at_end = self._inputs(points[running])
+            process = process.with_observations(at_end, process.predict(at_end)[0])
+        return process, float(values.min())
 
     def _inputs(self, points: Points, epochs: Array | None = None) -> Array:
         """Points and epochs (by default the last) as inputs of the process."""
@@ -153,12 +158,15 @@ class GaussianProcessSampler(Sampler):
 
 
 def thinned(rows: list[tuple[int, int, float]]) -> list[tuple[int, int, float]]:
-    """At most `MOST_ROWS`: the best and the latest."""
+    """At most `MOST_ROWS`: the best, those of the highest epochs, and the latest."""
     if len(rows) <= MOST_ROWS:
         return rows
-    best = set(sorted(range(len(rows)), key=lambda index: rows[index][2])[:BEST_ROWS])
-    others = [index for index in range(len(rows)) if index not in best]
-    return [rows[index] for index in sorted([*best, *others[-(MOST_ROWS - BEST_ROWS) :]])]
+    every = range(len(rows))
+    best = sorted(every, key=lambda index: rows[index][2])
+    deep = sorted(every, key=lambda index: (rows[index][2] == math.inf, -rows[index][1], -index))
+    kept = {*best[:BEST_ROWS], *deep[:DEEP_ROWS]}
+    others = [index for index in every if index not in kept]
+    return [rows[index] for index in sorted([*kept, *others[len(kept) - MOST_ROWS :]])]
 
 
 def scaled(costs: Array, objective: Objective) -> Array:

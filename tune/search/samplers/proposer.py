@@ -79,13 +79,13 @@ class Proposer:
         return "point of the grid" if self._sampler.exhaustive else "feasible configuration"
 
     @property
-    def forecasts(self) -> bool:
-        """Whether the sampler can tell how unfinished trials will end."""
-        return self._sampler.forecasts
+    def weighs(self) -> bool:
+        """As `Sampler.weighs`."""
+        return self._sampler.weighs
 
-    def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
-        """As `Sampler.forecast`."""
-        return self._sampler.forecast(trials)
+    def promise(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
+        """As `Sampler.promise`."""
+        return self._sampler.promise(trials)
 
     def facts(self, config: Config) -> Mapping[str, Any] | None:
         """What is known about a configuration without training it; None if it cannot be a trial of this search."""

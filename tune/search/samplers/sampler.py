@@ -44,13 +44,13 @@ class Sampler(ABC):
         kind: How the configuration that it has just proposed was found, for tables: `random start`, `explore` ...
         startup: Trials at the start that do not depend on results, if the others do.
         exhaustive: Whether its proposals are all that the search is to try; else any other configuration may follow.
-        forecasts: Whether it can tell how unfinished trials will end.
+        weighs: Whether it can tell which unfinished trials are worth going on with (`promise`).
     """
 
     kind: str = ""
     startup: int = 0
     exhaustive: bool = False
-    forecasts: bool = False
+    weighs: bool = False
 
     @abstractmethod
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
@@ -62,8 +62,8 @@ class Sampler(ABC):
             number: The new trial's.
         """
 
-    def forecast(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
-        """By number, how good each trial is expected to be at its last epoch (small is good); empty if unknown.
+    def promise(self, trials: Sequence[TrialRecord]) -> Mapping[int, float]:
+        """By number, how much each trial may gain on the best by its last epoch (large is good); empty if unknown.
 
         Args:
             trials: All trials so far; those of another search that this one learns from have negative numbers.

@@ -160,8 +160,9 @@ class PromotingAsha(Asha):
     limit (D-ASHA; Li et al. 2022, https://arxiv.org/abs/2201.06834, section 4.2) is for samplers that learn: their
     trials get better and better, so that nearly each is among the best when it comes, and would continue.
 
-    Every second promotion at a rung is that of the trial that the sampler expects to end best, where it can tell: a
-    rank after few epochs is unfair to configurations that start slowly.
+    Every second promotion at a rung is that of the trial with the greatest expected improvement at its last epoch,
+    where the sampler can tell: a rank after few epochs is unfair to configurations that start slowly, and what has been
+    seen to end badly need not be seen again.
 
     When no trial can be started any more and none runs, the best of the highest rung continues even if fewer than
     `reduction_factor` stand there, so that the search ends with a trial that has run all its epochs.
@@ -186,21 +187,21 @@ class PromotingAsha(Asha):
 
     def _ranking(self, rung: Rung) -> list[int]:
         """Its trials, the next to be promoted first."""
-        if self.forecast is None or len(rung.promoted) % 2 == 0:
+        if self.promise is None or len(rung.promoted) % 2 == 0:
             return rung.ranking
-        expected = self.forecast()
-        return sorted(rung.ranking, key=lambda number: expected.get(number, math.inf))
+        promise = self.promise()
+        return sorted(rung.ranking, key=lambda number: -promise.get(number, -math.inf))
 
     def hopeless(self, left: int, unended: Collection[int]) -> set[int]:
         """Those that would not be among the best of their rung even if all that may still reach it did worse.
 
-        As long as a forecast may promote more trials of a rung, there is no telling whom.
+        As long as the sampler's word may promote more trials of a rung, there is no telling whom.
         """
         found: set[int] = set()
         for rung in self._ladder():
             coming = left + sum(number not in rung.values for number in unended)
             allowed = max(int((len(rung.values) + coming) / self._factor), 1)
-            if self.forecast is not None and len(rung.promoted) < allowed:
+            if self.promise is not None and len(rung.promoted) < allowed:
                 continue
             if rung.others:
                 found |= self._dominated(rung, allowed) & set(unended)

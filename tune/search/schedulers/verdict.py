@@ -35,11 +35,11 @@ class Scheduler(ABC):
     """Judges trials after their epochs. What it remembers is restored from the record by `replay`.
 
     Attributes:
-        forecast: How good each trial is expected to be at its last epoch (small is good), where the sampler can tell;
-            empty as long as it knows too little.
+        promise: How much each trial may gain on the best by its last epoch (large is good), where the sampler can
+            tell; empty as long as it knows too little.
     """
 
-    forecast: Callable[[], Mapping[int, float]] | None = None
+    promise: Callable[[], Mapping[int, float]] | None = None
 
     @property
     def rungs(self) -> list[tuple[int, int]]:

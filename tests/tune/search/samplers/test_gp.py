@@ -134,6 +134,15 @@ def test_the_process_sees_the_best_and_the_latest_trials() -> None:
     assert kept[-1] == rows[-1]
 
 
+def test_what_few_trials_have_reached_is_kept_of_many_observations() -> None:
+    """Neither the best nor the latest, and diverged trials, which count as the worst at the end, do not replace them."""
+    deep = [(number, 9, 1000.0) for number in range(20)]
+    rows = [*deep, *((number, 9, math.inf) for number in range(20, 220)), *((n, 1, 1.0) for n in range(220, 420))]
+    kept = thinned(rows)
+    assert len(kept) == MOST_ROWS
+    assert kept[:20] == deep
+
+
 def test_it_learns_from_trials_that_were_stopped_early() -> None:
     """Nothing was trained to its end, and only the learning rate matters: it goes where the first epochs were best."""
     source = random.Random(0)
@@ -146,7 +155,7 @@ def test_it_learns_from_trials_that_were_stopped_early() -> None:
     assert abs(math.log10(proposed["lr"]) + 3) < 0.5
 
 
-def test_it_expects_slow_starters_to_end_well() -> None:
+def test_slow_starters_have_most_promise() -> None:
     """The smaller the learning rate, the worse after an epoch and the better in the end: it learns that from others."""
     source = random.Random(0)
     trials = []
@@ -157,15 +166,35 @@ def test_it_expects_slow_starters_to_end_well() -> None:
         epochs = tuple(metrics(epoch, losses[epoch - 1]) for epoch in range(1, 10 if number < 30 else 2))
         status = Status.COMPLETED if number < 30 else Status.PAUSED
         trials.append(TrialRecord(number, config, status, epochs=epochs))
-    expected = GaussianProcessSampler(task()).forecast(trials)
-    assert set(expected) == set(range(40))
+    promise = GaussianProcessSampler(task()).promise(trials)
+    assert set(promise) == set(range(40))
     paused = range(30, 40)
-    assert min(paused, key=expected.__getitem__) == min(paused, key=lambda number: trials[number].config["lr"])
+    assert max(paused, key=promise.__getitem__) == min(paused, key=lambda number: trials[number].config["lr"])
 
 
-def test_it_expects_nothing_before_it_has_learned() -> None:
+def test_nothing_has_promise_before_it_has_learned() -> None:
     trials = [TrialRecord(n, {"lr": 0.01, "width": 8 + n, "kind": None}, Status.PAUSED) for n in range(20)]
-    assert GaussianProcessSampler(task()).forecast(trials) == {}
+    assert GaussianProcessSampler(task()).promise(trials) == {}
+
+
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.WAITING])
+def test_what_is_known_to_end_badly_has_less_promise_than_what_is_not(status: Status) -> None:
+    """Of two paused trials with the same first epoch, one is like a trial that got no better; also while others run."""
+    near, far = {"lr": 1e-4, "width": 8, "kind": None}, {"lr": 1e-2, "width": 64, "kind": None}
+    configs = [{"lr": 10 ** (-4 + number / 10), "width": 8 + number, "kind": None} for number in range(4)]
+    trials = [
+        TrialRecord(number, config, Status.COMPLETED, epochs=tuple(metrics(epoch, 0.5) for epoch in range(1, 10)))
+        for number, config in enumerate(configs)
+    ]
+    trials += [
+        TrialRecord(4, near, Status.PAUSED, epochs=(metrics(1, 0.5),)),
+        TrialRecord(5, far, Status.PAUSED, epochs=(metrics(1, 0.5),)),
+    ]
+    sampler = GaussianProcessSampler(task())
+    promise = sampler.promise(trials)
+    assert promise[5] > promise[4]
+    running = TrialRecord(6, {**far, "width": 63}, status, epochs=(metrics(1, 0.5),))
+    assert sampler.promise([*trials, running])[5] < promise[5]
 
 
 def test_two_workers_are_not_sent_to_the_same_place() -> None:

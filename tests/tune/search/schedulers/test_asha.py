@@ -137,17 +137,17 @@ def test_no_more_than_a_third_continues_however_good_the_newcomers() -> None:
         assert promoted == (number + 1) // 3
 
 
-def test_every_second_promotion_is_that_of_the_trial_expected_to_end_best() -> None:
+def test_every_second_promotion_is_that_of_the_trial_of_most_promise() -> None:
     scheduler = promoting()
-    scheduler.forecast = dict(enumerate([9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0])).copy
+    scheduler.promise = dict(enumerate([-9.0, -8.0, -7.0, -6.0, -5.0, -4.0, -3.0, -2.0, -1.0])).copy
     for number in range(9):
         scheduler.judge(number, 1, float(number))  # the later, the worse so far
     assert [scheduler.promote(last=False) for _ in range(4)] == [0, 8, 1, None]
 
 
-def test_a_forecast_of_nothing_changes_nothing() -> None:
+def test_a_sampler_that_knows_too_little_changes_nothing() -> None:
     scheduler = promoting()
-    scheduler.forecast = dict
+    scheduler.promise = dict
     for number in range(9):
         scheduler.judge(number, 1, float(number))
     assert [scheduler.promote(last=False) for _ in range(4)] == [0, 1, 2, None]
@@ -167,8 +167,8 @@ def test_when_nothing_else_can_run_the_best_of_the_highest_rung_goes_on() -> Non
 @given(losses=st.lists(LOSS, min_size=1, max_size=12), left=st.integers(0, 12), data=st.data())
 def test_a_hopeless_trial_is_never_promoted_whatever_is_expected(losses: list[float], left: int, data: Any) -> None:
     scheduler = promoting()
-    forecast = data.draw(st.lists(LOSS, min_size=24, max_size=24))
-    scheduler.forecast = dict(enumerate(forecast)).copy
+    promise = data.draw(st.lists(LOSS, min_size=24, max_size=24))
+    scheduler.promise = dict(enumerate(promise)).copy
     hopeless, promoted = set[int](), list[int]()
     for number in range(len(losses) + left):
         scheduler.judge(number, 1, losses[number] if number < len(losses) else data.draw(LOSS))
