@@ -56,8 +56,8 @@ class HalvingSpec(JudgingSpec):
     """Successive halving: trials are compared after `grace_period * reduction_factor ** k` epochs.
 
     Attributes:
-        type: stopping ends a trial that is not among the best; promotion pauses every trial, and continues it once it
-            is among the best, or the sampler expects it to end among them, and a worker is free.
+        type: stopping ends a trial that is not among the best; promotion pauses every trial, and continues it once a
+            worker is free and it is among the best, or the one from which the sampler expects the greatest improvement.
         reduction_factor: One in this many trials continues at each comparison.
         brackets: Groups of trials that are compared among themselves, each starting one comparison later; None: as
             many as there are comparisons.
