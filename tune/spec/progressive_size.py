@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -33,6 +35,11 @@ class ProgressiveSizeSpec(Frozen):
     def size(self, own: Sequence[int], epoch: int, epochs: int) -> tuple[int, ...]:
         """The height and width of the images in an epoch; see `side`."""
         return tuple(self.side(side, epoch, epochs) for side in own)
+
+    def pixels(self, own: Sequence[int], epochs: int) -> float:
+        """The share of its own pixels that an image has, averaged over all epochs: about that of the time of a step."""
+        shares = [math.prod(self.size(own, epoch, epochs)) / math.prod(own) for epoch in range(1, epochs + 1)]
+        return statistics.fmean(shares)
 
     def side(self, own: int, epoch: int, epochs: int) -> int:
         """The side of the images in an epoch, in pixels.

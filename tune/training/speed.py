@@ -26,6 +26,8 @@ def seconds_per_epoch(
 ) -> float:
     """Train a few batches, and return the time for an epoch with validation, without the start of a process.
 
+    Where it trains on smaller images first, the mean over all epochs is estimated from their pixels.
+
     Args:
         experiment: What is to be trained.
         input_shape: (C, H, W) of the images, in pixels.
@@ -44,7 +46,9 @@ def seconds_per_epoch(
     validation = max(1, round(used * share / (1 - share))) if share else 0
     training = _endless(experiment, _random_splits(used, validation, input_shape, classes, device), device)
     training.run_epoch()  # the first is slow: memory is allocated, kernels are chosen
-    return training.run_epoch().seconds * math.ceil(wanted / used * 10) / 10
+    sizes = experiment.training.progressive_size
+    share = 1.0 if sizes is None else sizes.pixels(input_shape[1:], experiment.training.epochs)
+    return training.run_epoch().seconds * share * math.ceil(wanted / used * 10) / 10
 
 
 def measurable(

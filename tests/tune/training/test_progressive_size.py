@@ -49,6 +49,13 @@ def test_sides_never_shrink_and_never_exceed_the_image(own: int, epochs: int, st
     assert whole == [own] * len(whole)
 
 
+def test_the_share_of_pixels_is_that_of_the_sides_squared() -> None:
+    spec = ProgressiveSizeSpec(start=0.5, until=0.5)
+    expected = (2 * (16**2 + 20**2 + 24**2 + 28**2) + 8 * 32**2) / (16 * 32**2)
+    assert spec.pixels((32, 32), 16) == pytest.approx(expected)
+    assert spec.pixels((32, 32), 1) == 0.25
+
+
 def sizes_seen(training: Training) -> list[set[tuple[bool, int]]]:
     """For each epoch, whether the network was trained and the side of the images it saw."""
     seen: list[set[tuple[bool, int]]] = []
