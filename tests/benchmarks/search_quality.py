@@ -76,11 +76,12 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         common = [task for task in tasks if task in reference]
         line: dict[str, Any] = {"method": method, "workers": workers, "compared": len(common)}
         line["seeds"] = min(map(len, tasks.values()))
+        ordered = sorted(tasks, key=lambda task: (len(task), task))  # numbers by their size
         for target in TARGETS:
             pairs = [(_column(tasks[task], target), _column(reference[task], target)) for task in common]
             line |= {f"{target}{end}": value for end, value in _shares(pairs).items()}
-            medians = {task: np.median(_column(tasks[task], target)) for task in sorted(tasks)}
-            line[f"{target}_medians"] = ", ".join(f"{task} {median:.0f}" for task, median in medians.items())
+            medians = (f"{task} {np.median(_column(tasks[task], target)):.0f}" for task in ordered)
+            line[f"{target}_medians"] = ", ".join(medians)
         line["ms_per_suggestion"] = round(
             statistics.fmean(float(row["ms_per_suggestion"]) for task in tasks.values() for row in task), 1
         )
