@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from tests.benchmarks.problems import CAP, problem
 from tests.benchmarks.rows import circumstances, write_csv
 from tests.benchmarks.search_methods import METHODS, EnoughError, Meter
+from tune.reproduce.cells import joined
 
 Numbers = NDArray[np.float64]
 TARGETS = ("epochs_1_percent", "epochs_0.2_percent")
@@ -82,11 +83,9 @@ def summary(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             line |= {f"{target}{end}": value for end, value in _shares(pairs).items()}
             medians = (f"{task} {np.median(_column(tasks[task], target)):.0f}" for task in ordered)
             line[f"{target}_medians"] = ", ".join(medians)
-        line["ms_per_suggestion"] = round(
-            statistics.fmean(float(row["ms_per_suggestion"]) for task in tasks.values() for row in task), 1
-        )
-        *_, last = (row for task in tasks.values() for row in task)
-        lines.append(line | {name: last.get(name) for name in where})
+        searches = [row for task in tasks.values() for row in task]
+        line["ms_per_suggestion"] = round(statistics.fmean(float(row["ms_per_suggestion"]) for row in searches), 1)
+        lines.append(line | {name: joined(row[name] for row in searches if name in row) for name in where})
     return lines
 
 

@@ -94,6 +94,7 @@ def test_the_summary_compares_medians_with_those_of_stock() -> None:
                 "epochs_1_percent": number,
                 "epochs_0.2_percent": 2 * number,
                 "ms_per_suggestion": 1.0,
+                "commit": task * 7,
             }
             for number in epochs
         ]
@@ -105,6 +106,7 @@ def test_the_summary_compares_medians_with_those_of_stock() -> None:
     assert found["gp"]["epochs_1_percent"] == pytest.approx(math.sqrt(0.1 * 0.4))
     assert found["gp"]["epochs_1_percent_worst"] == 0.4
     assert found["gp"]["epochs_1_percent_medians"] == "a 10, b 80"
+    assert found["gp"]["commit"] == "aaaaaaa; bbbbbbb"
     assert found["gp"]["epochs_1_percent_low"] <= 0.2 <= found["gp"]["epochs_1_percent_high"]
 
 

@@ -47,8 +47,8 @@ def seconds_per_epoch(
     training = _endless(experiment, _random_splits(used, validation, input_shape, classes, device), device)
     training.run_epoch()  # the first is slow: memory is allocated, kernels are chosen
     sizes = experiment.training.progressive_size
-    share = 1.0 if sizes is None else sizes.pixels(input_shape[1:], experiment.training.epochs)
-    return training.run_epoch().seconds * share * math.ceil(wanted / used * 10) / 10
+    pixels = 1.0 if sizes is None else sizes.pixels(input_shape[1:], experiment.training.epochs)
+    return training.run_epoch().seconds * pixels * math.ceil(wanted / used * 10) / 10
 
 
 def measurable(

@@ -119,7 +119,7 @@ class GaussianProcessSampler(Sampler):
     def _fitted(
         self, trials: Sequence[TrialRecord], points: Points, rows: list[tuple[int, int, float]]
     ) -> tuple[GaussianProcess, float]:
-        """A process fitted to observations of these trials, and the least of their values."""
+        """A process fitted to observations, where running trials end as predicted, and the least of the values."""
         inputs = self._inputs(points[[index for index, _, _ in rows]], np.array([epoch for _, epoch, _ in rows]))
         values = scaled(np.array([cost for *_, cost in rows]), self._task.objective)
         process = GaussianProcess.fit(inputs, values)

@@ -190,12 +190,12 @@ class PromotingAsha(Asha):
         if self.promise is None or len(rung.promoted) % 2 == 0:
             return rung.ranking
         promise = self.promise()
-        return sorted(rung.ranking, key=lambda number: -promise.get(number, -math.inf))
+        return sorted(rung.ranking, key=lambda number: promise.get(number, -math.inf), reverse=True)
 
     def hopeless(self, left: int, unended: Collection[int]) -> set[int]:
         """Those that would not be among the best of their rung even if all that may still reach it did worse.
 
-        As long as the sampler's word may promote more trials of a rung, there is no telling whom.
+        As long as the sampler may choose more trials of a rung, there is no telling which.
         """
         found: set[int] = set()
         for rung in self._ladder():
