@@ -27,14 +27,14 @@ class Batches:
         self._augment = augment_of(experiment.data)
         self.steps = steps_per_epoch(len(splits.train), experiment.training.batch_size)
 
-    def size(self, epoch: int) -> tuple[int, ...]:
+    def _size(self, epoch: int) -> tuple[int, ...]:
         """The height and width of an epoch's images, in pixels."""
         own, spec = self._splits.input_shape[1:], self._experiment.training
         return own if spec.progressive_size is None else spec.progressive_size.size(own, epoch, spec.epochs)
 
     def of(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Normalized images (B, C, H, W) of the epoch's size, and labels (B,), both on the device."""
-        size = self.size(epoch)
+        size = self._size(epoch)
         return ((resized(images, size), labels) for images, labels in self.whole(epoch))
 
     def whole(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -23,7 +23,9 @@ Gradients = Callable[[Tensor, Tensor], tuple[Tensor, Sequence[Tensor]]]
 
 
 class Graphed:
-    """The computation of gradients, recorded for batches of one shape; other batches take it one by one.
+    """The computation of gradients, recorded for batches of one shape; smaller batches take it one by one.
+
+    Where the size of the images changes, it is recorded again.
 
     Attributes:
         reason: Why nothing is recorded, if it could not be.
@@ -33,9 +35,13 @@ class Graphed:
     """
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
-        self.reason = ""
         self._parameters = parameters
-        self._seen = 0
+        self._begin(torch.Size())
+
+    def _begin(self, size: torch.Size) -> None:
+        """Forget what is recorded; the next batches have images of this size, (C, H, W)."""
+        self.reason = ""
+        self._size, self._seen = size, 0
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: tuple[Tensor, Tensor] | None = None
         self._results: tuple[Tensor, Sequence[Tensor]] | None = None
@@ -50,6 +56,8 @@ class Graphed:
             images: (B, C, H, W), on the GPU.
             labels: Of the images.
         """
+        if images.shape[1:] != self._size:
+            self._begin(images.shape[1:])
         self._seen += 1
         if self._seen == BEFORE:
             return self._watched(gradients, images, labels)

@@ -104,7 +104,6 @@ class Training:
         self._averaging = Averaging(spec, self.model)
         recorded = graphs and device.type == "cuda"
         self._graphed = Graphed(list(self.model.parameters())) if recorded else None
-        self._size = self._batches.size(1)
 
     @property
     def best(self) -> EpochMetrics | None:
@@ -149,8 +148,6 @@ class Training:
     def _train(self, epoch: int, on_step: OnStep | None) -> tuple[dict[str, float], float]:
         """One pass over the training images: metrics, and the learning rate of its last step."""
         self.model.train()
-        if self._graphed is not None and self._size != (size := self._batches.size(epoch)):
-            self._size, self._graphed = size, Graphed(list(self.model.parameters()))  # a graph is for one size
         sums, lr = self._sums("train"), self._schedule.lr
         for step, (images, labels) in enumerate(self._batches.of(epoch), start=1):
             lr = self._schedule.lr
