@@ -15,7 +15,6 @@ from tune.buckets.address import shown
 from tune.errors import WorkError
 
 ESCAPED = "imagetune.escaped"  # how to print what an encoding lacks, or bytes of a file name that are not UTF-8: \xe9
-_REASONS = {errno.EPIPE: "the program that reads it has ended", errno.EBADF: "it is closed"}
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
@@ -54,7 +53,7 @@ class _Messages(io.TextIOWrapper):
 
 
 class _Results(io.TextIOWrapper):
-    """Stdout: what cannot be written ends the command with a line."""
+    """Stdout: what cannot be written ends the command, with a line unless the reader has had enough (`| head`)."""
 
     def write(self, text: str) -> int:
         with self._told():
@@ -72,7 +71,9 @@ class _Results(io.TextIOWrapper):
             yield
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # Python tries to write the rest at its end
-            reason = _REASONS.get(error.errno or 0, error.strerror)
+            if error.errno == errno.EPIPE:
+                raise WorkError from None
+            reason = "it is closed" if error.errno == errno.EBADF else error.strerror
             raise WorkError(
                 f"cannot print the results on stdout: {reason}; print them to a file or a terminal"
             ) from None
