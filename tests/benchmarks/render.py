@@ -128,6 +128,16 @@ TABLES: dict[str, Columns] = {
         "n": plain("n"),
         **WHERE,
     },
+    "start_and_end": {
+        "program": plain("program"),
+        "s": plain("seconds"),
+        "lowest": plain("lowest"),
+        "highest": plain("highest"),
+        "to the floor": plain("share of the floor"),
+        "not training": percent("beside training"),
+        "n": plain("n"),
+        **WHERE,
+    },
     "busy_cores": {
         "experiment": lambda row: f"`{row['experiment']}`",
         "threads": plain("threads"),

@@ -4,7 +4,8 @@
 
 The floor is a program that imports torch and Ray Tune, starts Ray and two actors that import torch, and ends. Both run
 in turn, and `results/start_and_end.csv` has the medians of whole runs, from the shell, and their ratio. `imagetune
-status` and `imagetune results` on that search stand beside them.
+status` and `imagetune results` on that search stand beside them, and the driver's share of a longer search: of the time
+from the start of its second trial to the end of its last, what was not training.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks.rows import circumstances, write_rows
+from tune.record.folder import locate_search
+from tune.record.opening import read_search
 
 FLOOR = """
 import torch
@@ -34,7 +38,9 @@ actors = [Actor.remote() for _ in range(2)]
 ray.get([actor.ready.remote() for actor in actors])
 ray.shutdown()
 """
-TINY = ("search.trials=2", "search.concurrent=2", "search.scheduler.name=none", "training.epochs=1")
+EVERY = ("search.scheduler.name=none", "search.sampler.name=random")
+TINY = (*EVERY, "search.trials=2", "search.concurrent=2", "training.epochs=1")
+LONGER = (*EVERY, "search.trials=5", "search.concurrent=1", "training.epochs=10", "training.batch_size=16")
 
 
 def timed(*command: str | Path) -> tuple[float, str]:
@@ -42,6 +48,16 @@ def timed(*command: str | Path) -> tuple[float, str]:
     began = time.perf_counter()
     done = subprocess.run([sys.executable, *map(str, command)], check=True, capture_output=True, text=True)
     return time.perf_counter() - began, done.stdout
+
+
+def beside_training(name: str, out: str) -> tuple[float, float]:
+    """Seconds of an epoch of a search, and the share of its time that was not training, from its second trial on."""
+    trials = read_search(locate_search(name, Path(out))).trials[1:]
+    started, ended = trials[0].started, trials[-1].ended_at
+    assert started is not None
+    assert ended is not None
+    epochs = [epoch.seconds for trial in trials for epoch in trial.epochs]
+    return statistics.fmean(epochs), 1 - sum(epochs) / (ended - started).total_seconds()
 
 
 def main() -> None:
@@ -63,8 +79,10 @@ def main() -> None:
             print({key: round(value, 2) for key, value in found.items()}, flush=True)
             for key, value in found.items():
                 seconds[key] += [value] if run else []
+        longer = timed("-m", "tune", "search", "digits", "--name", "longer", *LONGER, *out)[0]
+        epoch, share = beside_training("longer", folder)
     floor = statistics.median(seconds["floor"])
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "program": name,
             "seconds": round(statistics.median(values), 2),
@@ -76,6 +94,10 @@ def main() -> None:
         }
         for name, values in seconds.items()
     ]
+    program = f"search of 5 trials, 10 epochs of {epoch:.1f} s each"
+    rows.append(
+        {"program": program, "seconds": round(longer, 2), "beside training": round(share, 3), "n": 1, **circumstances()}
+    )
     print(write_rows("start_and_end", rows))
 
 
