@@ -28,13 +28,13 @@ def print_json(document: Any) -> None:
     print(json_text(document, ascii_only=not (stream.encoding or "utf-8").lower().startswith("utf")), file=stream)
 
 
-def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> None:
+def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str | Sequence[str]]]) -> None:
     """Print a table that fits the terminal.
 
     Args:
         columns: The kind of each column by heading: `left` for text, which may be wrapped; `name` for text and `right`
             for numbers, which are never wrapped.
-        rows: The cells of each row.
+        rows: The cells of each row: text on one line, or a list of lines.
     """
     from rich import box
     from rich.console import Console
@@ -48,12 +48,13 @@ def print_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> No
             heading, justify="right" if side == "right" else "left", no_wrap=side != "left", overflow="fold"
         )
     for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
+        cells = ([cell] if isinstance(cell, str) else cell for cell in row)
+        table.add_row(*(Text("\n".join(map(printable, lines))) for lines in cells))
     Console().print(table)
 
 
-def wrapped(things: Sequence[str], width: int) -> str:
-    """Things as a list with commas, in lines of at most this width, which are broken between things if that can be."""
+def wrapped(things: Sequence[str], width: int) -> list[str]:
+    """Lines of at most this width that list the things with commas, broken between things if that can be."""
     lines = [""]
     for number, thing in enumerate(things):
         text = thing + "," * (number < len(things) - 1)
@@ -62,7 +63,7 @@ def wrapped(things: Sequence[str], width: int) -> str:
             lines[-1] = longer
         else:
             lines.append(text)
-    return "\n".join(lines)
+    return lines
 
 
 def count(value: float | None) -> str:
