@@ -29,7 +29,9 @@ def status(search: Search, study: Study = None, out: Out = DEFAULT_OUT, json: Js
         return
     show_line(f"{found.search}: {found}")
     told = ", ".join(f"{count} {name}" for name, count in found.counts.items() if count)
-    print(f"{sum(found.counts.values()):,} of {counted(found.target, 'trial')}: {told or 'none yet'}")
+    there = sum(found.counts.values())
+    of = f"{there:,} of " if there <= found.target else ""  # there are more where fewer were asked for meanwhile
+    print(f"{of}{counted(max(there, found.target), 'trial')}: {told or 'none yet'}")
     if len(found.nodes) > 1:
         print(f"nodes: {', '.join(map(_node_text, found.nodes))}")
     if found.front is not None:

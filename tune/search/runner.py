@@ -16,6 +16,7 @@ from tune.record.observer import Observer, Observers
 from tune.record.opening import OpenSearch, Search, drive_search, read_search
 from tune.record.same_data import check_same_data, record_data, recorded_data
 from tune.record.search_yaml import made_with, with_study_if_used
+from tune.record.status import Status
 from tune.record.storage.url import study_url
 from tune.runs.versions import versions
 from tune.search.control.settings import in_force
@@ -67,13 +68,13 @@ def run_search(request: Request, observer: Observer, worker: type[TrialWorker] |
         if cluster is not None:
             observer = Observers(observer, ClusterMetrics(folder.name))
             images = _images_on_nodes(spec, request, splits, resources, observer)
-        observer.say(resources.described(spec.search))
         with drive_search(folder, spec, begin, observer.say, resume=request.continues) as search:
             if other is not None:
                 learned = warm_start(spec, other, made_with(folder), search.record)
                 observer.say(str(learned))
                 search.record.note(WARM, [*search.record.facts.get(WARM, []), *learned.rows])
             driver = _driver(search, request, observer)
+            observer.say(resources.described(driver.ledger.spec.search))
             search.lease.on_lost = driver.stop
             outcome = _drive(driver, resources, request, worker, images)
             if outcome.state == INTERRUPTED:
@@ -171,7 +172,9 @@ def _driver(search: OpenSearch, request: Request, observer: Observer) -> Driver:
 
 
 def _target(search: OpenSearch, request: Request, given: list[str]) -> int:
-    """Trials in all, without those added by hand: as recorded, plus the extension, unless another number is asked for.
+    """Trials in all, without those added by hand: as recorded, unless another number is asked for.
+
+    An extension adds to the trials that there are where fewer were asked for meanwhile.
 
     Args:
         search: The search.
@@ -180,8 +183,10 @@ def _target(search: OpenSearch, request: Request, given: list[str]) -> int:
     """
     asked = search.spec.search.trials
     recorded = int(search.record.facts.get("trials", asked))
+    trials = search.record.trials()
     if request.extend is not None:
-        return recorded + request.extend
+        drawn = sum(not trial.added_by_hand and trial.status is not Status.INFEASIBLE for trial in trials)
+        return max(recorded, drawn) + request.extend
     if asked == search.started.search.trials and "search.trials" not in given:
         return recorded
-    return max(asked - sum(trial.added_by_hand for trial in search.record.trials()), 0)
+    return max(asked - sum(trial.added_by_hand for trial in trials), 0)

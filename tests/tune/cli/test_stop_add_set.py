@@ -100,6 +100,13 @@ def test_a_search_that_has_ended_cannot_be_stopped(imagetune: Command, search: S
     assert "hidden is not running: stopped by hand; there is nothing to stop" in outcome.err
 
 
+def test_status_of_a_search_with_more_trials_than_are_asked_for_now(imagetune: Command, search: SearchFolder) -> None:
+    for asked, told in ((6, "5 of 6 trials: "), (5, "5 of 5 trials: "), (2, "5 trials: ")):
+        with closing(open_record(search, Objective(METRICS["val_loss"]))) as record:
+            record.note("trials", asked)
+        assert imagetune("status", "hidden").out.splitlines()[1].startswith(told)
+
+
 def test_what_it_took_stands_beside_the_estimate(imagetune: Command, search: SearchFolder) -> None:
     """Nine epochs of half a second."""
     assert imagetune("status", "hidden", "--json").document["took"] == {"epochs": 9, "seconds": 4.5}

@@ -182,6 +182,7 @@ def test_a_time_budget_ends_in_order_and_the_search_can_go_on(tmp_path: Path) ->
 def test_a_finished_search_is_extended(finished: SearchFolder, tmp_path: Path) -> None:
     before = pd.read_parquet(finished.trials_table)
     assert sum(again(tmp_path, TabulatedWorker, resume=True).counts.values()) == 12  # nothing left to do
+    again(tmp_path, TabulatedWorker, "search.trials=5", resume=True)  # fewer than there are
     again(tmp_path, TabulatedWorker, "search.concurrent=1", extend=3)
     after = pd.read_parquet(finished.trials_table)
     assert len(after) == 15
