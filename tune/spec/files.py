@@ -132,6 +132,8 @@ def value_text(value: Any) -> str:
     if isinstance(value, str) and value.startswith(("{", "[")):
         with contextlib.suppress(ValueError):  # text that only looks like JSON
             value = parse_json(value)
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
     if not isinstance(value, list | dict):
         return str(value)
     yaml, stream = _yaml(), io.StringIO()

@@ -49,6 +49,10 @@ def test_percentages_have_as_many_digits_as_tell_ticks_apart(high: float, format
     assert scaled(figure, Objective(METRICS["val_accuracy"])).layout.yaxis.tickformat == format
 
 
+def test_a_title_keeps_a_distance_from_the_upper_edge_which_would_cut_its_letters() -> None:
+    assert empty_figure("title", "x", "y").layout.title.pad.t > 0
+
+
 def test_an_axis_of_one_value_has_it_in_the_middle() -> None:
     assert around_one([1000, 1000]) == {"range": [890, 1110]}
     assert around_one([0.0]) == {"range": [-1, 1]}

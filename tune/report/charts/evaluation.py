@@ -93,6 +93,7 @@ def per_class(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             marker={"color": color, "symbol": symbol, "size": 9}, customdata=[row["n"] for row in rows],
             hovertemplate=f"%{{y}}: {measure} %{{x:.2%}} (images: %{{customdata:,}})<extra></extra>",
         )  # fmt: skip
-    figure.update_xaxes(tickformat=".0%")
+    # Where all are equal, the axis would go on to 200 %.
+    figure.update_xaxes(tickformat=".0%", autorangeoptions={"clipmin": -0.02, "clipmax": 1.02})
     figure.update_yaxes(type="category", autorange="reversed")
     return figure

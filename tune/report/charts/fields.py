@@ -65,6 +65,7 @@ def _searched(domain: Int | Float) -> tuple[float, float]:
 
 def _text(value: Any) -> str:
     """A value as it is written in YAML, for a chart, where tags would be markup."""
+    value = value.item() if isinstance(value, np.generic) else value  # from a column of booleans
     text = f"{value:.4g}" if isinstance(value, float) else value_text(value)
     return html.escape(text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…")
 

@@ -76,6 +76,7 @@ def empty_figure(title: str, x: str, y: str, *, height: int = 420) -> go.Figure:
             "xanchor": "left",
             "font": {"size": 15},
             "automargin": True,
+            "pad": {"t": 6},  # otherwise the top of the letters is cut off
             "yref": "container",
         },
         "template": "none",  # plotly's own style would be repeated in every chart
