@@ -37,7 +37,7 @@ _WORDS_OF_ONE = {
 def paragraph(found: Findings) -> list[str]:
     """What was searched, what it cost, what came out, and what mattered."""
     if not len(found.trials):
-        return [f"This search has not tried a configuration of {_searched(found)} yet."]
+        return [f"This search has tried no configuration of {_searched(found)}."]
     ranked = found.trials.dropna(subset=[found.objective.metric.name])
     sentences = [
         f"This search tried {counted(len(found.trials), 'configuration')} of {_searched(found)}.",

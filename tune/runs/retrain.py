@@ -78,8 +78,8 @@ def chosen(found: Search, top: int, trial: int | None, *, front: bool = False) -
     able = [found.trials[number] for number in found.table["trial"] if _may_win(found, found.trials[number])]
     if not able:
         raise UserError(
-            f"{found.folder.path}: no trial has a {found.objective.metric.name} yet; "
-            f"choose a search with results, or a trial with --trial N"
+            f"{found.folder.path}: no trial has a {found.objective.metric.name}, "
+            "apart from those that diverged or failed; choose a search with results, or a trial with --trial N"
         )
     if front:
         return [trial for trial in able if trial.number in found.front]

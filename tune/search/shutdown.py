@@ -88,7 +88,8 @@ def _outcome(driver: Driver) -> Outcome:
 
 
 def _errors(driver: Driver, shown: int = 5) -> str:
-    reasons = [f"trial {t.number} {t.status}: {t.reason}" for t in driver.ledger.trials.values() if t.status.ended]
+    ended = [trial for trial in driver.ledger.trials.values() if trial.status.ended]
+    reasons = [f"trial {t.number} {t.status}".replace("_", " ") + f": {t.reason}" * bool(t.reason) for t in ended]
     return "; ".join(reasons[:shown]) + (f"; and {len(reasons) - shown} more" if len(reasons) > shown else "")
 
 

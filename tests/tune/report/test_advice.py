@@ -124,4 +124,4 @@ def test_the_paragraph(tmp_path: Path) -> None:
     assert "30 percent" not in words
     assert "in 31 epochs, 30 % fewer than without early stopping." in words
     assert "The best is trial 5, in epoch 2: val_loss 0.4000, val_accuracy 60.00 %, with 1,000 parameters." in words
-    assert "has not tried a configuration" in " ".join(paragraph(Findings(in_memory(tmp_path, []))))
+    assert "has tried no configuration" in " ".join(paragraph(Findings(in_memory(tmp_path, []))))

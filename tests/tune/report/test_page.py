@@ -57,7 +57,7 @@ def test_a_search_as_one_file(tmp_path: Path) -> None:
 
 def test_a_search_without_trials(tmp_path: Path) -> None:
     page = render(read_search(on_disk(tmp_path, [])))
-    assert "There are no trials yet." in page
+    assert "There are no trials." in page
     assert Text(page).headings == ["Trials", "Configuration, versions and data"]
     assert "hash of the split" in page
     assert "4567" in page

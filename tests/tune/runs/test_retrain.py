@@ -37,7 +37,7 @@ def test_epochs_and_seeds(tmp_path: Path) -> None:
 def test_nothing_to_retrain(tmp_path: Path) -> None:
     found = read_search(search_folder(tmp_path / "s"))
     waiting = dataclasses.replace(found.trials[4], number=0)
-    with pytest.raises(UserError, match="no trial has a val_loss yet"):
+    with pytest.raises(UserError, match="no trial has a val_loss"):
         chosen(dataclasses.replace(found, trials=(waiting,)), 1, None)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import errno
+import math
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.tune.search.simulation import Simulation, spec_of
+from tests.tune.search.simulation import SPACE, Simulation, metrics, spec_of
 from tune.record.disk import UnwritableError
 from tune.search import shutdown
 from tune.search.shutdown import finish, stopping_on
+from tune.search.worker.messages import Report
 
 
 def simulation(tmp_path: Path) -> Simulation:
@@ -68,6 +70,20 @@ def test_a_record_that_takes_no_more_is_told_at_the_end(tmp_path: Path, monkeypa
     assert finish(one.driver).exit_code == 130
     assert "no space" in one.said[-1]
     assert "could not be recorded" in one.said[-1]
+
+
+def test_trials_that_all_diverged_are_named(tmp_path: Path) -> None:
+    one = Simulation(
+        spec_of(tmp_path, SPACE, "search.trials=2"),
+        tmp_path / "s",
+        lambda trial, config, epoch: Report((metrics(epoch, math.nan),), "diverged"),
+    )
+    one.run()
+    outcome = finish(one.driver)
+    assert (outcome.state, outcome.reason) == (
+        "failed",
+        "no trial produced val_loss: trial 0 diverged; trial 1 diverged",
+    )
 
 
 def test_a_failure_of_ray_stops_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
