@@ -95,7 +95,8 @@ def _lines(spec: SearchSpec, found: Preview) -> Iterator[str]:
     yield from _line("search", f"sampler {settings.sampler.name}, scheduler {scheduler}")
     if found.parameters is not None:  # else none of the configurations can be trained
         yield from _epochs(spec, found)
-    share = f"{100 * found.infeasible:.3g} % of {found.samples:,} {'' if found.exhaustive else 'random '}configurations"
+    looked_at = counted(found.samples, f"{'' if found.exhaustive else 'random '}configuration")
+    share = f"{100 * found.infeasible:.3g} % of {looked_at}"
     yield from _line("infeasible", share)
     for part, text in found.reasons:
         yield from _line("", f"{100 * part:.3g} %, such as: {text}")

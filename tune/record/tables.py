@@ -145,7 +145,8 @@ def ranked(table: pd.DataFrame, column: str) -> pd.DataFrame:
         UserError: there is no such column.
     """
     if column not in table.columns:
-        raise UserError(f"--sort: there is no column {quoted(column)}; {nearest(column, table.columns)}")
+        field = next((str(name) for name in table.columns if f"config.{name}".endswith(f".{column}")), "")
+        raise UserError(f"--sort: there is no column {quoted(column)}; {nearest(column, table.columns, meant=field)}")
     largest = METRICS[column].goal == "max" if column in METRICS else column in LARGEST_FIRST
     return table.sort_values([column, "trial"], ascending=[not largest, True], na_position="last", kind="stable")
 

@@ -102,6 +102,11 @@ def test_the_table_has_what_trials_are_ranked_by(imagetune: Command, search: Pat
     [
         (["results", "hiden"], 2, "'hiden' is not a search"),
         (["results", "hidden", "--sort", "val_los"], 2, "--sort: there is no column 'val_los'; did you mean val_loss?"),
+        (
+            ["results", "hidden", "--sort", "lr"],  # as the table calls it
+            2,
+            "--sort: there is no column 'lr'; did you mean config.training.optimizer.lr?",
+        ),
         (["results", "hidden", "--top", "0"], 2, "--top"),
         (["retrain", "hidden", "--trial", "9"], 2, "--trial 9: checkpoints/hidden has trials 0 to 4"),
         (["retrain", "hidden", "--trial", "1", "--top", "2"], 2, "--top and --trial"),

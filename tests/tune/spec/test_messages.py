@@ -118,6 +118,9 @@ OF_A_SPACE = [
     ),
 ]
 OF_A_SEARCH = {
+    "training.optimizer.lr=0.1": (
+        "FILE: space: has no searched field; the overrides fix them all: leave one out, or use `train`"
+    ),
     "search.mode=max": "override: search.mode: must be min for val_loss (got max); remove it: it follows from the metric",
     "search.metric=val_kl": (
         "override: search.metric: must be a metric of classification: "

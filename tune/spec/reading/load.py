@@ -65,7 +65,8 @@ def load_search(
     first, first_problems = first_configs(loaded, free, reasons)
     problems = [*space_problems(free, example), *first_problems, *problems]
     if not free.space.domains and not free.problems:
-        problems.append(Problem("space", "has no searched field; add one, or use `train`"))
+        fixed = "; the overrides fix them all: leave one out" if loaded.written["space"] else "; add one"
+        problems.append(Problem("space", f"has no searched field{fixed}, or use `train`"))
     if settings is not None and example.experiment is not None:
         problems += check_search(settings, free.space, example.experiment)
     if problems or loaded.problems or constraints is None or settings is None or example.experiment is None:
