@@ -103,10 +103,13 @@ def _row(winner: Winner) -> dict[str, Any]:
 
 
 def _show(winner: Winner) -> None:
-    print(f"trial {winner.trial}: {counted(len(winner.sound), 'run')}")
+    diverged = len(winner.runs) - len(winner.sound)
+    left_out = f", {diverged} diverged" if diverged else ""
+    print(f"trial {winner.trial}: {counted(len(winner.runs), 'run')}{left_out}")
     rows = []
     for name, figures in winner.spread().items():
         rows.append((name, *(measured(name, figures[key]) for key in ("mean", "std", "min", "max"))))
-    print_table({"best epoch": "left", "mean": "right", "std": "right", "min": "right", "max": "right"}, rows)
+    if rows:
+        print_table({"best epoch": "left", "mean": "right", "std": "right", "min": "right", "max": "right"}, rows)
     for result in winner.runs:
         show_line(f"  {result.folder.path}")

@@ -185,3 +185,6 @@ def test_a_winner_that_diverges_is_not_counted(imagetune: Command, tmp_path: Pat
     assert outcome.code == 1
     assert "every run diverged" in outcome.err
     assert outcome.document["trials"][0]["runs"][0]["end"] == "diverged"
+    told = imagetune("retrain", "wild", "--trial", str(number), "--seeds", "1").out
+    assert f"trial {number}: 1 run, 1 diverged\n" in told
+    assert "best epoch" not in told, "there is nothing to put in a table"
