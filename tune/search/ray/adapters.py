@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import ray
+from ray.exceptions import ActorUnavailableError
 from ray.tune import Callback, PlacementGroupFactory, Stopper
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -21,7 +22,7 @@ from ray.tune.search import Searcher
 
 from tune.search.driver import Driver, NoTrial
 from tune.search.ray.patch import WorkerDiedError
-from tune.search.ray.trial_worker import ASSIGNMENT, REPORT
+from tune.search.ray.trial_worker import ASSIGNMENT, NODE_ID, REPORT
 from tune.search.worker.messages import Report
 
 
@@ -73,11 +74,22 @@ class DriverScheduler(Unsaved, FIFOScheduler):
     """Ray's question "continue or stop?", answered by the driver, which records before it answers."""
 
     def __init__(
-        self, driver: Driver, searcher: DriverSearcher, placement: Callable[[], PlacementGroupFactory]
+        self,
+        driver: Driver,
+        searcher: DriverSearcher,
+        placement: Callable[[], PlacementGroupFactory],
+        usable: Callable[[str], bool] = lambda node: True,
     ) -> None:
-        """`placement`: what a trial that is started now reserves, and on which nodes."""
+        """Decide nothing yet.
+
+        Args:
+            driver: Of the search.
+            searcher: Knows the trials' numbers.
+            placement: What a trial that is started now reserves, and on which nodes.
+            usable: Whether the node of this id is known to have the images.
+        """
         super().__init__()  # type: ignore[no-untyped-call]
-        self._driver, self._searcher, self._placement = driver, searcher, placement
+        self._driver, self._searcher, self._placement, self._usable = driver, searcher, placement, usable
         self._pending: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -96,9 +108,12 @@ class DriverScheduler(Unsaved, FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Enter the result; CONTINUE or STOP."""
-        (report,) = result[REPORT]
-        over = self._driver.report(self._searcher.numbers[trial.trial_id], Report.from_dict(report))
-        return TrialScheduler.STOP if over else TrialScheduler.CONTINUE
+        number, report = self._searcher.numbers[trial.trial_id], Report.from_dict(result[REPORT][0])
+        if report.end == "failed" and not self._usable(result[NODE_ID]):
+            reason = f"node {report.node}, which has just joined, is not known to have the images; starting on another"
+            self._driver.requeue(number, reason)
+            return TrialScheduler.STOP
+        return TrialScheduler.STOP if self._driver.report(number, report) else TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """A worker died: its node was lost, it ran out of memory, it crashed."""
@@ -110,9 +125,11 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         if "exit_actor()" in str(error):
             self._driver.requeue(number, "starting in a new worker process")
             return
-        memory = isinstance(error, WorkerDiedError) and error.memory
-        name = "" if isinstance(error, WorkerDiedError) else f"{type(error).__name__}: "
-        self._driver.worker_died(number, f"{name}{reason}", out_of_memory=memory)
+        if isinstance(error, ActorUnavailableError):  # Ray's words are an id, and what a connection is
+            reason = "its worker cannot be reached"
+        elif not isinstance(error, WorkerDiedError):
+            reason = f"{type(error).__name__}: {reason}"
+        self._driver.worker_died(number, reason, out_of_memory=isinstance(error, WorkerDiedError) and error.memory)
 
 
 def error_of(trial: Trial) -> Exception:

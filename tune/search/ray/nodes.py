@@ -103,8 +103,19 @@ class NodeImages:
                 elif reason := too_small(node, self.sent.size):
                     self._leave_out(node, reason)
         self._take_answers(wait)
-        waiting = {node.id for node in self._asked.values()}
-        return [node for node in nodes if node.id not in self.missing and node.id not in waiting]
+        return [node for node in nodes if self._has(node.id)]
+
+    def has(self, node: str) -> bool:
+        """Whether the node of this id has answered that it has them. Where it is new, it is asked."""
+        if node not in self._known:
+            self.among(living_nodes())
+        return self._has(node)
+
+    def _has(self, node: str) -> bool:
+        return node in self._known and node not in self._unusable()
+
+    def _unusable(self) -> set[str]:
+        return {*self.missing, *(node.id for node in self._asked.values())}
 
     def check(self, nodes: Iterable[Node]) -> None:
         """Wait for the answers of the nodes on which a trial fits.
@@ -119,10 +130,13 @@ class NodeImages:
             raise SpecError([Problem("search.data", _none_has(self._how, nodes, self.missing))])
 
     def selector(self) -> dict[str, Any]:
-        """What keeps Ray's placement groups off the nodes without images; empty if there are none."""
-        if not self.missing:
+        """What keeps Ray's placement groups off the nodes without images and those that have not answered yet.
+
+        Empty if there are none. What already waits for a place may still get one on a node that joins: see `has`.
+        """
+        if not (unusable := self._unusable()):
             return {}
-        return {"bundle_label_selector": [{LABEL: f"!in({','.join(sorted(self.missing))})"}]}
+        return {"bundle_label_selector": [{LABEL: f"!in({','.join(sorted(unusable))})"}]}
 
     def _take_answers(self, wait: bool) -> None:
         import ray

@@ -17,6 +17,7 @@ from tune.training import prepare_process
 
 ASSIGNMENT = "assignment"  # the key of a configuration under which the attempt travels
 REPORT = "report"  # the key of a result under which the worker's report travels
+NODE_ID = "node"  # and Ray's id of the node that it comes from
 
 
 class TrialWorker(ray_tune.Trainable):
@@ -30,6 +31,7 @@ class TrialWorker(ray_tune.Trainable):
         prepare_process()
         settle_memory()
         self._job, self._place = job, placement()
+        self._node_id = ray.get_runtime_context().get_node_id()
         self._attempt = self.attempt(job, _assignment(config))
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -50,7 +52,7 @@ class TrialWorker(ray_tune.Trainable):
         report = self._attempt.step()
         self._retire = report.retire
         node, gpu = self._place
-        return {REPORT: [dataclasses.replace(report, node=node, gpu=gpu).to_dict()]}
+        return {REPORT: [dataclasses.replace(report, node=node, gpu=gpu).to_dict()], NODE_ID: self._node_id}
 
 
 def _assignment(config: dict[str, Any]) -> Assignment:

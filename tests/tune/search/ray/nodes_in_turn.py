@@ -60,13 +60,17 @@ class Nodes:
             self.cluster = Cluster(initialize_head=True, head_node_args=self._of("head"))
         self.second: Any = self.add("second")
         (out / "elsewhere").mkdir()
-        with chdir(out / "elsewhere"):
-            self.add("bare", resources={"bare": 1})
+        self.add_bare("bare", resources={"bare": 1})
         self.cluster.wait_for_nodes()
 
     def add(self, name: str, **options: Any) -> Any:
         with without_dashboard():
             return self.cluster.add_node(**self._of(name), **options)
+
+    def add_bare(self, name: str, **options: Any) -> None:
+        """A node without the images."""
+        with chdir(self.out / "elsewhere"):
+            self.add(name, **options)
 
     def _of(self, name: str) -> dict[str, Any]:
         return {"num_cpus": 1, "object_store_memory": 80 * 2**20, "node_name": name}
@@ -78,7 +82,10 @@ class Nodes:
 
 
 class Exchange(Lines):
-    """Once a trial trains on each node, takes the second away and adds a third, between two turns of the driver's."""
+    """Once a trial trains on each node, takes the second away, between two turns of the driver's, and adds two.
+
+    The first is without images, and has room when the lost trial is put back. The second joins once that was said.
+    """
 
     def __init__(self, nodes: Nodes) -> None:
         super().__init__()
@@ -91,9 +98,14 @@ class Exchange(Lines):
         now = {search.trials[number].facts.get("node") for number in search.live}
         if nodes.second is not None and "head" in trained and "second" in now:
             (nodes.out / "awaited").write_text("head third")
+            nodes.add_bare("late")
             nodes.cluster.remove_node(nodes.second, allow_graceful=False)
             nodes.second = None
-            nodes.add("third")
+
+    def say(self, text: str) -> None:
+        super().say(text)
+        if text.startswith("node late"):
+            self._nodes.add("third")
 
 
 def nodes_in(journal: Path) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from ray.tune import PlacementGroupFactory
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import TrialScheduler
 
 from tests.tune.search.ray.ray_workers import (
     CrashingWorker,
@@ -20,20 +21,22 @@ from tests.tune.search.ray.ray_workers import (
     TabulatedWorker,
     TogetherWorker,
 )
-from tests.tune.search.simulation import SPACE
+from tests.tune.search.simulation import SPACE, Simulation, spec_of
 from tune.errors import UserError
 from tune.record.exclusive.folder_lock import lock_folder
 from tune.record.folder import SearchFolder
 from tune.record.observer import Observer
 from tune.record.search_status import search_status
+from tune.record.status import Status
 from tune.search import trial_ends
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher
 from tune.search.ray.resources import trial_resources
-from tune.search.ray.trial_worker import TrialWorker
+from tune.search.ray.trial_worker import NODE_ID, REPORT, TrialWorker
 from tune.search.request import Request
 from tune.search.runner import run_search
 from tune.search.shutdown import Outcome
+from tune.search.worker.messages import Report
 from tune.spec import SpecError
 from tune.spec.search_settings import ResourcesSpec
 
@@ -99,6 +102,30 @@ def test_the_process_left_over_goes_to_the_trial_that_has_none(tmp_path: Path) -
     assert scheduler.choose_trial_to_run(None) is older
     older.status = Trial.RUNNING
     assert scheduler.choose_trial_to_run(None) is None
+
+
+def test_what_fails_on_a_node_that_may_have_no_images_is_put_back(tmp_path: Path) -> None:
+    """A trial that waited for a place was put on a node that joined: no attempt of its own has failed."""
+    simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
+    searcher = DriverSearcher(simulation.driver, lambda live: True)
+    scheduler = DriverScheduler(
+        simulation.driver, searcher, lambda: PlacementGroupFactory([{"CPU": 1}]), {"good"}.__contains__
+    )
+    trial = Trial("__fake", stub=True)
+    failed = Report(end="failed", reason="no images", node="n7").to_dict()
+
+    def answer(node: str) -> str:
+        searcher.suggest(trial.trial_id)
+        return scheduler.on_trial_result(None, trial, {REPORT: [failed], NODE_ID: node})
+
+    for _ in range(3):
+        assert answer("new") == TrialScheduler.STOP
+        assert simulation.record.trial(0).status is Status.WAITING
+    assert "attempts" not in simulation.record.trial(0).facts
+    assert all("node n7" in line for line in simulation.said if "waiting" in line)
+    for _ in range(1 + simulation.driver.ledger.spec.search.failures.retries):
+        answer("good")
+    assert simulation.record.trial(0).status is Status.FAILED
 
 
 def test_the_same_search_twice_with_one_worker_is_the_same(tmp_path: Path) -> None:

@@ -45,9 +45,11 @@ class TestNodesThatComeAndGo:
         assert "resuming from its last checkpoint" in seen["said"]
 
     def test_a_node_without_the_images_is_named_and_left_out(self, seen: dict[str, Any]) -> None:
-        (line,) = {line.partition("]")[2] for line in seen["said"].splitlines() if "runs no trials" in line}
-        assert "node bare (" in line  # of the first search and of the one that is refused
-        assert IMAGES in line
+        lines = [line.partition("]")[2] for line in seen["said"].splitlines() if "runs no trials" in line]
+        named = [line.split()[1] for line in lines]
+        assert named == ["bare", "late", "bare"]  # in the first search, and in the one that is refused
+        assert all(IMAGES in line for line in lines)
+        assert "trying again" not in seen["said"]  # no trial has tried to train there
 
     def test_where_no_node_has_them_the_search_is_refused(self, seen: dict[str, Any]) -> None:
         assert seen["refused"].startswith("search.data: is shared, but node bare (")
