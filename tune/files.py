@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import IO
 
 from data.files import PARTIAL, appearing, sweep
-from tune.buckets.mirror import fetch, files, is_file, needed, probe, publish, remove, remove_folder, rename
+from tune.buckets.mirror import (
+    fetch,
+    files,
+    is_file,
+    needed,
+    probe,
+    publish,
+    remove,
+    remove_folder,
+    rename,
+    still_there,
+)
 
 __all__ = [
     "PARTIAL",
@@ -25,6 +36,7 @@ __all__ = [
     "remove",
     "remove_folder",
     "rename",
+    "still_there",
     "sweep",
     "write_whole",
 ]

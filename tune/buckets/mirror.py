@@ -82,6 +82,12 @@ def is_file(path: Path) -> bool:
     return path.is_file() or Path(os.path.abspath(path)) in _later
 
 
+def still_there(path: Path) -> bool:
+    """Whether there is a file, of one in a bucket also there: another machine may have renamed or deleted it."""
+    url = url_of(path)
+    return path.is_file() if url is None else client.entry(url) is not None
+
+
 def files(folder: Path, pattern: str) -> list[Path]:
     """The files of a folder, downloaded or not, whose names match a glob pattern."""
     later = [path for path in _later if path.parent == folder and path.match(pattern)]

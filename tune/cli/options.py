@@ -18,7 +18,7 @@ DEFAULT_OUT = Path("checkpoints")
 MOST = 10**6  # of anything that an option counts
 
 
-def _place(text: str | Path) -> Path:
+def place(text: str | Path) -> Path:
     """A folder on this machine, or the mirror of one in S3."""
     try:
         return folder_of(str(text)).expanduser()
@@ -112,7 +112,7 @@ Overrides = Annotated[
 Out = Annotated[
     Path,
     typer.Option(
-        "--out", metavar="DIR", parser=_place, help="The folder for searches and runs; also s3://BUCKET/FOLDER."
+        "--out", metavar="DIR", parser=place, help="The folder for searches and runs; also s3://BUCKET/FOLDER."
     ),
 ]
 DataDir = Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tune.cli.options import Address, DataDir, Json, Overrides, Study, complete_file
+from tune.cli.options import Address, DataDir, Json, Overrides, Study, complete_file, place
 from tune.cli.output import print_json
 
 EXAMPLES = (
@@ -31,7 +31,13 @@ def submit(
     ] = None,
     study: Study = None,
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The folder for searches, which every node sees at this path.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            parser=place,
+            help="The folder for searches, which every node sees at this path; also s3://BUCKET/FOLDER.",
+        ),
     ] = Path("checkpoints"),
     data_dir: DataDir = None,
     manifest: Annotated[

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import secrets
 import shlex
 import socket
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 """Ray's client obeys these rather than the address that it is given."""
 CONNECTING = 5.0  # seconds
+_TALKATIVE = (  # each says something at every upload, or when a connection is closed
+    "ray.dashboard.modules.dashboard_sdk",
+    "ray.dashboard.modules.job.sdk",
+    "ray._private.runtime_env.packaging",
+)
 STOPPING = 60
 """Seconds that a cancelled job has to save everything. Ray's default, 3, is less than a checkpoint may take."""
 SEARCH = "imagetune_search"
@@ -72,7 +79,7 @@ class Jobs:
         with _talking_to(self.address), working_dir(request.file) as folder:
             submitted: str = self._client.submit_job(
                 entrypoint=shlex.join(words),
-                submission_id=f"{request.name}-{secrets.token_hex(3)}",
+                submission_id=_new_id(request.name),
                 runtime_env={
                     "working_dir": str(folder),
                     "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOPPING)},
@@ -129,6 +136,11 @@ class Jobs:
         return stopped
 
 
+def _new_id(name: str) -> str:
+    """A new job's id: no shell has to have it in quotes."""
+    return f"{re.sub(r'[^a-zA-Z0-9._]+', '-', name).strip('-') or 'search'}-{secrets.token_hex(3)}"
+
+
 def _job(details: Any) -> Job:
     started, ended = details.start_time, details.end_time
     return Job(
@@ -168,6 +180,8 @@ def _client_class() -> type[JobSubmissionClient]:
         raise UserError("jobs need Ray's client for them; run: pip install 'ray[default]'")
     from ray.job_submission import JobSubmissionClient
 
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     return JobSubmissionClient
 
 

@@ -264,6 +264,10 @@ class Driver:
             self._to_kill.append(number)
         self._ends.end(number, Status.STOPPED, reason)
 
+    def clear_all(self) -> None:
+        """Delete what workers have written after their trials ended."""
+        self._ends.clear_all()
+
     def requeue_all(self) -> None:
         """Put every live trial back to wait, with its epochs."""
         for number in list(self.ledger.live):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +20,7 @@ from tune.record.pareto import Point, best_first, front_of
 from tune.record.status import Status
 from tune.record.trial import TrialRecord
 from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
-from tune.spec.metric import Objective
+from tune.spec.metric import EpochMetrics, Objective
 from tune.spec.search_settings import RetentionSpec
 from tune.training import save_weights
 
@@ -82,6 +83,13 @@ class Retention:
         if trial.status.ended:
             self._delete_checkpoints(trial.number, "*.pt")
 
+    def clear_all(self, trials: Iterable[TrialRecord]) -> None:
+        """The same for all trials at the end of a search: a worker that is cut off from the driver cannot be killed."""
+        self._patiently(lambda: fetch(self._folder.path))
+        for trial in trials:
+            if files(self._folder.trial(trial.number), "*.pt"):
+                self.clear(trial)
+
     def next_seed(self, trial: TrialRecord) -> None:
         """Delete the checkpoint of the further seed before the one that the trial trains next."""
         for seed in range(1, trial.seed):
@@ -114,7 +122,7 @@ class Retention:
         fetch(target.parent)
         if is_file(target) or best is None:
             return
-        weights = _best_weights(files(target.parent, LAST), best.epoch)
+        weights = _best_weights(files(target.parent, LAST), best.epoch, self._objective)
         if weights is not None:
             facts = {"trial": str(trial.number), "epoch": str(best.epoch), "metric": self._objective.metric.name}
             save_weights(target, weights, facts)
@@ -148,7 +156,18 @@ def delete_leftovers(folder: SearchFolder) -> None:
         path.unlink(missing_ok=True)
 
 
-def _best_weights(paths: Iterable[Path], epoch: int) -> dict[str, Tensor] | None:
-    """The best weights in the furthest checkpoint; None if it ends before the best epoch, as a stale worker's may."""
-    found = furthest(paths)
+def _best_weights(paths: Iterable[Path], epoch: int, objective: Objective) -> dict[str, Tensor] | None:
+    """The weights of the best epoch; None if all checkpoints end before it, as a stale worker's may.
+
+    Of several, rather one in which that epoch is the best: a stale worker may have found a better one since.
+    """
+    found = furthest(paths, lambda history: _best_is(history, epoch, objective))
     return None if found is None or len(found[1]["history"]) < epoch else found[1]["best_weights"]
+
+
+def _best_is(history: list[Any], epoch: int, objective: Objective) -> bool:
+    try:
+        best = objective.best(EpochMetrics.from_dict(row) for row in history)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False  # somebody else has written it
+    return best is not None and best.epoch == epoch

@@ -71,6 +71,7 @@ def close(driver: Driver) -> None:
     if outcome.state == INTERRUPTED:
         write()  # there are only seconds
     else:
+        driver.clear_all()
         retry_until_writable(write, ledger.folder.path, driver.observer.say)
 
 

@@ -135,6 +135,10 @@ class TrialEnds:
         else:  # it had ended; the worker may have written something since
             self._retention.clear(self._ledger.trials[number])
 
+    def clear_all(self) -> None:
+        """Delete what workers have written after their trials ended."""
+        self._retention.clear_all(self._ledger.trials.values())
+
     def hung(self) -> list[int]:
         """End the live trials without an epoch for longer than `search.epoch_timeout`; returns their numbers."""
         limit = self._ledger.spec.search.epoch_timeout

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.tune.record.s3_server import NOWHERE, SECRET, S3Server
+from tests.tune.search.worker.attempts import attempt
 from tune.buckets import client, mirror
 from tune.buckets.address import root, shown, url_of
 from tune.buckets.client import StorageError
@@ -267,3 +268,23 @@ def test_a_bucket_that_fails_for_a_while_is_waited_for(
     monkeypatch.setenv("AWS_ENDPOINT_URL", NOWHERE)
     with pytest.raises(FullDiskError, match=r"cannot be reached.*and stayed so for 0 s"):
         retry_until_writable(lambda: write_whole(path, b"content"), path.parent, patience=0)
+
+
+def test_a_worker_that_was_cut_off_sees_in_the_bucket_that_it_was_replaced(
+    bucket: str, other_machine: Callable[[], None], tmp_path: Path
+) -> None:
+    """It trains on with a mirror of its own, in which its checkpoint still has its name."""
+    stale = attempt(tmp_path, "stale", place=bucket)
+    stale.step()
+    stale_cache, later = os.environ["XDG_CACHE_HOME"], dict(mirror._later)
+    other_machine()
+    live = attempt(tmp_path, "live", place=bucket)
+    assert [epoch.epoch for epoch in live.step().epochs] == [1]
+    with pytest.MonkeyPatch.context() as back:
+        back.setenv("XDG_CACHE_HOME", stale_cache)
+        back.setattr(mirror, "_later", later)
+        report = stale.step()
+    assert report.end == "failed"
+    assert "taken over" in report.reason
+    assert [epoch.epoch for epoch in live.step().epochs] == [2]
+    assert list(client.listing(bucket)) == ["trial_00000/last-live.pt"]

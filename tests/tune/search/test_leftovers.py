@@ -21,6 +21,7 @@ from tune.search.ray.patch import WorkerDiedError, known_to_tune
 from tune.search.request import Request, resolve
 from tune.search.retention import Retention
 from tune.search.schedulers.verdict import CONTINUE, Verdict
+from tune.search.shutdown import finish
 from tune.search.worker.messages import Report
 from tune.spec.search_settings import RetentionSpec
 from tune.training import load_weights, save
@@ -30,7 +31,8 @@ ROOT = Path(__file__).parents[3]
 
 def checkpoint(path: Path, epochs: int) -> None:
     path.parent.mkdir(exist_ok=True)
-    save(path, {"history": [{}] * epochs, "best_weights": {"w": torch.full((1,), float(epochs))}})
+    history = [metrics(epoch, 1 / epoch).to_dict() for epoch in range(1, epochs + 1)]
+    save(path, {"history": history, "best_weights": {"w": torch.full((1,), float(epochs))}})
 
 
 def ended(epochs: int) -> TrialRecord:
@@ -47,6 +49,32 @@ def test_a_kept_trial_takes_its_weights_from_the_furthest_checkpoint(tmp_path: P
     weights, facts = load_weights(folder.best(0))
     assert (weights["w"].item(), facts["epoch"]) == (4.0, "4")
     assert [path.name for path in folder.trial(0).iterdir()] == ["best.safetensors"]
+
+
+def test_a_better_epoch_that_was_never_recorded_does_not_lend_its_weights(tmp_path: Path) -> None:
+    """A stale worker has trained on after the trial was stopped."""
+    folder = SearchFolder(tmp_path)
+    for name, epochs in (("last-stale.pt", 6), ("last-live.pt", 4)):
+        checkpoint(folder.trial(0) / name, epochs)
+    Retention(folder, RetentionSpec(best=3), LOSS).ended(ended(4))
+    weights, facts = load_weights(folder.best(0))
+    assert (weights["w"].item(), facts["epoch"]) == (4.0, "4")
+    assert [path.name for path in folder.trial(0).iterdir()] == ["best.safetensors"]
+
+
+def test_what_a_stale_worker_writes_into_ended_trials_is_gone_at_the_end_of_a_search(tmp_path: Path) -> None:
+    simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
+    folder = simulation.driver.ledger.folder
+    first, second = simulation.driver.next(), simulation.driver.next()
+    assert not isinstance(first, NoTrial)
+    assert not isinstance(second, NoTrial)
+    simulation.driver.stop_trial(0, "by hand")
+    for number in (0, 1):
+        folder.trial(number).mkdir(parents=True, exist_ok=True)
+        checkpoint(folder.trial(number) / "last-stale.pt", 2)
+    simulation.driver.stop("the target is reached")
+    finish(simulation.driver)
+    assert [path.parent.name for path in folder.path.glob("trial_*/*.pt")] == ["trial_00001"]  # it may be resumed
 
 
 def test_weights_of_an_earlier_epoch_are_never_kept_as_the_best(tmp_path: Path) -> None:

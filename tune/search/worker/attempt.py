@@ -14,7 +14,7 @@ import data
 import models
 from tune.buckets.parsing import folder_of
 from tune.errors import UserError, WorkError
-from tune.files import fetch, files, remove, rename
+from tune.files import fetch, files, remove, rename, still_there
 from tune.record.disk import PAUSE, obstacle
 from tune.record.folder import SearchFolder
 from tune.search.worker.checkpoints import LAST, REPLICATE, furthest
@@ -129,7 +129,9 @@ class Attempt:
 
     def _save(self, training: Training, metrics: EpochMetrics) -> Report:
         """Write the checkpoint before the epoch is reported: the trial can resume from whatever was reported."""
-        if self._saved and not self._last.is_file():  # then this worker's driver is dead
+        if self._saved and not still_there(
+            self._last
+        ):  # its driver is dead, or has given up its node
             return Report(end="failed", reason="another attempt has taken over this trial's checkpoint")
         save(self._last, training.state())
         self._unsaved, self._saved = None, True

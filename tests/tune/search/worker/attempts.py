@@ -20,9 +20,10 @@ search: {trials: 2}
 """
 
 
-def job(folder: Path, gpu: float = 0.0) -> Job:
+def job(folder: Path, gpu: float = 0.0, place: str = "") -> Job:
+    """`place`: of the search, if it is not that folder."""
     spec = spec_of(folder, DIGITS)
-    return Job(spec.base, str(folder), str(folder / "data"), "val_loss", None, gpu)
+    return Job(spec.base, place or str(folder), str(folder / "data"), "val_loss", None, gpu)
 
 
 def attempt(folder: Path, token: str = "a", lr: float = 0.01, **options: Any) -> Attempt:
