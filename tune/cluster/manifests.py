@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tune.buckets.parsing import is_url
 from tune.cluster.jobs import STOPPING
 from tune.cluster.request import JobRequest
 from tune.search.ray.resources import AUTO_GPU
@@ -35,12 +36,12 @@ def manifest(kind: Kind, request: JobRequest) -> str:
     environment = Environment(
         loader=PackageLoader("tune.cluster"), undefined=StrictUndefined, keep_trailing_newline=True
     )
-    environment.filters["text"] = _text
+    environment.filters |= {"text": _text, "shell": shlex.quote}
     return environment.get_template(TEMPLATES[kind]).render(_values(kind, request))
 
 
 def _values(kind: Kind, request: JobRequest) -> dict[str, Any]:
-    file = request.file
+    file, nodes = request.file, _nodes(request)
     space = request.space if file is None else MOUNTED if kind == "kuberay" else str(file.absolute())
     entry = ["python", "-m", "tune.cluster.entry", space, request.name, *request.options]
     return {
@@ -50,16 +51,41 @@ def _values(kind: Kind, request: JobRequest) -> dict[str, Any]:
         "given": "".join(f"{shlex.quote(word)} " for word in ("--name", request.name, *request.options)),
         "file": file.read_text(encoding="utf-8") if file is not None and kind == "kuberay" else "",
         "command": shlex.join(entry),
-        "out": request.out,
-        "data_dir": request.data_dir,
-        "mount": (mount := os.path.commonpath([request.out, request.data_dir or request.out])),
-        "volume": f"--volume={shlex.quote(f'{mount}:{mount}')}",
+        "mounts": (mounts := _mounts(request)),
+        "volumes": [f"--volume={shlex.quote(f'{mount}:{mount}')}" for mount in mounts],
+        "secrets": _secrets(request),
+        "custom": _custom(request, nodes["trials"]),
+        "accelerator": request.spec.search.resources.accelerator_type,
         "stopping": STOPPING,
         "python": ".".join(platform.python_version_tuple()[:2]),
         "ray": version("ray"),
         "image": f"imagetune:{version('imagetune')}",
-        **_nodes(request),
+        **nodes,
     }
+
+
+def _mounts(request: JobRequest) -> list[str]:
+    """The folders that all nodes share; none if the searches are in S3 and each node has its own images."""
+    given = [None if is_url(request.out) else request.out, request.data_dir, request.spec.sample.data.path]
+    folders = sorted({os.path.normpath(path) for path in given if path})
+    above = os.path.commonpath(folders) if folders else ""
+    if above not in ("", "/"):
+        return [above]
+    return [one for one in folders if not any(one.startswith(f"{other}/") for other in folders)]
+
+
+def _secrets(request: JobRequest) -> list[str]:
+    """The environment variables without which the search's processes may get in nowhere."""
+    database = ["IMAGETUNE_STUDY_PASSWORD"] if request.study and not request.study.startswith("sqlite") else []
+    keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] if is_url(request.out) else []
+    server = [name for name in ("AWS_ENDPOINT_URL", "AWS_REGION") if keys and os.environ.get(name)]
+    return [*database, *keys, *server]
+
+
+def _custom(request: JobRequest, trials: int) -> str:
+    """What a node has to declare of the resources that its owner has invented, so that its trials fit; as JSON."""
+    amounts = {name: amount * trials for name, amount in request.spec.search.resources.custom.items()}
+    return json.dumps(amounts, separators=(",", ":")) if amounts else ""
 
 
 def _nodes(request: JobRequest) -> dict[str, int]:
@@ -75,6 +101,7 @@ def _nodes(request: JobRequest) -> dict[str, int]:
     per_node = min(per_node, wanted or per_node)
     return {
         "nodes": nodes,
+        "trials": per_node,
         "cpus": math.ceil(per_node * resources.cpu),
         "gpus": gpus,
         "memory": MEMORY * per_node,

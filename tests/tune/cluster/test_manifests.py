@@ -15,9 +15,11 @@ import pytest
 import ray
 from ray.autoscaler._private.util import prepare_config, validate_config
 from ruamel.yaml import YAML
+from typer.testing import CliRunner
 
 from tests.tune.cluster.kuberay import RAY_JOB
 from tests.tune.cluster.own_space import OWN
+from tune.cli.main import app
 from tune.cluster.manifests import TEMPLATES, Kind, manifest
 from tune.cluster.request import JobRequest, job_request
 
@@ -142,6 +144,58 @@ def test_bash_takes_every_script_for_slurm(tmp_path: Path) -> None:
         options = [line.split("#SBATCH --")[1].split()[0] for line in script.splitlines() if line.startswith("#SBATCH")]
         assert {"nodes=4", "cpus-per-task=4", "gpus-per-task=1", "requeue"} <= set(options)
         assert shlex.split(script.partition(" -- ")[2].lstrip("\\\n"))[4] == name
+
+
+IMAGES = "experiment: {data: {name: folder, path: /images/birds, image_size: 32}, model: {name: tiny_vgg}}\n"
+OTHERS = "search.resources.custom={a licence: 2}"
+
+
+def test_nodes_have_what_trials_need_besides_gpus(tmp_path: Path) -> None:
+    """Two trials run on each node, so it declares the resource for two."""
+    (own := tmp_path / "own.yaml").write_text(IMAGES + "space: {training.optimizer.lr: {float: [0.001, 0.1]}}")
+    request = asked(str(own), *GPU, OTHERS, "search.resources.accelerator_type=H100")
+    texts = {kind: manifest(kind, request) for kind in ("kuberay", "launcher", "slurm")}
+    (group,) = documents(texts["kuberay"])[1]["spec"]["rayClusterSpec"]["workerGroupSpecs"]
+    quoted = shlex.split(group["rayStartParams"]["resources"])  # KubeRay hands it to a shell
+    (launcher,) = documents(texts["launcher"])
+    lines = launcher["worker_start_ray_commands"][-1], texts["slurm"].partition("srun")[2]
+    words = (word for line in lines for word in shlex.split(line))
+    given = [word.partition("=")[2] for word in words if word.startswith("--resources=")]
+    assert len(given) == 2
+    for declared in (*quoted, *given):
+        assert json.loads(declared) == {"a licence": 4}
+    assert "H100" in texts["kuberay"].partition("apiVersion")[0]
+
+
+def test_the_folder_of_the_images_is_shared_too(tmp_path: Path) -> None:
+    """Where the folders have nothing in common, each is mounted, as a folder of the same storage."""
+    (own := tmp_path / "own.yaml").write_text(IMAGES + "space: {training.optimizer.lr: {float: [0.001, 0.1]}}")
+    job = documents(manifest("kuberay", asked(str(own))))[1]
+    mounts = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    assert [(mount["mountPath"], mount["subPath"]) for mount in mounts[:3]] == [
+        (f"/{path}", path) for path in ("images/birds", "shared/data", "shared/searches")
+    ]
+    (launcher,) = documents(manifest("launcher", asked(str(own))))
+    assert "--volume=/images/birds:/images/birds" in launcher["docker"]["run_options"]
+
+
+def test_a_search_in_s3_needs_keys_and_no_shared_storage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "swordfish")
+    place = ("--out", "s3://bucket/searches", "--study", "postgresql://me@db/x")
+    texts = {kind: CliRunner().invoke(app, ["submit", "digits", *place, "--print", kind]).output for kind in TEMPLATES}
+    for kind in ("kuberay", "launcher", "slurm"):
+        assert "--out s3://bucket/searches" in texts[kind]
+        assert "IMAGETUNE_STUDY_PASSWORD, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY" in texts[kind]
+    (job,) = documents(texts["kuberay"])
+    jsonschema.validate(job, RAY_JOB)
+    spec = job["spec"]["rayClusterSpec"]
+    pods = [group["template"]["spec"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
+    assert not [pod for pod in pods if "volumes" in pod or "volumeMounts" in pod["containers"][0]]
+    (launcher,) = documents(texts["launcher"])
+    assert "--env-file=/etc/imagetune.env" in launcher["docker"]["run_options"]
+    assert not any("volume" in option for option in launcher["docker"]["run_options"])
+    subprocess.run(["bash", "-n"], input=texts["slurm"], text=True, check=True)
+    assert "swordfish" not in "".join(texts.values())
 
 
 def checked(program: str, *arguments: str, text: str) -> None:

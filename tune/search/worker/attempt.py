@@ -129,9 +129,7 @@ class Attempt:
 
     def _save(self, training: Training, metrics: EpochMetrics) -> Report:
         """Write the checkpoint before the epoch is reported: the trial can resume from whatever was reported."""
-        if self._saved and not still_there(
-            self._last
-        ):  # its driver is dead, or has given up its node
+        if self._saved and not still_there(self._last):  # its driver is dead, or has given up its node
             return Report(end="failed", reason="another attempt has taken over this trial's checkpoint")
         save(self._last, training.state())
         self._unsaved, self._saved = None, True
