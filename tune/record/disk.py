@@ -1,8 +1,9 @@
-"""Full disks and buckets that cannot be reached: recognized, waited for, and given up on after a while."""
+"""Full disks, and storage that cannot be reached: recognized, waited for, and given up on after a while."""
 
 from __future__ import annotations
 
 import errno
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,15 @@ from tune.buckets.client import StorageError
 from tune.errors import WorkError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)  # "no space left on device", "disk quota exceeded"
+AWAY = (  # what network file systems say while their server is
+    errno.ESTALE,
+    errno.EIO,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EREMOTEIO,
+)
 PATIENCE = 600.0  # seconds to wait for room before giving up
 PAUSE = 2.0  # seconds between two attempts
 
@@ -20,15 +30,15 @@ class UnwritableError(WorkError):
 
 
 class FullDiskError(UnwritableError):
-    """The disk stayed full, or the bucket out of reach, for longer than `PATIENCE`."""
+    """The disk stayed full, or the storage out of reach, for longer than `PATIENCE`."""
 
 
-def obstacle(error: BaseException | None, folder: object) -> str:
+def obstacle(error: BaseException | None, folder: Path) -> str:
     """Why nothing can be written for now, if an error, or one that caused it, says so; else empty.
 
     Args:
         error: What was raised.
-        folder: Where it was written to.
+        folder: Where it was written to: of a search, which is not deleted while it runs.
     """
     while error is not None:
         if isinstance(error, StorageError):
@@ -36,6 +46,10 @@ def obstacle(error: BaseException | None, folder: object) -> str:
         # torch.save over a full disk raises a RuntimeError while the OSError is on its way
         if isinstance(error, OSError) and error.errno in FULL:
             return f"the disk of {folder} is full"
+        if isinstance(error, OSError) and error.errno in AWAY:
+            return f"{folder} cannot be reached ({os.strerror(error.errno).lower()})"
+        if isinstance(error, FileNotFoundError) and not os.path.exists(folder):
+            return f"{folder} is gone"
         error = error.__cause__ or error.__context__
     return ""
 
@@ -71,7 +85,7 @@ class Wait:
 
 
 def _remedy(why: str) -> str:
-    return "free some space" if why.endswith(" is full") else "see that it can be reached"
+    return "free some space" if why.endswith(" is full") else "see that it can be reached again"
 
 
 def retry_until_writable(
@@ -80,7 +94,7 @@ def retry_until_writable(
     say: Callable[[str], None] = lambda text: None,
     patience: float | None = None,
 ) -> None:
-    """Do a write that undoes itself when it fails; while the disk is full or the bucket out of reach, try again.
+    """Do a write that undoes itself when it fails; while the disk is full or the storage out of reach, try again.
 
     Args:
         write: The write.

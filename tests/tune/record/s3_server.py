@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ class S3Server:
     """A server on a port of 127.0.0.1."""
 
     port: int
+    process: subprocess.Popen[bytes]
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -48,6 +50,15 @@ class S3Server:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return bytes(answer.read())
 
+    @contextmanager
+    def hanging(self) -> Iterator[None]:
+        """For the block, take connections and answer none."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def require_credentials(self, *, required: bool) -> None:
         """From now on refuse every key that it did not hand out, as S3 does; or take any."""
         self.ask("POST", "moto-api/reset-auth", b"0" if required else b"inf")
@@ -70,7 +81,7 @@ def serving() -> Iterator[S3Server]:
                 break
             except OSError:
                 time.sleep(0.05)
-        yield S3Server(port)
+        yield S3Server(port, process)
     finally:
         process.kill()
         process.wait()

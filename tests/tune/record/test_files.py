@@ -14,7 +14,7 @@ import pytest
 from tune.errors import UserError
 from tune.files import write_whole
 from tune.record import RunFolder, SearchFolder, disk, locate_run, locate_search
-from tune.record.disk import FullDiskError, obstacle, retry_until_writable
+from tune.record.disk import FullDiskError, UnwritableError, obstacle, retry_until_writable
 from tune.record.exclusive.folder_lock import folder_is_locked, lock_folder
 from tune.record.folder import candidates, check_new_name, check_writable
 from tune.record.storage.journal import Journal
@@ -203,9 +203,27 @@ def test_a_full_disk_is_told_from_other_errors() -> None:
     cause = OSError(errno.ENOSPC, "no space left on device")
     outer = RuntimeError("PytorchStreamWriter failed")
     outer.__context__ = cause
-    assert obstacle(cause, "/s") == obstacle(outer, "/s") == "the disk of /s is full"
-    assert not obstacle(OSError(errno.EACCES, "permission denied"), "/s")
-    assert not obstacle(None, "/s")
+    assert obstacle(cause, Path("/s")) == obstacle(outer, Path("/s")) == "the disk of /s is full"
+    assert not obstacle(OSError(errno.EACCES, "permission denied"), Path("/s"))
+    assert not obstacle(None, Path("/s"))
+
+
+def test_a_file_system_that_is_gone_is_told_from_a_file_that_is_missing(tmp_path: Path) -> None:
+    for number in (errno.ESTALE, errno.EIO, errno.ETIMEDOUT):
+        assert obstacle(OSError(number, "x"), tmp_path).startswith(f"{tmp_path} cannot be reached (")
+    missing = FileNotFoundError(errno.ENOENT, "no such file", str(tmp_path / "s" / "file"))
+    assert obstacle(missing, tmp_path / "s") == f"{tmp_path / 's'} is gone"
+    assert not obstacle(missing, tmp_path)
+
+
+def test_no_second_journal_is_begun_where_the_first_is_gone(tmp_path: Path) -> None:
+    """As below a mount point whose file system is not there."""
+    journal = Journal(tmp_path / "study.journal")
+    journal.append_logs([{"op_code": 0}])
+    (tmp_path / "study.journal").rename(tmp_path / "elsewhere")
+    with pytest.raises(UnwritableError, match=r"study\.journal: No such file"):
+        journal.append_logs([{"op_code": 1}])
+    assert not (tmp_path / "study.journal").exists()
 
 
 class TestNames:

@@ -108,10 +108,10 @@ class Journal(JournalFileBackend):
         yield from super().read_logs(max(log_number_from, done))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append records, fsynced. While the disk is full, wait: the whole search pauses with its driver.
+        """Append records, fsynced. While the disk is full or out of reach, wait: the search pauses with its driver.
 
         Raises:
-            FullDiskError: it stayed full. The journal is as it was.
+            FullDiskError: it stayed so. The journal is as it was.
             UnwritableError: it cannot be written for another reason.
         """
         if self._gathered.logs is not None:
@@ -128,7 +128,7 @@ class Journal(JournalFileBackend):
 
     def _append(self, text: bytes) -> None:
         """Append all of the text or nothing: what follows would be glued to a partial line."""
-        with _locked(self._lock), open(self._path, "ab", buffering=0) as file:
+        with _locked(self._lock), open(self._path, "ab", buffering=0, opener=_existing) as file:
             before = os.fstat(file.fileno()).st_size
             try:
                 _write_all(file.fileno(), text)
@@ -167,6 +167,11 @@ def _locked(lock: BaseJournalFileLock) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _existing(path: str, flags: int) -> int:
+    """Open without making it: where the file system is gone, a second journal would be begun below its mount point."""
+    return os.open(path, flags & ~os.O_CREAT)
 
 
 def _write_all(descriptor: int, text: bytes) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import functools
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from pydantic import ValidationError
 
 import data
 import models
+from tune.buckets.address import url_of
 from tune.buckets.parsing import folder_of
 from tune.errors import UserError, WorkError
 from tune.files import fetch, files, remove, rename, still_there
@@ -57,7 +60,7 @@ class Attempt:
         try:
             report = self._step()
         except Exception as error:
-            self._blocked = obstacle(error, self._folder)
+            self._blocked = obstacle(error, self._folder.parent)
             return Report(blocked=self._blocked) if self._blocked else failure(error)
         self._blocked = ""
         return report
@@ -77,6 +80,7 @@ class Attempt:
         """The training, resumed from its furthest checkpoint if there is a usable one."""
         training = self._begin()
         fetch(self._folder)
+        self._check_reachable()
         self._folder.mkdir(parents=True, exist_ok=True)
         if (state := self._claim()) is None:
             return training
@@ -119,6 +123,12 @@ class Attempt:
                 remove(path)
         return None if found is None else found[1]
 
+    def _check_reachable(self) -> None:
+        """Raise what is an `obstacle` where the search's folder is gone: its file system is, for now."""
+        search = self._folder.parent
+        if url_of(search) is None and not search.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(search))
+
     @property
     def _pattern(self) -> str:
         return REPLICATE.format(seed) if (seed := self._assignment.seed) else LAST
@@ -129,6 +139,7 @@ class Attempt:
 
     def _save(self, training: Training, metrics: EpochMetrics) -> Report:
         """Write the checkpoint before the epoch is reported: the trial can resume from whatever was reported."""
+        self._check_reachable()
         if self._saved and not still_there(self._last):  # its driver is dead, or has given up its node
             return Report(end="failed", reason="another attempt has taken over this trial's checkpoint")
         save(self._last, training.state())

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.tune.search.faults import disks, files, trials
+from tests.tune.search.faults import disks, files, storage, trials
 from tests.tune.search.faults.outcome import Row
 
 Fault = Callable[[Path, Path], Row]
@@ -41,6 +41,7 @@ FAULTS: dict[str, Fault] = {
     "missing_tables": files.missing_tables,
     **{f"missing_{name}": _missing(name) for name in ("search.yaml", "study.journal")},
     "second_driver": files.second_driver,
+    **storage.STORAGE,
     "diverging": trials.diverging,
     "bug_in_a_trial": trials.bug_in_a_trial,
     "bug_in_every_trial": trials.bug_in_every_trial,
