@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from torch import Tensor
+
 from data.untrusted import read_json
 from tune.buckets.parsing import folder_of
 from tune.errors import UserError, WorkError
@@ -69,7 +71,15 @@ def open_exported(path: Path, threads: int = 0) -> ImageClassifier:
     _compare(content, path)
     runtime = _RUNTIMES[path.suffix.lower()](content, threads, path)
     facts = parse_facts(runtime.texts, path)
-    return ImageClassifier(runtime, facts.input_shape, facts.classes, facts.max_pixels)
+
+    def classify(pixels: Tensor) -> Tensor:
+        logits = runtime(pixels)
+        if logits.shape != (len(pixels), len(facts.classes)):
+            shape = tuple(logits.shape)
+            raise WorkError(f"{path} gives {shape} for {len(facts.classes)} classes; export the run again")
+        return logits
+
+    return ImageClassifier(classify, facts.input_shape, facts.classes, facts.max_pixels)
 
 
 def _compare(content: bytes, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 OPSET = 18
+MOST_NUMBERS = 2**28
+"""Of one image, between two operations: a gigabyte."""
 
 
 def require_onnx() -> None:
@@ -104,6 +107,8 @@ def with_facts(model: ModelProto, facts: ModelFacts) -> bytes:
 class OnnxClassifier:
     """An ONNX model run by ONNX Runtime on the CPU.
 
+    Such a file is a program: one that may run for ever or take any amount of memory is refused (`_check_bounded`).
+
     Args:
         content: The bytes of the model's file.
         threads: CPU threads per operation; 0 for one per core.
@@ -125,7 +130,9 @@ class OnnxClassifier:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what is wrong with a file is in the exception
+        self._path = path
         try:
+            _check_bounded(content)
             self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's have no common class
             reason = (str(error).splitlines() or [""])[0]
@@ -135,5 +142,30 @@ class OnnxClassifier:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits (B, classes) float32 for pixels (B, C, H, W) from 0 to 255 in any data type, on the CPU."""
         images = pixels.to(torch.uint8).contiguous().numpy()
-        (logits,) = self._session.run([LOGITS], {INPUT: images})
+        try:
+            (logits,) = self._session.run([LOGITS], {INPUT: images})
+        except Exception as error:  # ONNX Runtime's have no common class
+            reason = (str(error).splitlines() or [""])[0][:300]
+            raise WorkError(f"{self._path} cannot be run ({reason}); export the run again") from error
         return torch.from_numpy(logits)
+
+
+def _check_bounded(content: bytes) -> None:
+    """Refuse what imagetune never exports and what has no bound: loops, and values far larger than an image's.
+
+    Raises:
+        ValueError: Says what.
+        google.protobuf.message.DecodeError: This is no ONNX model.
+    """
+    from onnx import AttributeProto, load_model_from_string
+    from onnx.shape_inference import infer_shapes
+
+    model = load_model_from_string(content)
+    for node in model.graph.node:
+        if any(given.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for given in node.attribute):
+            raise ValueError(f"it contains a {node.op_type}, which may run for ever")
+    inferred = infer_shapes(model, data_prop=True).graph
+    for value in (*inferred.value_info, *inferred.output):
+        sizes = [size.dim_value or 1 for size in value.type.tensor_type.shape.dim]
+        if math.prod(sizes) > MOST_NUMBERS:
+            raise ValueError(f"its value {value.name} has {math.prod(sizes):,} numbers for an image")

@@ -9,6 +9,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,44 @@ def ico(side: int) -> bytes:
 def icns(side: int) -> bytes:
     inner = png(side)
     return b"icns" + struct.pack(">I", len(inner) + 16) + b"ic07" + struct.pack(">I", len(inner) + 8) + inner
+
+
+def onnx_model(kind: str) -> bytes:
+    """A program in place of a network of 2 classes for images of 1 x 8 x 8 pixels."""
+    from onnx import TensorProto, helper
+
+    def constant(name: str, kind: int, *values: Any) -> Any:
+        return helper.make_tensor(name, kind, [] if kind == TensorProto.BOOL else [len(values)], values)
+
+    value = partial(helper.make_tensor_value_info, shape=None)
+    same = [helper.make_node("Identity", [name], [f"{name}2"]) for name in ("on", "x")]
+    inputs = [value("i", TensorProto.INT64), value("on", TensorProto.BOOL), value("x", TensorProto.FLOAT)]
+    results = [value("on2", TensorProto.BOOL), value("x2", TensorProto.FLOAT)]
+    body = helper.make_graph(same, "body", inputs, results)
+    ways = {
+        "loop": [helper.make_node("Loop", ["often", "true", "pixels"], ["made"], body=body)],
+        "filled": [helper.make_node("ConstantOfShape", ["square"], ["made"])],
+        "tiled": [helper.make_node("Tile", ["pixels", "times"], ["made"])],
+        "classes": [helper.make_node("Identity", ["pixels"], ["made"])],
+    }
+    first = helper.make_node("Cast", ["images"], ["pixels"], to=TensorProto.FLOAT)
+    numbers = {"often": (2**62,), "square": (2**17, 2**17), "times": (1, 1, 2**13, 2**13)}
+    constants = [constant(name, TensorProto.INT64, *given) for name, given in numbers.items()]
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["batch", 1, 8, 8])
+    nodes = [first, *ways[kind], helper.make_node("Flatten", ["made"], ["logits"])]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [images],
+        [value("logits", TensorProto.FLOAT)],
+        [*constants, constant("true", TensorProto.BOOL, True)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    facts = {"input_shape": "[1, 8, 8]", "classes": '["a", "b"]', "normalization": '{"mean": [0.5], "std": [0.5]}'}
+    texts = dict.fromkeys(("model", "input", "resize", "imagetune"), "x")
+    helper.set_model_props(model, {**texts, **facts, "epoch": "1", "max_pixels": "1000000"})
+    content: bytes = model.SerializeToString()
+    return content
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"

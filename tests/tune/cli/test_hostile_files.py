@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_all_kinds_are_tried() -> None:
     assert len(CASES) == 28
     assert {file for _, file, _ in CASES} == {*SEARCH, *READ}
     assert len(hostile.SAFETENSORS) + len(hostile.TORCH) + len(REQUESTS) == 6 + 3 + 7
-    assert len(IDENTITIES) + len(ARRAYS) + len(IMAGES) + len(EXPORTED) == 5 + 7 + 5 + 6
+    assert len(IDENTITIES) + len(ARRAYS) + len(IMAGES) + len(EXPORTED) == 5 + 7 + 5 + 10
 
 
 @pytest.mark.parametrize(("place", "file", "attack"), CASES)
@@ -233,6 +234,7 @@ EXPORTED: dict[tuple[str, str], Callable[[], bytes]] = {
     ("model.pt2", "bomb"): lambda: hostile.repacked(hostile.torch_pickle(), 2**26, 0),
     ("model.onnx", "pickle"): hostile.pickled,
     ("model.onnx", "deep"): lambda: b"\x3a\xff\xff\xff\xff\x07" * 1000,
+    **{("model.onnx", kind): partial(hostile.onnx_model, kind) for kind in ("loop", "filled", "tiled", "classes")},
     ("export.json", "deep"): lambda: hostile.DEEP,
 }
 
