@@ -85,7 +85,7 @@ class Wait:
 
 
 def _remedy(why: str) -> str:
-    return "free some space" if why.endswith(" is full") else "see that it can be reached again"
+    return "free some space" if why.endswith(" is full") else "see that it can be reached"
 
 
 def retry_until_writable(
