@@ -99,7 +99,7 @@ def test_a_full_disk_pauses_and_nothing_is_trained_twice(tmp_path: Path, monkeyp
     trial = attempt(tmp_path)
     for _ in range(3):
         report = trial.step()
-        assert report.blocked == f"the disk of {tmp_path / 'trial_00000'} is full"
+        assert report.blocked == f"the disk of {tmp_path} is full"
         assert not report.epochs
     full = False
     report = trial.step()
