@@ -183,10 +183,10 @@ def _target(search: OpenSearch, request: Request, given: list[str]) -> int:
     """
     asked = search.spec.search.trials
     recorded = int(search.record.facts.get("trials", asked))
-    trials = search.record.trials()
-    if request.extend is not None:
-        drawn = sum(not trial.added_by_hand and trial.status is not Status.INFEASIBLE for trial in trials)
-        return max(recorded, drawn) + request.extend
-    if asked == search.started.search.trials and "search.trials" not in given:
+    if request.extend is None and asked == search.started.search.trials and "search.trials" not in given:
         return recorded
-    return max(asked - sum(trial.added_by_hand for trial in trials), 0)
+    trials = search.record.trials()
+    if request.extend is None:
+        return max(asked - sum(trial.added_by_hand for trial in trials), 0)
+    drawn = sum(not trial.added_by_hand and trial.status is not Status.INFEASIBLE for trial in trials)
+    return max(recorded, drawn) + request.extend
