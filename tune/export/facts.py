@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 import models
 from data.untrusted import parse_json
-from tune.errors import UserError, WorkError
+from tune.errors import UserError, WorkError, first_line
 from tune.runs.versions import imagetune_version
 from tune.runs.weights import TrainedRun
 from tune.spec.base import Frozen
@@ -98,8 +98,7 @@ def parse_facts(texts: Mapping[str, str], path: Path) -> ModelFacts:
         # By way of JSON, in which a list may become a tuple.
         return ModelFacts.model_validate_json(json.dumps(values))
     except (KeyError, ValueError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise WorkError(f"{path}: its metadata are damaged ({reason}); export the run again") from error
+        raise WorkError(f"{path}: its metadata are damaged ({first_line(error)}); export the run again") from error
 
 
 def _value(name: str, text: str) -> Any:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from data.untrusted import check_archive, parse_json
-from tune.errors import UserError, WorkError
+from tune.errors import UserError, WorkError, named_line
 from tune.evaluation.inference import PixelInput
 from tune.export.facts import facts_of
 from tune.runs.weights import TrainedRun
@@ -80,8 +80,8 @@ class TorchProgram:
         except (MemoryError, UserError):
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
-            raise WorkError(f"{path} is damaged or not an exported program ({reason}); export the run again") from error
+            problem = f"is damaged or not an exported program ({named_line(error)})"
+            raise WorkError(f"{path} {problem}; export the run again") from error
         self._threads = threads
 
     def __call__(self, pixels: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from data.untrusted import check_archive
-from tune.errors import WorkError
+from tune.errors import WorkError, named_line
 from tune.files import atomic_file, needed
 
 
@@ -90,8 +90,7 @@ def _explained(path: Path) -> Iterator[None]:
     except (MemoryError, PermissionError):
         raise  # says nothing about the content
     except Exception as error:
-        first = (str(error).splitlines() or [""])[0]
-        reason = f"{type(error).__name__}: {first[:200]}"
+        reason = named_line(error)
         if isinstance(error, UnpicklingError):  # which explains how to run what it contains
             reason = "it contains more than tensors and plain values"
         raise CheckpointError(f"{path}: the checkpoint is damaged or not a checkpoint ({reason})") from error

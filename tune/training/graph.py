@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from tune.errors import named_line
 from tune.training.failures import process_broken
 
 BEFORE = 3
@@ -103,8 +104,7 @@ class Graphed:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # other threads go on
                 results = gradients(*inputs)
         except RuntimeError as error:
-            first = (str(error).strip().splitlines() or [""])[0]
-            self.reason = f"{type(error).__name__}: {first}"
+            self.reason = named_line(error)
             if process_broken(error) and not isinstance(error, torch.OutOfMemoryError):
                 raise
             return

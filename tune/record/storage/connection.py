@@ -11,7 +11,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import exc
 
-from tune.errors import WorkError
+from tune.errors import WorkError, first_line
 from tune.record.storage.url import password, shown
 
 # A host that vanishes is noticed, on either side, within a minute.
@@ -56,7 +56,7 @@ def has_tables(url: str) -> bool:
         with engine.connect() as connection:
             return sqlalchemy.inspect(connection).has_table("alembic_version")
     except exc.SQLAlchemyError as error:
-        raise WorkError(f"cannot connect to the database {shown(url)}: {first_line(error)}") from None
+        raise WorkError(f"cannot connect to the database {shown(url)}: {database_line(error)}") from None
     finally:
         engine.dispose()
 
@@ -72,10 +72,10 @@ def check_tables(url: str, *, create: bool, attempts: int = 5) -> None:
             # Optuna's checks open two more connections within the first.
             storage = RDBStorage(template(url), arguments(url, 3), skip_table_creation=not create)
         except RuntimeError as error:
-            raise WorkError(f"the database {shown(url)}: {first_line(error)}") from None
+            raise WorkError(f"the database {shown(url)}: {database_line(error)}") from None
         except (exc.SQLAlchemyError, StorageInternalError, AssertionError) as error:
             if attempt == attempts - 1:
-                reason = first_line(error.__cause__ or error)
+                reason = database_line(error.__cause__ or error)
                 raise WorkError(f"cannot create tables in the database {shown(url)}: {reason}") from None
             time.sleep(0.5)
         else:
@@ -84,6 +84,6 @@ def check_tables(url: str, *, create: bool, attempts: int = 5) -> None:
             return
 
 
-def first_line(error: BaseException) -> str:
+def database_line(error: BaseException) -> str:
     """What a database driver says: it never includes the password."""
-    return (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0]
+    return first_line(getattr(error, "orig", None) or error)

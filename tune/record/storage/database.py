@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event, exc, text
 
 from tune.record import disk
-from tune.record.storage.connection import arguments, check_tables, first_line, has_tables, template
+from tune.record.storage.connection import arguments, check_tables, database_line, has_tables, template
 from tune.record.storage.url import shown
 
 P = ParamSpec("P")
@@ -42,7 +42,7 @@ class AwayError(Exception):
 def _raise_away(context: Any) -> None:
     """For SQLAlchemy's event `handle_error`: lost connections and other temporary errors as `AwayError`."""
     if context.is_disconnect or isinstance(context.sqlalchemy_exception, _TEMPORARY):
-        raise AwayError(first_line(context.original_exception))
+        raise AwayError(database_line(context.original_exception))
 
 
 def _waiting(call: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], T]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from search_spaces import Config
+from tune.errors import named_line
 from tune.record.folder import SearchFolder
 from tune.record.observer import Observer, Observers
 from tune.record.status import Status
@@ -113,7 +114,7 @@ class Writer(threading.Thread):
                 logger.close()
         except Exception as error:  # whatever happens in another tool: the search and its record are not concerned
             self._broken = True
-            self.error = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.error = named_line(error)
 
     def _next(self) -> TrialRecord | None:
         with self._news:

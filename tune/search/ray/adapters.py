@@ -20,7 +20,9 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from tune.errors import first_line, named_line
 from tune.search.driver import Driver, NoTrial
+from tune.search.ray.nodes import NodeImages
 from tune.search.ray.patch import WorkerDiedError
 from tune.search.ray.trial_worker import ASSIGNMENT, NODE_ID, REPORT
 from tune.search.worker.messages import Report
@@ -78,7 +80,7 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         driver: Driver,
         searcher: DriverSearcher,
         placement: Callable[[], PlacementGroupFactory],
-        usable: Callable[[str], bool] = lambda node: True,
+        images: NodeImages | None = None,
     ) -> None:
         """Decide nothing yet.
 
@@ -86,10 +88,10 @@ class DriverScheduler(Unsaved, FIFOScheduler):
             driver: Of the search.
             searcher: Knows the trials' numbers.
             placement: What a trial that is started now reserves, and on which nodes.
-            usable: Whether the node of this id is known to have the images.
+            images: Which nodes have the images; None where all do.
         """
         super().__init__()  # type: ignore[no-untyped-call]
-        self._driver, self._searcher, self._placement, self._usable = driver, searcher, placement, usable
+        self._driver, self._searcher, self._placement, self._images = driver, searcher, placement, images
         self._pending: list[Trial] = []
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
@@ -109,7 +111,7 @@ class DriverScheduler(Unsaved, FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Enter the result; CONTINUE or STOP."""
         number, report = self._searcher.numbers[trial.trial_id], Report.from_dict(result[REPORT][0])
-        if report.end == "failed" and not self._usable(result[NODE_ID]):
+        if report.end == "failed" and self._images is not None and not self._images.has(result[NODE_ID]):
             reason = f"node {report.node}, which has just joined, is not known to have the images; starting on another"
             self._driver.requeue(number, reason)
             return TrialScheduler.STOP
@@ -120,15 +122,14 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         if self._driver.halt:
             return  # we ended it ourselves
         error = error_of(trial)
-        reason = (str(error).strip().splitlines() or [""])[0][:300]
         number = self._searcher.numbers[trial.trial_id]
         if "exit_actor()" in str(error):
             self._driver.requeue(number, "starting in a new worker process")
             return
         if isinstance(error, ActorUnavailableError):  # Ray's words are an id, and what a connection is
             reason = "its worker cannot be reached"
-        elif not isinstance(error, WorkerDiedError):
-            reason = f"{type(error).__name__}: {reason}"
+        else:
+            reason = first_line(error) if isinstance(error, WorkerDiedError) else named_line(error)
         self._driver.worker_died(number, reason, out_of_memory=isinstance(error, WorkerDiedError) and error.memory)
 
 

@@ -58,7 +58,7 @@ def execute(
             trainable,
             tune_config=ray_tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=DriverScheduler(driver, searcher, placement, images.has if images else lambda node: True),
+                scheduler=DriverScheduler(driver, searcher, placement, images),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: str(trial.trial_id),

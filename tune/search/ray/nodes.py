@@ -107,7 +107,7 @@ class NodeImages:
 
     def has(self, node: str) -> bool:
         """Whether the node of this id has answered that it has them. Where it is new, it is asked."""
-        if node not in self._known:
+        if not self._has(node):
             self.among(living_nodes())
         return self._has(node)
 

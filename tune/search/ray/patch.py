@@ -14,6 +14,8 @@ from ray.air._internal import usage
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
 
+from tune.errors import named_line
+
 
 class WorkerDiedError(RayActorError):
     """A worker died, as an error that Tune knows. `memory`: Ray killed it because its node ran out of memory."""
@@ -27,8 +29,7 @@ def known_to_tune(error: Exception) -> Exception:
     """The error itself, or the same as one that Tune's actor manager can handle."""
     if not isinstance(error, RayError) or isinstance(error, RayActorError | RayTaskError):
         return error
-    text = (str(error).strip().splitlines() or [""])[0]
-    return WorkerDiedError(f"{type(error).__name__}: {text}", isinstance(error, OutOfMemoryError))
+    return WorkerDiedError(named_line(error), isinstance(error, OutOfMemoryError))
 
 
 @contextmanager

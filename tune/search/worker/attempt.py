@@ -16,7 +16,7 @@ import data
 import models
 from tune.buckets.address import url_of
 from tune.buckets.parsing import folder_of
-from tune.errors import UserError, WorkError
+from tune.errors import UserError, WorkError, first_line, named_line
 from tune.files import fetch, files, remove, rename, still_there
 from tune.record.disk import PAUSE, obstacle
 from tune.record.folder import SearchFolder
@@ -152,9 +152,8 @@ def failure(error: Exception) -> Report:
 
     Infeasible is only what the configuration causes wherever it is trained, since the sampler then keeps away from it.
     """
-    first = (str(error).strip().splitlines() or [""])[0]
     explained = isinstance(error, models.ModelError | data.DataError | UserError | WorkError)
-    reason = (first if explained else f"{type(error).__name__}: {first}")[:300]
+    reason = first_line(error) if explained else named_line(error)
     if isinstance(error, models.ModelError | ValidationError | InfeasibleError):
         return Report(end="infeasible", reason=reason)
     end = "out_of_memory" if out_of_memory(error) else "failed"

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import data
+from tune.errors import first_line
 from tune.spec.data_spec import DataSpec
 
 
@@ -27,7 +28,7 @@ def why_missing(spec: DataSpec, root: str, digest: str, *, download: bool) -> st
     try:
         _, identity = data.load_train_with_identity(spec.source, Path(root), download=download)
     except (data.DataError, OSError) as error:
-        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return first_line(error)
     return "" if identity.digest == digest else other_images(spec, root)
 
 

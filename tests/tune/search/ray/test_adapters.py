@@ -6,6 +6,7 @@ import shutil
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import cast
+from unittest.mock import create_autospec
 
 import pandas as pd
 import pytest
@@ -31,6 +32,7 @@ from tune.record.status import Status
 from tune.search import trial_ends
 from tune.search.driver import Driver
 from tune.search.ray.adapters import DriverScheduler, DriverSearcher
+from tune.search.ray.nodes import NodeImages
 from tune.search.ray.resources import trial_resources
 from tune.search.ray.trial_worker import NODE_ID, REPORT, TrialWorker
 from tune.search.request import Request
@@ -108,9 +110,9 @@ def test_what_fails_on_a_node_that_may_have_no_images_is_put_back(tmp_path: Path
     """A trial that waited for a place was put on a node that joined: no attempt of its own has failed."""
     simulation = Simulation(spec_of(tmp_path), tmp_path / "s")
     searcher = DriverSearcher(simulation.driver, lambda live: True)
-    scheduler = DriverScheduler(
-        simulation.driver, searcher, lambda: PlacementGroupFactory([{"CPU": 1}]), {"good"}.__contains__
-    )
+    images = create_autospec(NodeImages, instance=True)
+    images.has.side_effect = {"good"}.__contains__
+    scheduler = DriverScheduler(simulation.driver, searcher, lambda: PlacementGroupFactory([{"CPU": 1}]), images)
     trial = Trial("__fake", stub=True)
     failed = Report(end="failed", reason="no images", node="n7").to_dict()
 
