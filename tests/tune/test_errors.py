@@ -15,7 +15,7 @@ import tune
 from data import DataError
 from models import ModelError
 from search_spaces import SpaceError
-from tune.errors import UserError
+from tune.errors import UserError, first_line, named_line
 from tune.spec.errors import Problem, SpecError
 
 OURS = (UserError, DataError, ModelError, SpaceError)
@@ -45,3 +45,17 @@ def test_a_specifications_problems_arrive_as_they_were() -> None:
     with pytest.raises(SpecError, match=r"^x.yaml: lr: must be above 0$") as raised:
         raise pickle.loads(pickle.dumps(error))
     assert raised.value.problems == error.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "named"),
+    [
+        ("", "ValueError", "ValueError"),
+        ("\n", "ValueError", "ValueError"),
+        ("\nbad\nmore", "bad", "ValueError: bad"),
+        ("x" * 1000, "x" * 300, "ValueError: " + "x" * 300),
+    ],
+)
+def test_an_error_of_a_library_is_told_in_one_line(text: str, first: str, named: str) -> None:
+    assert first_line(ValueError(text)) == first
+    assert named_line(ValueError(text)) == named

@@ -94,8 +94,10 @@ def check_described(folder: SearchFolder) -> None:
     """Refuse a search without its description.
 
     Raises:
-        DamagedRecordError: `search.yaml` is missing.
+        DamagedRecordError: `search.yaml` or the whole folder is missing.
     """
+    if not folder.path.is_dir():
+        raise DamagedRecordError(f"{folder.path} is missing; is the disk or the server that holds it connected?")
     if not folder.spec.is_file():
         raise DamagedRecordError(f"{folder.spec} is missing: it describes the search; restore it from a backup")
 

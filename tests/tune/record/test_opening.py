@@ -130,6 +130,9 @@ def test_a_damaged_description_is_refused_by_name(begun: Place, content: str) ->
     begun.folder.spec.unlink()
     with pytest.raises(DamagedRecordError, match=r"search\.yaml is missing"):
         search_status(begun.folder)
+    shutil.rmtree(begun.folder.path)
+    with pytest.raises(DamagedRecordError, match=r"is missing; is the disk or the server that holds it connected"):
+        search_status(begun.folder)
 
 
 def test_a_journal_that_is_cut_off_is_read_up_to_there_and_repaired_by_a_resume(begun: Place) -> None:
