@@ -18,7 +18,7 @@ from tune.buckets.parsing import folder_of, is_url
 from tune.errors import UserError
 from tune.files import fetch, is_file, probe
 from tune.record.disk import FULL
-from tune.record.storage.url import EXAMPLES, study_url
+from tune.record.storage.url import EXAMPLES, study_url, typed
 
 MAX_NAME = 255  # bytes: the limit of most file systems
 
@@ -79,7 +79,7 @@ class SearchFolder:
     @property
     def argument(self) -> str:
         """The search on a command line."""
-        return shlex.join([shown(self.path), *(["--study", self.study] if self.study else [])])
+        return shlex.join([shown(self.path), *(["--study", typed(self.study)] if self.study else [])])
 
     @property
     def exists(self) -> bool:

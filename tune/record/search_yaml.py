@@ -15,6 +15,7 @@ from tune.errors import UserError
 from tune.files import write_whole
 from tune.record.folder import SearchFolder
 from tune.record.storage.journal import DamagedRecordError
+from tune.record.storage.url import typed
 from tune.spec.dotted import flatten
 from tune.spec.errors import Problem, SpecError, shown
 from tune.spec.files import dump_yaml, read_tree
@@ -120,7 +121,7 @@ def study_of(folder: SearchFolder) -> Mapping[str, Any] | None:
         return None
     if folder.study is None:
         # Not opened unless asked for: whoever can write the file could have the password sent to their own server.
-        raise UserError(f"{folder.path}: its record is in a database; use --study {noted['url']}")
+        raise UserError(f"{folder.path}: its record is in a database; use --study {typed(noted['url'])}")
     return dict(noted)
 
 

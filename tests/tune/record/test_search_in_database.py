@@ -46,7 +46,7 @@ def test_a_search_in_postgresql_is_killed_and_resumed(postgresql: Server, tmp_pa
     _assert_as_undisturbed(pd.DataFrame(rows), Simulation(spec, tmp_path / "quiet"))
     without = imagetune("results", "s", "--out", out)
     assert without.exit_code == 2
-    assert f"--study {url.replace('postgresql', 'postgresql+psycopg')}" in without.stderr
+    assert f"--study {url}" in without.stderr
 
 
 def _epochs(server: Server) -> int:

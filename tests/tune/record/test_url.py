@@ -14,7 +14,7 @@ from tune.record.folder import SearchFolder, locate_search
 from tune.record.opening import check_startable, open_record
 from tune.record.search_yaml import with_study_if_used, write_spec
 from tune.record.storage.journal import DamagedRecordError
-from tune.record.storage.url import shown, study_url
+from tune.record.storage.url import shown, study_url, typed
 
 SECRET = "swordfish"
 
@@ -23,6 +23,8 @@ def test_urls_are_kept_with_their_driver(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     assert study_url(None) is None
     assert study_url("postgresql://me@db.example:5433/tune") == "postgresql+psycopg://me@db.example:5433/tune"
+    assert typed("postgresql+psycopg://me@db.example:5433/tune") == "postgresql://me@db.example:5433/tune"
+    assert typed("sqlite:////tmp/file") == "sqlite:////tmp/file"
     assert study_url("postgres://db/tune") == "postgresql+psycopg://db/tune"
     assert study_url("sqlite:///studies.db") == f"sqlite:///{tmp_path}/studies.db"
     assert shown("postgresql+psycopg://me@db.example:5433/tune") == "db.example:5433/tune"

@@ -63,6 +63,11 @@ def password() -> str | None:
     return os.environ.get(PASSWORDS[0]) or None
 
 
+def typed(url: str) -> str:
+    """A recorded URL as users type it: without the driver."""
+    return url.replace(f"{POSTGRESQL}:", "postgresql:", 1)
+
+
 def shown(url: str) -> str:
     """A database in messages: host and name, or a file."""
     from sqlalchemy.engine import make_url
