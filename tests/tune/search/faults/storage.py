@@ -14,7 +14,7 @@ from tests.tune.search.faults.outcome import SAME, Left, Row, assert_same, left_
 from tests.tune.search.faults.searches import begin, ended, tiny
 from tests.tune.search.processes import Started
 
-AWAY = 15.0  # seconds: longer than one request to a bucket that does not answer, with its repetition
+AWAY = 60.0  # seconds: much longer than one request to a bucket that does not answer, with its repetition
 FIRST = 25  # records after which it goes away, in the second trial
 AGAIN = "files can be written again; continuing"
 
@@ -31,7 +31,7 @@ def folder_away(out: Path, quiet: Path) -> Row:
         said, seconds = ended(search)
     assert said.count(AGAIN) == 1, said
     assert_same(out / "s", quiet)
-    return _row("storage away: the search's folder", "renamed for 15 s and back", seconds)
+    return _row("storage away: the search's folder", f"renamed for {AWAY:.0f} s and back", seconds)
 
 
 def bucket_away(out: Path, quiet: Path) -> Row:
@@ -53,7 +53,7 @@ def bucket_away(out: Path, quiet: Path) -> Row:
             said, seconds = ended(search)
     assert AGAIN in said, said
     _assert_same_tables(left_by(folder), left_by(quiet))
-    return _row("storage away: a bucket", "SIGSTOP to moto's S3 server, SIGCONT 15 s later", seconds)
+    return _row("storage away: a bucket", f"SIGSTOP to moto's S3 server, SIGCONT {AWAY:.0f} s later", seconds)
 
 
 def _assert_same_tables(ours: Left, theirs: Left) -> None:
