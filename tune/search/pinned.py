@@ -15,6 +15,7 @@ import torch
 import data
 import models
 from data.files import cores
+from tune.errors import first_line
 from tune.runs.auto import Choice, choose
 from tune.search.feasible import middle
 from tune.spec.dotted import get_dotted, with_values
@@ -59,8 +60,7 @@ def _choice(spec: SearchSpec, root: Path, most: int, say: Callable[[str], None])
         with ProcessPoolExecutor(1, get_context("spawn"), initializer=_without_interrupts) as apart:
             choice = Choice.model_validate_json(apart.submit(_chosen, *asked).result())
     except (InfeasibleError, models.ModelError, RuntimeError) as error:  # the search itself may work all the same
-        first, _, _ = str(error).partition("\n")
-        say(f"training: auto is 1 thread and float32, since nothing could be measured: {first}")
+        say(f"training: auto is 1 thread and float32, since nothing could be measured: {first_line(error)}")
         return Choice(threads=1, precision="float32")
     say(f"chosen for all trials: {choice.why}")
     return choice

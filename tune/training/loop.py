@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import models
+from tune.errors import named_line
 from tune.spec.experiment import Experiment
 from tune.spec.metric import METRICS, EpochMetrics, Objective, Part, metrics_of
 from tune.training.averaging import Averaging
@@ -233,10 +234,8 @@ class Training:
             if out_of_memory(error):
                 raise
             self._restore(before)
-            first, _, _ = str(error).partition("\n")
-            raise OtherVersionError(
-                f"the checkpoint does not fit {self.experiment.model.name}: {type(error).__name__}: {first}"
-            ) from error
+            name = self.experiment.model.name
+            raise OtherVersionError(f"the checkpoint does not fit {name}: {named_line(error)}") from error
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])

@@ -9,7 +9,7 @@ from torch import nn
 
 import models
 from models.pooling import FractionalPool
-from tune.errors import UserError
+from tune.errors import UserError, first_line
 from tune.spec.experiment import Experiment
 from tune.training.failures import process_broken
 from tune.training.optimizer import OptimizerStep
@@ -90,9 +90,8 @@ def check_first_step(experiment: Experiment, splits: Splits, model: nn.Module, t
         if process_broken(error):
             raise
         height, width = splits.input_shape[1:]
-        first, _, _ = str(error).partition("\n")
         more = "a larger training.batch_size" if len(splits.train) > 1 else "more training images"
         raise InfeasibleError(
             f"{experiment.model.name} cannot be trained in batches of {size} with images of {height} x {width} pixels "
-            f"({first}); use {more}, larger images or another model"
+            f"({first_line(error)}); use {more}, larger images or another model"
         ) from error
