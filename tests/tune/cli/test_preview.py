@@ -65,6 +65,19 @@ def test_spaces_of_one_point_of_none_and_of_many(
     assert imagetune("preview", path).code == 0
 
 
+@pytest.mark.parametrize(("points", "trials", "exhaustive"), [(3, 9, True), (40, 50, False)])
+def test_a_grid_of_ranges_has_as_many_trials_as_points(
+    imagetune: Command, tmp_path: Path, points: int, trials: int, exhaustive: bool
+) -> None:
+    fields = (
+        "  training.optimizer.lr: {float: [1e-4, 1e-1], log: true}\n  training.label_smoothing: {float: [0.0, 0.1]}\n"
+    )
+    text = f"{GRID[: GRID.index('space:')]}space:\n{fields}{GRID[GRID.index('search:') :]}"
+    sampler = f"search.sampler={{name: grid, points: {points}}}"
+    found = imagetune("preview", written(tmp_path, text), sampler, "--json").document
+    assert (found["trials"], found["exhaustive"]) == (trials, exhaustive)
+
+
 @pytest.mark.parametrize("name", ["digits", "vae", "cifar10_classifier_wide"])
 def test_it_fits_80_columns_and_needs_no_images(
     imagetune: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str

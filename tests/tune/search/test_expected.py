@@ -55,6 +55,15 @@ def test_the_real_driver_takes_about_as_many(tmp_path: Path, kind: str) -> None:
     assert (estimate["trials"], estimate["most"]) == (40, 40 * 9)
 
 
+def test_the_estimate_counts_no_more_trials_than_the_space_has(tmp_path: Path) -> None:
+    sampler, none = "search.sampler={name: grid, points: 2}", "search.scheduler.name=none"
+    simulation = Simulation(spec_of(tmp_path, SPACE, sampler, none, "search.trials=40"), tmp_path / "s", keeping_ranks)
+    simulation.run()
+    estimate, tried = simulation.record.facts[ESTIMATE], len(simulation.ledger.trials)
+    assert tried < 40
+    assert (estimate["trials"], estimate["epochs"]) == (tried, simulation.ledger.epochs_spent)
+
+
 @pytest.mark.parametrize("trials", [0, 1])
 def test_few_trials(tmp_path: Path, trials: int) -> None:
     assert expected(spec_of(tmp_path), trials, 4).epochs == 9 * trials

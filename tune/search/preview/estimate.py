@@ -9,6 +9,7 @@ from typing import Any
 from tune.record.search_status import ESTIMATE
 from tune.search.ledger import Ledger
 from tune.search.preview.expected import expected
+from tune.search.samplers.grid import grid_of
 
 FIRST = 3  # epochs from which the time of one is known
 DRAWS = 100  # configurations whose epochs are looked at
@@ -25,15 +26,17 @@ class Estimate:
         if self._noted or self._ledger.epochs_spent < FIRST:
             return
         self._noted = True
-        if self._ledger.record.facts.get(ESTIMATE, {}).get("trials") != self._ledger.target:  # else it is recorded
-            self._ledger.record.note(ESTIMATE, _estimate(self._ledger))
+        grid = grid_of(self._ledger.spec.space, self._ledger.spec.search.sampler)
+        trials = self._ledger.target if grid is None else min(self._ledger.target, grid.size)
+        if self._ledger.record.facts.get(ESTIMATE, {}).get("trials") != trials:  # else it is recorded
+            self._ledger.record.note(ESTIMATE, _estimate(self._ledger, trials))
 
 
-def _estimate(ledger: Ledger) -> dict[str, Any]:
+def _estimate(ledger: Ledger, trials: int) -> dict[str, Any]:
     spec, source = ledger.spec, random.Random(0)
     drawn = [spec.space.draw(source) for _ in range(DRAWS)] if "training.epochs" in spec.space.domains else []
     lengths = [min(config.get("training.epochs", spec.sample.training.epochs), spec.longest) for config in drawn]
-    will = expected(spec, ledger.target, len(ledger.live), lengths, rounds=3)
+    will = expected(spec, trials, len(ledger.live), lengths, rounds=3)
     each = statistics.fmean(epoch.seconds for trial in ledger.trials.values() for epoch in trial.epochs)
     seconds = round(each * will.epochs, 1)
-    return {"trials": ledger.target, "epochs": round(will.epochs), "most": will.most, "seconds": seconds}
+    return {"trials": trials, "epochs": round(will.epochs), "most": will.most, "seconds": seconds}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import statistics
@@ -20,6 +21,7 @@ import models
 from data.files import cores
 from search_spaces import Config
 from tune.search.preview.expected import Expected, expected
+from tune.search.samplers.grid import Grid, grid_of, shuffled
 from tune.spec.checks.experiment import check_tree
 from tune.spec.checks.images import looker
 from tune.spec.checks.search import cost_of_model, unmet
@@ -66,7 +68,7 @@ class Preview:
         longest: Epochs of the longest trial.
         expected: Epochs and rungs.
         samples: How many configurations were looked at.
-        exhaustive: Whether these are all that the space has.
+        exhaustive: Whether these are all that the search may try.
         infeasible: Share of them that cannot be trained or violates a constraint.
         reasons: Why, the most frequent first: share of all, and an example.
         parameters: Of the models that can be trained.
@@ -114,19 +116,20 @@ def preview(spec: SearchSpec, root: Path, progress: Callable[[int, int], None] =
     look = looker(root)
     good: list[_Sample] = []
     bad: list[str] = []
-    configs, total, exhaustive = _configs(spec)
+    grid = grid_of(spec.space, spec.search.sampler)
+    there = math.inf if grid is None else grid.size
     began = time.monotonic()
-    for config in configs:
+    for config in _configs(spec, grid):
         found = _look_at(spec, config, look)
         if isinstance(found, _Sample):
             good.append(found)
         else:
             bad.append(found)
-        progress(len(good) + len(bad), total)
+        progress(len(good) + len(bad), int(min(there, SAMPLES)))
         if time.monotonic() - began > SAMPLING:
-            exhaustive = exhaustive and len(good) + len(bad) == total
             break
-    trials = min(spec.search.trials, len(good)) if exhaustive else spec.search.trials
+    exhaustive = len(good) + len(bad) == there
+    trials = int(min(spec.search.trials, len(good) if exhaustive else there))
     workers = min(_workers(spec), max(trials, 1))
     lengths = [min(sample.experiment.training.epochs, spec.longest) for sample in good]
     will = expected(spec, trials, workers, lengths)
@@ -150,14 +153,12 @@ def preview(spec: SearchSpec, root: Path, progress: Callable[[int, int], None] =
 # -- the sample
 
 
-def _configs(spec: SearchSpec) -> tuple[Iterator[Config], int, bool]:
-    """Configurations to look at, how many, and whether they are all that there are."""
-    size = spec.space.size_limit
-    if size is not None and size <= SAMPLES:
-        every = list(spec.space.enumerate())
-        return iter(every), len(every), True
+def _configs(spec: SearchSpec, grid: Grid | None) -> Iterator[Config]:
+    """Configurations to look at, at random: all of them where there are few."""
+    if grid is not None:
+        return (grid[shuffled(index, grid.size, 0)] for index in range(min(grid.size, SAMPLES)))
     source = random.Random(0)
-    return (spec.space.canonical(spec.space.draw(source)) for _ in range(SAMPLES)), SAMPLES, False
+    return (spec.space.canonical(spec.space.draw(source)) for _ in range(SAMPLES))
 
 
 def _look_at(spec: SearchSpec, config: Config, look: Any) -> _Sample | str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from search_spaces import Choice, Config, Domain, Int, Space, config_key
 from tune.record.trial import TrialRecord
 from tune.search.samplers.sampler import Sampler, Task
-from tune.spec.options.samplers import GridSpec
+from tune.spec.options.samplers import GridSpec, SamplerSpec
 from tune.spec.search import derived_seed
 
 
@@ -101,6 +101,13 @@ class Grid:
         return config
 
 
+def grid_of(space: Space, sampler: SamplerSpec) -> Grid | None:
+    """All configurations that a sampler may propose; None where there is no end of them."""
+    if isinstance(sampler, GridSpec):
+        return Grid(space, lambda field, domain: sampler.points_of(field, continuous=domain.size is None))
+    return None if space.size_limit is None else Grid(space, lambda field, domain: None)
+
+
 class GridSampler(Sampler):
     """The points of a grid in an order that depends on the seed, so that a part of it covers the whole space."""
 
@@ -108,10 +115,9 @@ class GridSampler(Sampler):
     exhaustive = True
 
     def __init__(self, task: Task) -> None:
-        spec = task.spec
-        assert isinstance(spec, GridSpec)
-        self._grid = Grid(task.space, lambda field, domain: spec.points_of(field, continuous=domain.size is None))
-        self._size, self._seed = self._grid.size, task.seed
+        grid = grid_of(task.space, task.spec)
+        assert grid is not None
+        self._grid, self._size, self._seed = grid, grid.size, task.seed
         self._next = 0  # the points before this one are trials, or impossible
 
     def proposals(self, trials: Sequence[TrialRecord], number: int) -> Iterator[Config]:
