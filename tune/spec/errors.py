@@ -9,7 +9,7 @@ from data.words import printable
 from search_spaces import nearest, one_of, shown, similar
 from tune.errors import UserError
 
-__all__ = ["OVERRIDE", "Problem", "SpecError", "nearest", "one_of", "shown", "similar", "unknown_name"]
+__all__ = ["OVERRIDE", "Problem", "SpecError", "nearest", "not_a_mapping", "one_of", "shown", "similar", "unknown_name"]
 
 OVERRIDE = "override"
 """Named in place of the file where a value came from the command line."""
@@ -37,6 +37,12 @@ class SpecError(UserError):
 
     def __reduce__(self) -> tuple[type[SpecError], tuple[tuple[Problem, ...]]]:
         return type(self), (self.problems,)  # of a pickle, as between processes
+
+
+def not_a_mapping(value: object, fields: Iterable[str]) -> str:
+    """What is wrong with a value where a mapping with these fields is expected."""
+    hint = f"; write {{name: {value}}}" if isinstance(value, str) and value.isidentifier() and "name" in fields else ""
+    return f"must be a mapping of fields to values (got {shown(value)}){hint}"
 
 
 def unknown_name(kind: str, name: str, names: Iterable[str], meant: str = "") -> str:

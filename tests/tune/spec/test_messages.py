@@ -17,6 +17,11 @@ OF_AN_EXPERIMENT = {
     "training.optimizer.lr=.inf": "training.optimizer.lr: must be a finite number (got Infinity)",
     "data.skip_unreadable=1": "data.skip_unreadable: must be true or false (got 1)",
     "training=3": "training: must be a mapping of fields to values (got 3)",
+    "model=simple_cnn": "model: must be a mapping of fields to values (got 'simple_cnn'); write {name: simple_cnn}",
+    "data=mnist": "data: must be a mapping of fields to values (got 'mnist'); write {name: mnist}",
+    "training.optimizer=sgd": (
+        "training.optimizer: must be a mapping of fields to values (got 'sgd'); write {name: sgd}"
+    ),
     "training.epochs=0": "training.epochs: must be at least 1 (got 0)",
     "training.optimizer.lr=0": "training.optimizer.lr: must be above 0 (got 0)",
     "data.validation_fraction=1": "data.validation_fraction: must be below 1 (got 1)",

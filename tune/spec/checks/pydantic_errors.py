@@ -11,13 +11,13 @@ from pydantic import BaseModel, ValidationError
 import models
 from data import registry as datasets
 from tune.spec.base import NestedError
-from tune.spec.errors import Problem, one_of, shown, similar, unknown_name
+from tune.spec.errors import Problem, not_a_mapping, one_of, shown, similar, unknown_name
 from tune.spec.experiment import model_spec_class
 from tune.spec.schema import elsewhere, fields_at
 
 M = TypeVar("M", bound=BaseModel)
 
-_MAPPING = "a mapping of fields to values"
+_MAPPINGS = {"model_type", "model_attributes_type", "dict_type"}
 _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -27,9 +27,6 @@ _TYPES = {
     "string_type": "text",
     "string_unicode": "text in UTF-8",
     "tuple_type": "a list",
-    "model_type": _MAPPING,
-    "model_attributes_type": _MAPPING,
-    "dict_type": _MAPPING,
 }
 _LIMITS = {
     "greater_than": "above",
@@ -59,6 +56,9 @@ def translate(error: ValidationError, root: type[BaseModel], prefix: str = "", f
         nested = item.get("ctx", {}).get("error")
         if isinstance(nested, NestedError):
             problems += translate(nested.error, nested.kind, field, file)
+            continue
+        if item["type"] in _MAPPINGS:
+            problems.append(Problem(field, not_a_mapping(item["input"], fields_at(root, path)), file))
             continue
         siblings = fields_at(model_spec_class(model), []) if model else fields_at(root, path[:-1])
         problems.append(Problem(field, _message(dict(item), path, field, siblings), file))

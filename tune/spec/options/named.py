@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BeforeValidator, ValidationError, create_model
 
 from tune.spec.base import Frozen, NestedError
-from tune.spec.errors import shown
+from tune.spec.errors import not_a_mapping
 
 
 class Named(Frozen):
@@ -47,7 +47,7 @@ def by_name(kinds: Mapping[str, type[N]], default: str) -> BeforeValidator:
         if isinstance(value, Named):
             return value
         if not isinstance(value, Mapping):
-            raise ValueError(f"must be a mapping of fields to values (got {shown(value)})")
+            raise ValueError(not_a_mapping(value, Named.model_fields))
         name = value.get("name", default)
         if isinstance(name, str) and name in kinds:
             return kinds[name].of(value)
