@@ -9,15 +9,15 @@ part writes its CSV file in `results/`; `python -m tests.benchmarks.render` puts
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tests.benchmarks.arithmetic import precisions_here
 from tests.benchmarks.rows import circumstances, read_rows
@@ -27,7 +27,7 @@ MODELS = {
     "MNIST/raw": ("mnist_mlr", "mnist_cnn", "simple_cnn", "mnist_v3"),
     "cifar-10-batches-py": ("tiny_vgg", "classifier"),
 }
-COLUMNS = ("", "precision", "imagetune, s", "tutorial, s", "ratio", "aim", "floor, s")
+COLUMNS = ("precision", "ours, s", "tutorial, s", "ratio", "aim", "floor, s")
 
 
 def run(module: str, *options: str | Path) -> None:
@@ -47,12 +47,12 @@ def lines(models: tuple[str, ...], *, mnist: bool) -> Iterator[tuple[str, ...]]:
         yield f"{row['model']}, search", *(row[name] for name in shown)
     rows = {row["program"]: row for row in read_rows("start_and_end")}
     yield (
-        "start and end, against the floor",
+        "start and end / floor",
         "",
         rows["search"]["seconds"],
         "",
         rows["search"]["share of the floor"],
-        "at most 1.3",
+        "< 1.3",
         rows["floor"]["seconds"],
     )
 
@@ -68,7 +68,7 @@ def main() -> None:
     mnist = "MNIST/raw" not in missing
     run("start_and_end", "--runs", "3")
     if models:
-        run("epoch_speed", "--data-dir", root, "--repeats", "5", "--models", *models)
+        run("epoch_speed", "--data-dir", root, "--repeats", "3", "--models", *models)
     if mnist:
         run("whole_search", "--data-dir", root)
     if "bfloat16" not in precisions_here():
@@ -76,7 +76,8 @@ def main() -> None:
     if not torch.cuda.is_available():
         skipped.append("no GPU: left out gpu_speed")
     where = circumstances()
-    table = Table(*COLUMNS, title=f"{where['hardware']}, torch {where['torch']}, {os.cpu_count()} cores")
+    title = f"{where['hardware']}, torch {where['torch']}"
+    table = Table(Column(no_wrap=True), *COLUMNS, title=title, box=SIMPLE_HEAD, padding=(0, 0), pad_edge=False)
     for line in lines(models, mnist=mnist):
         table.add_row(*line)
     Console().print(table)
