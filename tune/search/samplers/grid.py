@@ -13,6 +13,8 @@ from tune.search.samplers.sampler import Sampler, Task
 from tune.spec.options.samplers import GridSpec, SamplerSpec
 from tune.spec.search import derived_seed
 
+COUNTED = 100_000  # configurations that are counted one condition at a time
+
 
 @dataclass(frozen=True)
 class Values:
@@ -102,10 +104,11 @@ class Grid:
 
 
 def grid_of(space: Space, sampler: SamplerSpec) -> Grid | None:
-    """All configurations that a sampler may propose; None where there is no end of them."""
+    """All configurations that a sampler may propose; None where there are more than any search tries."""
     if isinstance(sampler, GridSpec):
         return Grid(space, lambda field, domain: sampler.points_of(field, continuous=domain.size is None))
-    return None if space.size_limit is None else Grid(space, lambda field, domain: None)
+    few = space.size_limit is not None and space.size_limit <= COUNTED
+    return Grid(space, lambda field, domain: None) if few else None
 
 
 class GridSampler(Sampler):
