@@ -6,21 +6,23 @@ import re
 
 from tune.buckets.address import shown
 
+MOST = 300  # characters of what an error of a library says
+
 
 def error_line(error: BaseException) -> str:
     """What an error of a library says, on one line; its name where it says nothing."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def first_line(error: BaseException, most: int = 300) -> str:
-    """The first line of what an error of a library says, cut to so many characters; its name where it says nothing."""
+def first_line(error: BaseException, most: int | None = None) -> str:
+    """The first line of what an error says, cut to so many characters; its name where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
 
 
-def named_line(error: BaseException, most: int = 300) -> str:
+def named_line(error: BaseException) -> str:
     """The name of an error, and the first line of what it says: for errors that nobody wrote for users."""
     name = type(error).__name__
-    return f"{name}: {first_line(error, most)}" if str(error).strip() else name
+    return f"{name}: {first_line(error, MOST)}" if str(error).strip() else name
 
 
 def without_password(url: str) -> str:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from tune.cluster.package import SPACE, working_dir
 from tune.cluster.request import JobRequest
-from tune.errors import UserError, WorkError, error_line, without_password
+from tune.errors import MOST, UserError, WorkError, error_line, without_password
 from tune.search.ray.address import ASKS_FOR_TOKEN
 
 if TYPE_CHECKING:
@@ -201,9 +201,11 @@ def _talking_to(address: str) -> Iterator[None]:
     except AuthenticationError:
         raise UserError(f"{address} {ASKS_FOR_TOKEN}") from None
     except (ConnectionError, OSError) as error:
-        raise UserError(f"{address} does not answer as a Ray cluster's dashboard: {error_line(error)[:300]}") from error
+        raise UserError(
+            f"{address} does not answer as a Ray cluster's dashboard: {error_line(error)[:MOST]}"
+        ) from error
     except (RuntimeError, ValueError) as error:
-        raise WorkError(f"{address}: {error_line(error)[:300]}") from error
+        raise WorkError(f"{address}: {error_line(error)[:MOST]}") from error
 
 
 def _reach(address: str) -> None:
@@ -213,7 +215,7 @@ def _reach(address: str) -> None:
     try:
         socket.create_connection((parts.hostname or "", port), CONNECTING).close()
     except OSError as error:
-        why = error.strerror or error_line(error)[:300]
+        why = error.strerror or error_line(error)[:MOST]
         raise UserError(f"{address}: no dashboard of a Ray cluster there: {why}; check the address") from None
 
 

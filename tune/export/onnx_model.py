@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from tune.errors import UserError, WorkError, first_line
+from tune.errors import MOST, UserError, WorkError, first_line
 from tune.evaluation.inference import PixelInput
 from tune.export.facts import INPUT, LOGITS, PROBABILITIES, ModelFacts, facts_of
 from tune.runs.weights import TrainedRun
@@ -135,7 +135,7 @@ class OnnxClassifier:
             _check_bounded(content)
             self._session = InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's have no common class
-            problem = f"is damaged or not an ONNX model ({first_line(error)})"
+            problem = f"is damaged or not an ONNX model ({first_line(error, MOST)})"
             raise WorkError(f"{path} {problem}; export the run again") from error
         self.texts: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
@@ -145,7 +145,7 @@ class OnnxClassifier:
         try:
             (logits,) = self._session.run([LOGITS], {INPUT: images})
         except Exception as error:  # ONNX Runtime's have no common class
-            raise WorkError(f"{self._path} cannot be run ({first_line(error)}); export the run again") from error
+            raise WorkError(f"{self._path} cannot be run ({first_line(error, MOST)}); export the run again") from error
         return torch.from_numpy(logits)
 
 

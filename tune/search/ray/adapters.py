@@ -20,7 +20,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from tune.errors import first_line, named_line
+from tune.errors import MOST, first_line, named_line
 from tune.search.driver import Driver, NoTrial
 from tune.search.ray.nodes import NodeImages
 from tune.search.ray.patch import WorkerDiedError
@@ -129,7 +129,7 @@ class DriverScheduler(Unsaved, FIFOScheduler):
         if isinstance(error, ActorUnavailableError):  # Ray's words are an id, and what a connection is
             reason = "its worker cannot be reached"
         else:
-            reason = first_line(error) if isinstance(error, WorkerDiedError) else named_line(error)
+            reason = first_line(error, MOST) if isinstance(error, WorkerDiedError) else named_line(error)
         self._driver.worker_died(number, reason, out_of_memory=isinstance(error, WorkerDiedError) and error.memory)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from data.words import counted
-from tune.errors import error_line
+from tune.errors import MOST, error_line
 from tune.search.worker.images import SentImages, why_missing
 from tune.spec.data_spec import DataSpec
 from tune.spec.errors import Problem, SpecError
@@ -149,7 +149,7 @@ class NodeImages:
                 try:
                     reason = ray.get(answer)
                 except ray.exceptions.RayError as error:
-                    reason = f"asking it failed: {error_line(getattr(error, 'cause', None) or error)[:300]}"
+                    reason = f"asking it failed: {error_line(getattr(error, 'cause', None) or error)[:MOST]}"
                 if reason:
                     self._leave_out(node, reason)
             if not wait or not self._asked:

@@ -16,7 +16,7 @@ import data
 import models
 from tune.buckets.address import url_of
 from tune.buckets.parsing import folder_of
-from tune.errors import UserError, WorkError, first_line, named_line
+from tune.errors import MOST, UserError, WorkError, first_line, named_line
 from tune.files import fetch, files, remove, rename, still_there
 from tune.record.disk import PAUSE, obstacle
 from tune.record.folder import SearchFolder
@@ -153,7 +153,7 @@ def failure(error: Exception) -> Report:
     Infeasible is only what the configuration causes wherever it is trained, since the sampler then keeps away from it.
     """
     explained = isinstance(error, models.ModelError | data.DataError | UserError | WorkError)
-    reason = first_line(error) if explained else named_line(error)
+    reason = first_line(error, MOST) if explained else named_line(error)
     if isinstance(error, models.ModelError | ValidationError | InfeasibleError):
         return Report(end="infeasible", reason=reason)
     end = "out_of_memory" if out_of_memory(error) else "failed"
