@@ -97,10 +97,11 @@ def check_described(folder: SearchFolder) -> None:
     Raises:
         DamagedRecordError: `search.yaml` or the whole folder is missing.
     """
+    if folder.spec.is_file():
+        return
     if not folder.path.is_dir():
         raise DamagedRecordError(f"{folder.path} is missing; is the disk or the server that holds it connected?")
-    if not folder.spec.is_file():
-        raise DamagedRecordError(f"{folder.spec} is missing: it describes the search; restore it from a backup")
+    raise DamagedRecordError(f"{folder.spec} is missing: it describes the search; restore it from a backup")
 
 
 def made_with(folder: SearchFolder) -> dict[str, Any]:

@@ -106,7 +106,7 @@ class NodeImages:
         return [node for node in nodes if self._has(node.id)]
 
     def has(self, node: str) -> bool:
-        """Whether the node of this id has answered that it has them. Where it is new, it is asked."""
+        """Whether the node of this id has answered that it has them. Asks it where it is new, and looks for answers."""
         if not self._has(node):
             self.among(living_nodes())
         return self._has(node)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tune.spec.dotted import Tree, get_dotted, set_dotted, within
-from tune.spec.errors import OVERRIDE, Problem, SpecError, shown, unknown_name
+from tune.spec.errors import OVERRIDE, Problem, SpecError, not_a_mapping, shown, unknown_name
 from tune.spec.experiment import Experiment
 from tune.spec.files import find, parse_yaml, read_tree
 from tune.spec.options.named import without_foreign
@@ -82,8 +82,8 @@ def read(name_or_path: str, overrides: Iterable[str] = ()) -> Loaded:
         if isinstance(value, type(empty)):
             sections[name] = value
         elif value is not None:
-            kind = "a list of configurations" if name == "first" else "a mapping of fields to values"
-            problems.append(Problem(name, f"must be {kind} (got {shown(value)})", str(path)))
+            no_list = f"must be a list of configurations (got {shown(value)})"
+            problems.append(Problem(name, no_list if name == "first" else not_a_mapping(value, ()), str(path)))
     written = copy.deepcopy({**sections["experiment"], **{name: sections[name] for name in _EMPTY}})
     values, more = parse_overrides(overrides)
     more += _apply(sections, values)
